@@ -1,0 +1,1 @@
+"""cashwrap: a self-hosted checkout personalization engine."""
