@@ -1,0 +1,299 @@
+"""The nouns of cashwrap: plain values that every room shares. No behaviour beyond reading them.
+
+Units, everywhere: a time is whole milliseconds since 1970 UTC; money is whole minor units (cents) of the
+shop's currency; a share is an
+integer of 10,000. What is encoded to disk is ``array_like`` (compact, field order is the schema; new fields
+go last with a default).
+"""
+
+import enum
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+Millis = int
+Minor = int
+Scalar = bool | int | Decimal | str
+Value = bool | int | Decimal | str | frozenset[str] | tuple[int, int] | None
+"""What an attribute may hold at run time.
+
+``None`` is unknown; a pair is a (sum, count) whose quotient is an average.
+"""
+
+
+class Purpose(enum.IntFlag):
+    """Why data may be used. A mask is a sum of purposes."""
+
+    NECESSARY = 1
+    ANALYTICS = 2
+    PERSONALIZATION = 4
+    ENRICHMENT = 8
+    ADVERTISING = 16
+    CREDIT = 32
+
+
+class Flag(enum.IntFlag):
+    """What was noticed about an event's sender.
+
+    Flagged events are logged, and kept out of profiles, segments and metrics.
+    """
+
+    BOT = 1
+    INTERNAL = 2
+    QA = 4
+
+
+class Tenant(Struct, frozen=True, order=True, array_like=True):
+    """A store in one environment (``live`` or ``test``): part of every key and every row."""
+
+    store: str = "default"
+    environment: str = "live"
+
+
+# --- what comes in ---
+
+
+class Line(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """One product of a cart or an order. ``price`` is for one piece, in minor units."""
+
+    product_id: str
+    quantity: int = 1
+    price: Minor | None = None
+    category: str | None = None
+    brand: str | None = None
+    name: str | None = None
+    sku: str | None = None
+    variant: str | None = None
+    coupon: str | None = None
+
+
+class Where(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Facts about the request an event came with, already reduced.
+
+    No address, no query string, no user agent text.
+    """
+
+    device: str | None = None
+    """``mobile``, ``tablet``, ``desktop`` or ``other``."""
+    os: str | None = None
+    browser: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    country: str | None = None
+    region: str | None = None
+    location_source: str | None = None
+    """Who said where: ``header``, ``shop`` or ``delivery``."""
+    path: str | None = None
+    page_type: str | None = None
+    referrer: str | None = None
+
+
+class Event(Struct, frozen=True, array_like=True):
+    """A fact about a shopper, as kept: only declared fields, money in minor units, time corrected.
+
+    ``properties`` holds scalars, lists of strings, and products as ``list[Line]`` under ``products``.
+    ``user_id`` is a *verified* identity (secret
+    key or signed token); what a browser merely claimed is in ``claimed_user_id``.
+    """
+
+    id: str
+    name: str
+    time: Millis
+    received: Millis
+    mask: int
+    source: str
+    anonymous_id: str | None = None
+    user_id: str | None = None
+    claimed_user_id: str | None = None
+    cart_token: str | None = None
+    email_hash: str | None = None
+    properties: dict[str, object] = {}
+    traits: dict[str, Scalar] = {}
+    choices: dict[str, str] = {}
+    """A consent choice carried by the event: purpose name to ``granted`` or ``denied``."""
+    scope: Literal["device", "person"] = "device"
+    gpc: bool = False
+    """The request carried ``Sec-GPC: 1``."""
+    flags: int = 0
+    trusted: bool = False
+    """Sent with a secret key: may feed money and identity."""
+    where: Where = Where()
+
+
+# --- what we hold about one shopper ---
+
+
+class Stamped(Struct, frozen=True, array_like=True):
+    """A value and the event that set it. The later (time, id) wins, so any order of arrival ends the same."""
+
+    value: Scalar
+    time: Millis
+    id: str
+
+
+class Choice(Struct, frozen=True, array_like=True):
+    """One explicit consent choice."""
+
+    granted: bool
+    time: Millis
+    source: str
+    gpc: bool = False
+    """Granted in a request that itself carried ``Sec-GPC: 1``."""
+
+
+class ConsentState(Struct, array_like=True):
+    """Explicit choices per purpose name, apart by scope. What is absent is unknown."""
+
+    device: dict[str, Choice] = {}
+    person: dict[str, Choice] = {}
+
+
+class Session(Struct, array_like=True):
+    """A run of activity without a gap of 30 minutes, and the session-scoped feature states within it."""
+
+    start: Millis
+    end: Millis
+    events: int = 1
+    states: dict[str, object] = {}
+
+
+class Order(Struct, array_like=True):
+    """One order, whoever reported it, as the sum of what is known. Only trusted events set money."""
+
+    id: str
+    time: Millis
+    currency: str = ""
+    subtotal: Minor = 0
+    total: Minor = 0
+    shipping: Minor = 0
+    tax: Minor = 0
+    discount: Minor = 0
+    refunded: Minor = 0
+    state: Literal["hinted", "completed", "returned", "cancelled"] = "hinted"
+    mask: int = 0
+    lines: list[Line] = []
+    stamps: dict[str, tuple[Millis, str]] = {}
+    """Which event set which part: makes the order's value independent of the order of arrival."""
+    refunds: dict[str, Minor] = {}
+    """Refund by message id: a repeated refund counts once."""
+
+
+class CartLine(Struct, array_like=True):
+    """A product in the shopper's open cart and the newest event about it."""
+
+    line: Line
+    time: Millis
+    id: str
+
+
+class OpenCart(Struct, array_like=True):
+    """The cart the shopper has not ordered yet, as far as events tell."""
+
+    lines: dict[str, CartLine] = {}
+    touched: Millis = 0
+    cleared: Millis = 0
+    """Events before this are history: the cart was ordered or emptied then."""
+    token: str | None = None
+
+
+class Profile(Struct, array_like=True):
+    """All we hold about one shopper, except the ids of recent events (kept beside it, see ``Row``)."""
+
+    id: bytes
+    """16 random bytes; names the shopper in every table."""
+    analytic_id: bytes
+    """16 other random bytes; the only name the fact table knows."""
+    created: Millis
+    updated: Millis = 0
+    user_id: str | None = None
+    anonymous_ids: list[str] = []
+    email_hashes: list[str] = []
+    cart_tokens: list[str] = []
+    traits: dict[str, Stamped] = {}
+    lists: dict[str, Stamped] = {}
+    """Audience memberships pushed in from outside: name to true or false."""
+    where: dict[str, Stamped] = {}
+    """Newest known device, locale, time zone, country ...: what segments may ask when no request is there."""
+    consent: ConsentState = msgspec.field(default_factory=ConsentState)
+    sessions: list[Session] = []
+    session_count: int = 0
+    """Sessions too old to change, already dropped from ``sessions``."""
+    cart: OpenCart = msgspec.field(default_factory=OpenCart)
+    orders: dict[str, Order] = {}
+    features: dict[str, object] = {}
+    """Feature state by the definition's hash."""
+    wishlist: dict[str, Stamped] = {}
+    tainted: bool = False
+
+
+# --- what a shop sells ---
+
+
+class Product(Struct, frozen=True, omit_defaults=True):
+    """One entry of the shop's feed. Money in minor units."""
+
+    id: str
+    title: str = ""
+    price: Minor | None = None
+    cost: Minor | None = None
+    stock: int | None = None
+    category: str | None = None
+    brand: str | None = None
+    url: str | None = None
+    image: str | None = None
+    attributes: dict[str, str] = {}
+    titles: dict[str, str] = {}
+    """Title by locale, where the feed has more than one."""
+    complements: tuple[str, ...] = ()
+    sensitive: bool = False
+
+
+# --- what goes out ---
+
+Level = Literal["profile", "session", "request", "default"]
+Reason = Literal[
+    "match", "no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error"
+]
+
+
+class Inputs(Struct, frozen=True):
+    """Everything a decision may depend on. Same inputs, same decision."""
+
+    now: Millis
+    tenant: Tenant
+    values: Mapping[str, Value]
+    """The attributes by dotted path, after the consent lens; a missing one is unknown."""
+    level: Level
+    mask: int
+    placements: tuple[str, ...] | None
+    """The ones asked for; ``None`` asks for all."""
+    unit: str
+    """Who is being assigned: user id, anonymous id or cart token; empty when there is none."""
+    locale: str = ""
+    currency: str = ""
+    payment_methods: tuple[str, ...] = ()
+    delivery_methods: tuple[str, ...] = ()
+    saved_method: str | None = None
+    basket: tuple[str, ...] = ()
+    """Product ids in the cart."""
+
+
+class Answer(Struct, frozen=True):
+    """What one placement shows. ``content`` is encoded JSON, or ``None`` for the shop's default."""
+
+    experience: str | None
+    variation: str | None
+    content: msgspec.Raw | None
+    reason: Reason
+
+
+class Decision(Struct, frozen=True):
+    """The answer for the placements asked."""
+
+    playbook: str
+    placements: dict[str, Answer]
+    level: Level
+    degraded: bool = False

@@ -1,0 +1,216 @@
+"""What the core needs from the world, as small protocols over ``model`` only.
+
+Adapters are named by technology and live in ``adapters``; they are chosen in ``cli`` (or passed to
+``Engine``). One contract suite,
+``cashwrap.testing``, states what each must do, and every adapter runs it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from msgspec import Struct, field
+
+from cashwrap.model import Millis, Product, Tenant
+
+
+class Clock(Protocol):
+    """Time, injected so that a test can own it."""
+
+    def now(self) -> Millis:
+        """Wall-clock milliseconds since 1970 UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start, never going back: for deadlines."""
+
+
+class Random(Protocol):
+    """Unpredictable bytes, injected so that a run can be repeated."""
+
+    def token(self, size: int) -> bytes:
+        """``size`` random bytes, fit for keys."""
+
+
+class Vault(Protocol):
+    """Seals payloads under one key a shopper, so that destroying the key forgets the shopper everywhere
+    at once."""
+
+    def seal(self, shopper: bytes, plain: bytes) -> bytes:
+        """Encrypt and authenticate under the shopper's key, made on first use."""
+
+    def open(self, shopper: bytes, sealed: bytes) -> bytes:
+        """Undo ``seal``.
+
+        Raises ``Forgotten`` where the key is gone, ``StoreError`` where the bytes were changed.
+        """
+
+    def digest(self, *parts: str) -> bytes:
+        """16 bytes: a keyed hash that only this data folder can make. Parts cannot run into each other."""
+
+    def persist(self) -> None:
+        """Make keys made since the last call durable.
+
+        Must return before anything sealed under them is committed.
+        """
+
+    def destroy(self, shopper: bytes) -> bool:
+        """Destroy the shopper's key, durably.
+
+        ``True`` where there was one. It is never made again for this shopper.
+        """
+
+
+class ShopperKey(NamedTuple):
+    """Names one shopper in every table."""
+
+    tenant: Tenant
+    shopper: bytes
+
+
+class Row(Struct, frozen=True):
+    """What is kept per shopper, sealed.
+
+    ``seen`` holds the ids of the last seven days' events, apart so that a decision need not read it.
+    """
+
+    state: bytes
+    seen: bytes
+    due: Millis | None = None
+    """When a time-driven segment may change next; ``None`` for never."""
+
+
+class Record(Struct, frozen=True):
+    """One entry of the log: what happened to one shopper in one request."""
+
+    tenant: Tenant
+    shopper: bytes
+    received: Millis
+    kind: Literal["events", "merge"]
+    payload: bytes
+    """Sealed: the encoded events, or the id of the shopper merged into this one."""
+    mask: int = 0
+    """Union of the purposes allowed for what is inside: lets a reader skip without opening."""
+    sequence: int = 0
+    """Given by the store at commit, ascending."""
+
+
+class Failure(Struct, frozen=True):
+    """An event that could not be kept.
+
+    Held until an operator acts. ``payload`` is sealed under no shopper and only there where consent
+    allows.
+    """
+
+    tenant: Tenant
+    received: Millis
+    code: str
+    message: str
+    path: str
+    size: int
+    payload: bytes | None = None
+    sequence: int = 0
+
+
+class Transition(Struct, frozen=True):
+    """A shopper entered or left a segment."""
+
+    tenant: Tenant
+    shopper: bytes
+    segment: str
+    entered: bool
+    at: Millis
+
+
+class Changes(Struct):
+    """What one commit makes durable, all or nothing."""
+
+    records: list[Record] = field(default_factory=list)
+    rows: dict[ShopperKey, Row | None] = field(default_factory=dict)
+    """``None`` removes the row."""
+    identities: dict[bytes, ShopperKey] = field(default_factory=dict)
+    """Keyed hash of an identifier to the shopper it names."""
+    transitions: list[Transition] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self.records or self.rows or self.identities or self.transitions or self.failures)
+
+
+class Store(Protocol):
+    """Log, profiles, identities and segment membership of all tenants, advanced together."""
+
+    def commit(self, changes: Changes) -> int:
+        """Make all of it durable (fsync included) or nothing.
+
+        The log's newest sequence. Raises ``Unavailable``.
+        """
+
+    def resolve(self, digests: Sequence[bytes]) -> dict[bytes, ShopperKey]:
+        """Which shoppers these identifiers name; unknown ones are left out."""
+
+    def load(self, keys: Sequence[ShopperKey]) -> dict[ShopperKey, Row]:
+        """The rows that exist."""
+
+    def log(self, after: int = 0) -> Iterator[Record]:
+        """Records with a greater sequence, ascending."""
+
+    def due(self, until: Millis, limit: int) -> list[ShopperKey]:
+        """Shoppers whose ``due`` has come, earliest first."""
+
+    def members(self, tenant: Tenant, segment: str, *, after: bytes = b"", limit: int = 1000) -> list[bytes]:
+        """Shoppers inside, by id, for paging."""
+
+    def sizes(self, tenant: Tenant) -> dict[str, int]:
+        """How many shoppers each segment holds; empty ones are left out."""
+
+    def forget(self, key: ShopperKey) -> None:
+        """Remove the shopper's row, identities and memberships, durably.
+
+        Log payloads die with the vault's key.
+        """
+
+
+class Outbox(Protocol):
+    """Committed transitions on their way to webhooks: written with the profile, removed when delivered."""
+
+    def pending(self, limit: int) -> list[tuple[int, Transition]]:
+        """The oldest undelivered, with a number to settle them by."""
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """Forget the delivered ones."""
+
+
+class FailedEvents(Protocol):
+    """Events that failed, kept until an operator acts."""
+
+    def failures(self, after: int = 0, limit: int = 1000) -> list[Failure]:
+        """Ascending by sequence."""
+
+    def discard(self, sequences: Iterable[int]) -> None:
+        """Remove the ones an operator settled."""
+
+
+class Registry(Protocol):
+    """Small documents by kind and name.
+
+    API keys (hashed), kill switches, webhooks. Read whole, written one at a time, durable.
+    """
+
+    def documents(self, kind: str) -> dict[str, bytes]:
+        """All of a kind."""
+
+    def put(self, kind: str, name: str, document: bytes | None) -> None:
+        """Write one; ``None`` removes it."""
+
+
+class CatalogueStore(Protocol):
+    """The shop's products."""
+
+    def products(self, tenant: Tenant) -> Mapping[str, Product]:
+        """All of them, by id."""
+
+    def upsert(self, tenant: Tenant, products: Iterable[Product], *, replace: bool = False) -> int:
+        """Write products; with ``replace`` all others go. How many were written."""
+
+    def version(self, tenant: Tenant) -> int:
+        """Grows with every change."""
