@@ -1,0 +1,152 @@
+"""Text to tokens, in one pass and linear time: one regular expression, tried once at each place."""
+
+import re
+from typing import NamedTuple
+
+from cashwrap.errors import ConditionError
+
+MAX_LENGTH = 4096
+"""Characters of one condition."""
+
+
+class Token(NamedTuple):
+    """``kind`` is ``name``, ``number``, ``string``, ``end``, or the operator itself."""
+
+    kind: str
+    text: str
+    offset: int
+    end: int
+
+
+_TOKEN = re.compile(
+    r"""
+      (?P<skip>   [ \t\r\n\f]+ | //[^\n\r]* )
+    | (?P<name>   [A-Za-z_][A-Za-z0-9_]* )
+    | (?P<number> [0-9]+ (?: \.[0-9]+ )? (?: [eE][+-]?[0-9]+ )? )
+    | (?P<string> "[^"\\\n\r]*(?:\\.[^"\\\n\r]*)*" | '[^'\\\n\r]*(?:\\.[^'\\\n\r]*)*' )
+    | (?P<op>     && | \|\| | == | != | <= | >= | [<>!()\[\],.-] )
+    """,
+    re.VERBOSE,
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_STRING_PREFIXES = frozenset({"r", "R", "b", "B", "rb", "Rb", "rB", "RB", "br", "Br", "bR", "BR"})
+
+_ARITHMETIC = "conditions do not compute; declare a feature for the value and compare that"
+_TERNARY = "write (a && b) || (!a && c) instead of a ? b : c"
+_MAPS = "maps are not part of conditions; write one comparison per key"
+_MENDS = {
+    "=": "compare with ==",
+    "&": "write && for 'and'",
+    "|": "write || for 'or'",
+    "+": _ARITHMETIC,
+    "*": _ARITHMETIC,
+    "/": _ARITHMETIC,
+    "%": _ARITHMETIC,
+    "?": _TERNARY,
+    ":": _TERNARY,
+    "{": _MAPS,
+    "}": _MAPS,
+    "‘": "write plain quotes",
+    "’": "write plain quotes",
+    "“": "write plain quotes",
+    "”": "write plain quotes",
+}
+
+
+def tokenize(source: str) -> list[Token]:
+    """All tokens, with an ``end`` token last. Raises ConditionError at the first place that is no token."""
+    if len(source) > MAX_LENGTH:
+        raise ConditionError(
+            f"a condition may have {MAX_LENGTH} characters, this one has {len(source)}",
+            code="too_long",
+            offset=MAX_LENGTH,
+            hint="split it into segments and combine them",
+        )
+    if not source.isascii() and (lone := _SURROGATE.search(source)):
+        raise ConditionError("this is half a character", code="unexpected_character", offset=lone.start())
+    tokens: list[Token] = []
+    place = 0
+    while place < len(source):
+        match = _TOKEN.match(source, place)
+        if match is None:
+            raise _no_token(source, place)
+        kind = match.lastgroup or ""
+        text = match.group()
+        if kind != "skip":
+            _refuse_neighbours(kind, text, source, match.end())
+            tokens.append(Token(text if kind == "op" else kind, text, place, match.end()))
+        place = match.end()
+    tokens.append(Token("end", "", place, place))
+    return tokens
+
+
+def _refuse_neighbours(kind: str, text: str, source: str, end: int) -> None:
+    """Refuse what CEL reads together with the next character: ``5u``, ``0x1F``, ``r"raw"``, triple quotes."""
+    after = source[end : end + 1]
+    start = end - len(text)
+    if kind == "number" and (after.isalnum() or after == "_"):
+        raise ConditionError(
+            f"{text + after!r} is not a number",
+            code="bad_number",
+            offset=start,
+            hint="write plain decimal digits, such as 12 or 0.5",
+        )
+    if kind == "name" and after in {'"', "'"} and text in _STRING_PREFIXES:
+        raise ConditionError(
+            "raw and bytes strings are not part of conditions",
+            code="not_supported",
+            offset=start,
+            hint="write a plain quoted string and escape with a backslash",
+        )
+    if kind == "string" and len(text) == 2 and after == text[0]:
+        raise ConditionError(
+            "triple quotes are not part of conditions",
+            code="not_supported",
+            offset=start,
+            hint="quote once, and write \\n for a new line",
+        )
+
+
+def _no_token(source: str, place: int) -> ConditionError:
+    char = source[place]
+    if char in {'"', "'"}:
+        return ConditionError(
+            "this string has no end on its line",
+            code="unterminated_string",
+            offset=place,
+            hint=f"close it with {char}",
+        )
+    hint = _MENDS.get(char, "")
+    code = "not_supported" if char in "+*/%?:{}" else "unexpected_character"
+    return ConditionError(f"{char!r} is not part of conditions", code=code, offset=place, hint=hint)
+
+
+_ESCAPE = re.compile(
+    r"\\(?:([abfnrtv\\?\"'`])|[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|(.))",
+    re.DOTALL,
+)
+_SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def unquote(token: Token) -> str:
+    """The value of a string token. Escapes are CEL's, each a code point; ConditionError at a wrong one."""
+    body = token.text[1:-1]
+    if "\\" not in body:
+        return body
+
+    def replace(match: re.Match[str]) -> str:
+        simple, byte, short, long, octal, _ = match.groups()
+        if simple is not None:
+            return _SIMPLE.get(simple, simple)
+        digits = byte or short or long
+        code = int(digits, 16) if digits else int(octal, 8) if octal else -1
+        if not 0 <= code <= 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+            raise ConditionError(
+                f"{match.group()} is not an escape",
+                code="bad_escape",
+                offset=token.offset + 1 + match.start(),
+                hint="write \\\\ for a backslash, \\n, \\t, \\xHH, \\uHHHH or \\UHHHHHHHH",
+            )
+        return chr(code)
+
+    return _ESCAPE.sub(replace, body)
