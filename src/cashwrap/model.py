@@ -118,6 +118,8 @@ class Event(Struct, frozen=True, array_like=True):
     gpc: bool = False
     """The request carried ``Sec-GPC: 1``."""
     flags: int = 0
+    fingerprint: bytes = b""
+    """8 bytes over the body as sent, without what a retry changes: tells a repeat from a conflict."""
     trusted: bool = False
     """Sent with a secret key: may feed money and identity."""
     where: Where = Where()
@@ -227,6 +229,8 @@ class Profile(Struct, array_like=True):
     """Feature state by the definition's hash."""
     wishlist: dict[str, Stamped] = {}
     tainted: bool = False
+    absorbed: list[bytes] = []
+    """Shoppers merged into this one: forgetting reaches their keys too."""
 
 
 # --- what a shop sells ---

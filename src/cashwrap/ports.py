@@ -126,6 +126,8 @@ class Changes(Struct):
     records: list[Record] = field(default_factory=list)
     rows: dict[ShopperKey, Row | None] = field(default_factory=dict)
     """``None`` removes the row."""
+    dues: dict[ShopperKey, Millis | None] = field(default_factory=dict)
+    """New ``due`` of rows that are otherwise unchanged."""
     identities: dict[bytes, ShopperKey] = field(default_factory=dict)
     """Keyed hash of an identifier to the shopper it names."""
     transitions: list[Transition] = field(default_factory=list)
@@ -133,7 +135,7 @@ class Changes(Struct):
 
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self.records or self.rows or self.identities or self.transitions or self.failures)
+        return any((self.records, self.rows, self.dues, self.identities, self.transitions, self.failures))
 
 
 class Store(Protocol):
