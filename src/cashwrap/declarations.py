@@ -197,6 +197,8 @@ class Settings(Struct, frozen=True):
     """Markets (country codes) where ``Sec-GPC`` leaves personalization alone, with the recorded reason."""
     internal_networks: tuple[str, ...] = ()
     """Address ranges (CIDR) whose traffic is the shop's own."""
+    locales: tuple[str, ...] = ()
+    """The locales every text is expected in; ``locale`` is the one fallen back to."""
 
 
 class Declarations(Struct, frozen=True):
