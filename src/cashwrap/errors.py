@@ -4,6 +4,7 @@
     ├── InvalidInput        what came from outside cannot be used (a client's fault)
     │   ├── InvalidEvent        one event; the rest of its batch goes on
     │   ├── ConditionError      a condition, with the position of the fault
+    │   ├── ContentError        a text or token an experience shows, with the position of the fault
     │   └── PlaybookError       a playbook, with all of its faults
     ├── NotAllowed          the key, origin or token may not do this
     ├── TooMuch             a limit on size or rate; ``retry_after`` says when to come back
@@ -61,6 +62,21 @@ class ConditionError(InvalidInput):
         super().__init__(message, code=code)
         self.offset = offset
         self.hint = hint
+
+
+class ContentError(InvalidInput):
+    """What an experience shows cannot be compiled.
+
+    ``where`` names the part, such as ``text.de`` or ``badge.card.en``; ``offset`` counts characters from its
+    start.
+    """
+
+    code = "invalid_content"
+
+    def __init__(self, message: str, *, code: str | None = None, offset: int = 0, where: str = "") -> None:
+        super().__init__(message, code=code)
+        self.offset = offset
+        self.where = where
 
 
 class PlaybookError(InvalidInput):
