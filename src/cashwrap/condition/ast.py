@@ -1,8 +1,8 @@
 """The nodes of a condition, and the way back from nodes to text.
 
 A tree is what ``parse`` makes of a text; ``check`` turns it into another tree of the same nodes with names
-resolved, money in minor units and the ``domain`` of comparisons set. Each node knows the slice of the source it
-came from, ``source[node.offset:node.end]``, counted in characters (code points).
+resolved, money in minor units and the domain of each comparison set. Each node knows the slice of the source
+it came from, ``source[node.offset:node.end]``, counted in characters (code points).
 """
 
 import typing

@@ -136,9 +136,7 @@ class _Parser:
                 offset=token.offset,
                 hint=hint,
             )
-        return ConditionError(
-            f"{message}, not {token.text!r}", code="unexpected_token", offset=token.offset, hint=hint
-        )
+        return ConditionError(f"{message}, not {token.text!r}", code="unexpected_token", offset=token.offset, hint=hint)
 
     def finish(self) -> None:
         token = self.token
@@ -193,18 +191,14 @@ class _Parser:
                     hint="write !=",
                 )
             right = self.unary()
-            node: Node = Compare(
-                cast("CompareOp", operator.kind), left, right, None, start.offset, self.end()
-            )
+            node: Node = Compare(cast("CompareOp", operator.kind), left, right, None, start.offset, self.end())
         elif operator.kind == "name" and operator.text == "in":
             self.count(self.advance())
             node = In(left, self.unary(), start.offset, self.end())
         else:
             return left
         if self.token.kind in _RELATIONS or self.token.text == "in":
-            raise self.unexpected(
-                "comparisons do not chain: expected && or || or the end", "write a < b && b < c"
-            )
+            raise self.unexpected("comparisons do not chain: expected && or || or the end", "write a < b && b < c")
         return node
 
     def unary(self) -> Node:
