@@ -1,0 +1,160 @@
+"""One SQLite file with one writer and as many readers as ask at once.
+
+A commit waits for the disk; a reader never waits for a commit (write-ahead log). A connection that failed is
+closed and not trusted again: the next call opens a fresh one, so that service resumes when the disk is back.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import apsw
+
+from cashwrap.adapters.queries import migrations, statements
+from cashwrap.errors import StoreError, Unavailable
+
+_SETUP = statements("connection.sql")
+_BUSY_MILLIS = 5_000
+_FULL = 2
+"""What ``PRAGMA synchronous`` answers for FULL."""
+
+
+class Database:
+    """Connections to one file whose schema is kept current by the scripts in ``sql/<schema>``.
+
+    Every method may be called from any thread. Raises ``Unavailable`` where the disk refuses for now and
+    ``StoreError`` where the file is damaged, is not ours or comes from a newer version.
+    """
+
+    def __init__(self, path: Path, schema: str, *, vfs: str | None = None) -> None:
+        self.path = path
+        self._schema = migrations(schema)
+        self._vfs = vfs
+        self._writing = threading.Lock()
+        self._writer: apsw.Connection | None = None
+        self._idle: deque[apsw.Connection] = deque()
+        self._closed = False
+        _create_private(path)
+        with self._writing, _translated(path):
+            try:
+                self._migrate(self._connected())
+            except BaseException:
+                self._drop_writer()
+                raise
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """One transaction: durable when the block ends, rolled back when it raises."""
+        with self._writing, _translated(self.path):
+            db = self._connected()
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                self._drop_writer()
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """A connection that sees what was committed last. Finish every cursor inside the block."""
+        with _translated(self.path):
+            db = self._idle_reader() or self._open_reader()
+            try:
+                yield db
+            except BaseException:
+                db.close(force=True)
+                raise
+            if self._closed:
+                db.close(force=True)
+            else:
+                self._idle.append(db)
+
+    def truncate(self) -> None:
+        """Copy the write-ahead log back and empty it, so that no older page can be read from it.
+
+        Raises ``Unavailable`` where a reader in another process holds it open for too long.
+        """
+        with self._writing, _translated(self.path):
+            self._connected().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def close(self) -> None:
+        """Write everything back into the one file and let go of it."""
+        self._closed = True
+        while reader := self._idle_reader():
+            reader.close(force=True)
+        with self._writing:
+            if self._writer is not None:
+                with suppress(apsw.Error):
+                    self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._drop_writer()
+
+    def _connected(self) -> apsw.Connection:
+        if self._closed:
+            raise Unavailable(f"{self.path.name} is closed")
+        if self._writer is None:
+            self._writer = self._open_writer()
+        return self._writer
+
+    def _open_writer(self) -> apsw.Connection:
+        db = apsw.Connection(str(self.path), vfs=self._vfs)
+        db.set_busy_timeout(_BUSY_MILLIS)
+        db.execute(_SETUP["writer"])
+        if db.pragma("journal_mode") != "wal" or db.pragma("synchronous") != _FULL:
+            db.close(force=True)
+            raise StoreError(f"{self.path} is on a file system that cannot keep commits through a power cut")
+        return db
+
+    def _open_reader(self) -> apsw.Connection:
+        if self._closed:
+            raise Unavailable(f"{self.path.name} is closed")
+        db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY, vfs=self._vfs)
+        db.set_busy_timeout(_BUSY_MILLIS)
+        db.execute(_SETUP["reader"])
+        return db
+
+    def _idle_reader(self) -> apsw.Connection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(apsw.Error):
+                writer.close(force=True)
+
+    def _migrate(self, db: apsw.Connection) -> None:
+        """Apply what is missing, each script in its own transaction: an interrupted one starts over."""
+        known = len(self._schema)
+        while (found := int(db.pragma("user_version"))) < known:
+            db.execute("BEGIN IMMEDIATE")
+            if db.pragma("user_version") == found:  # else another process was faster
+                db.execute(self._schema[found])
+                db.execute(f"PRAGMA user_version = {found + 1}")
+            db.execute("COMMIT")
+        if found > known:
+            raise StoreError(
+                f"{self.path} has schema version {found}, this cashwrap knows {known}: install a newer cashwrap",
+                code="schema_newer",
+            )
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StoreError(f"{path} is damaged or not a cashwrap file: restore it from a backup") from error
+    except apsw.Error as error:
+        raise Unavailable(f"{path.name} cannot be used now ({error}); nothing was acknowledged") from error
+
+
+def _create_private(path: Path) -> None:
+    """Make the file readable by its owner only; SQLite gives the files beside it the same mode."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))

@@ -1,0 +1,115 @@
+-- The statements of `sqlite.py`, by name.
+
+-- name: tenants
+SELECT number, store, environment FROM tenants;
+
+-- name: add_tenant
+INSERT INTO tenants (store, environment) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: segments
+SELECT number, tenant, name FROM segments;
+
+-- name: add_segment
+INSERT INTO segments (tenant, name) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: append_record
+INSERT INTO log (tenant, shopper, received, kind, mask, payload) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: newest_sequence
+SELECT coalesce(max(sequence), 0) FROM log;
+
+-- name: log_page
+SELECT sequence, tenant, shopper, received, kind, mask, payload FROM log
+WHERE sequence > ? ORDER BY sequence LIMIT ?;
+
+-- name: write_row
+INSERT INTO profiles (tenant, shopper, due, state, seen) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (tenant, shopper) DO UPDATE SET due = excluded.due, state = excluded.state, seen = excluded.seen;
+
+-- name: remove_row
+DELETE FROM profiles WHERE tenant = ? AND shopper = ?;
+
+-- name: row
+SELECT tenant, shopper, state, seen, due FROM profiles WHERE tenant = ? AND shopper = ?;
+
+-- name: due
+-- Ties by shopper, so that paging by time is repeatable.
+SELECT tenant, shopper FROM profiles WHERE due <= ? ORDER BY due, shopper LIMIT ?;
+
+-- name: write_identity
+-- The newest claim wins: at a merge an identifier moves to the shopper who stays.
+INSERT INTO identities (digest, tenant, shopper) VALUES (?, ?, ?)
+ON CONFLICT (digest) DO UPDATE SET tenant = excluded.tenant, shopper = excluded.shopper;
+
+-- name: identity
+SELECT digest, tenant, shopper FROM identities WHERE digest = ?;
+
+-- name: remove_identities
+DELETE FROM identities WHERE tenant = ? AND shopper = ?;
+
+-- name: enter_segment
+-- Entering twice keeps the first time.
+INSERT INTO memberships (segment, shopper, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- name: leave_segment
+DELETE FROM memberships WHERE segment = ? AND shopper = ?;
+
+-- name: remove_memberships
+-- One probe of the primary key a segment: cheaper than a second index on every membership.
+DELETE FROM memberships WHERE (segment, shopper) IN (SELECT number, ? FROM segments WHERE tenant = ?);
+
+-- name: members
+SELECT shopper FROM memberships
+WHERE segment = (SELECT number FROM segments WHERE tenant = ? AND name = ?) AND shopper > ?
+ORDER BY shopper LIMIT ?;
+
+-- name: sizes
+SELECT segments.name, count(*) FROM segments JOIN memberships ON memberships.segment = segments.number
+WHERE segments.tenant = ? GROUP BY segments.number;
+
+-- name: queue_transition
+INSERT INTO outbox (segment, shopper, entered, at) VALUES (?, ?, ?, ?);
+
+-- name: pending
+SELECT outbox.number, segments.tenant, outbox.shopper, segments.name, outbox.entered, outbox.at
+FROM outbox JOIN segments ON segments.number = outbox.segment ORDER BY outbox.number LIMIT ?;
+
+-- name: settle
+DELETE FROM outbox WHERE number = ?;
+
+-- name: keep_failure
+INSERT INTO failed (tenant, received, code, message, path, size, payload) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: failures
+SELECT sequence, tenant, received, code, message, path, size, payload FROM failed
+WHERE sequence > ? ORDER BY sequence LIMIT ?;
+
+-- name: discard
+DELETE FROM failed WHERE sequence = ?;
+
+-- name: documents
+SELECT name, document FROM documents WHERE kind = ? ORDER BY name;
+
+-- name: put_document
+INSERT INTO documents (kind, name, document) VALUES (?, ?, ?)
+ON CONFLICT (kind, name) DO UPDATE SET document = excluded.document;
+
+-- name: remove_document
+DELETE FROM documents WHERE kind = ? AND name = ?;
+
+-- name: products
+SELECT id, document FROM products WHERE tenant = ? ORDER BY id;
+
+-- name: put_product
+INSERT INTO products (tenant, id, document) VALUES (?, ?, ?)
+ON CONFLICT (tenant, id) DO UPDATE SET document = excluded.document;
+
+-- name: remove_products
+DELETE FROM products WHERE tenant = ?;
+
+-- name: version
+SELECT version FROM catalogues WHERE tenant = ?;
+
+-- name: advance_version
+INSERT INTO catalogues (tenant, version) VALUES (?, 1)
+ON CONFLICT (tenant) DO UPDATE SET version = version + 1;

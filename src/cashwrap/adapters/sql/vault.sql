@@ -1,0 +1,17 @@
+-- The statements of `vault.py`, by name.
+
+-- name: key
+SELECT key FROM keys WHERE shopper = ?;
+
+-- name: keep_key
+-- A tombstone or an older key stays: a key is made once.
+INSERT INTO keys (shopper, key) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: bury
+INSERT INTO keys (shopper, key) VALUES (?, NULL) ON CONFLICT (shopper) DO UPDATE SET key = NULL;
+
+-- name: secret
+SELECT secret FROM secrets WHERE name = ?;
+
+-- name: keep_secret
+INSERT INTO secrets (name, secret) VALUES (?, ?) ON CONFLICT DO NOTHING;

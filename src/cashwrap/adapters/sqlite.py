@@ -1,0 +1,279 @@
+"""The embedded store: log, profiles, identities, segments, outbox, failed events, documents and products in one
+SQLite file, ``cashwrap.db``.
+
+Whatever one ``commit`` is handed becomes durable with one fsync, or not at all. Methods may be called from any
+thread: writes take turns, reads run beside them and see what was committed last.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from cashwrap.adapters.database import Database
+from cashwrap.adapters.folder import FolderLock
+from cashwrap.adapters.queries import statements
+from cashwrap.errors import Locked
+from cashwrap.model import Millis, Product, Tenant
+from cashwrap.ports import Changes, Failure, Record, Row, ShopperKey, Transition
+
+FILE = "cashwrap.db"
+_SQL = statements("store.sql")
+_LOG_PAGE = 500
+_Bindings = list[tuple[int | bytes | str | None, ...]]
+_encode = msgspec.msgpack.Encoder().encode
+_decode_product = msgspec.msgpack.Decoder(Product).decode
+
+
+class _Segment(NamedTuple):
+    tenant: Tenant
+    name: str
+
+
+class SqliteStore:
+    """Ports ``Store``, ``Outbox``, ``FailedEvents``, ``Registry`` and ``CatalogueStore`` over ``folder``.
+
+    With ``serving`` (the default) the folder is locked for this process; a second one gets ``Locked``. Without it
+    the store may be used beside a running server: everything can be read, documents and products can be written,
+    but not what the server holds in memory (``commit`` and ``forget`` raise ``Locked``). ``vfs`` names a registered
+    SQLite VFS, for tests of faulty disks.
+    """
+
+    def __init__(self, folder: str | Path, *, serving: bool = True, vfs: str | None = None) -> None:
+        self.folder = Path(folder)
+        self._lock = FolderLock(self.folder) if serving else None
+        try:
+            self._database = Database(self.folder / FILE, "store", vfs=vfs)
+        except BaseException:
+            self._unlock()
+            raise
+        self._tenants: dict[int, Tenant] = {}
+        self._tenant_numbers: dict[Tenant, int] = {}
+        self._segment_numbers: dict[_Segment, int] = {}
+
+    def close(self) -> None:
+        """Write everything back into ``cashwrap.db`` and unlock the folder. May be called again."""
+        self._database.close()
+        self._unlock()
+
+    # --- Store ---
+
+    def commit(self, changes: Changes) -> int:
+        """Make all of it durable (fsync included) or nothing; the log's newest sequence.
+
+        Raises ``Unavailable``; the store can be used again as soon as the disk can.
+        """
+        self._must_serve()
+        work = self._bound(changes)
+        with self._database.writing() as db:
+            for name, bindings in work:
+                if bindings:
+                    db.executemany(_SQL[name], bindings)
+            return int(db.execute(_SQL["newest_sequence"]).get)
+
+    def resolve(self, digests: Sequence[bytes]) -> dict[bytes, ShopperKey]:
+        """Which shoppers these identifiers name; unknown ones are left out."""
+        found = self._rows_each("identity", [(digest,) for digest in digests])
+        return {digest: ShopperKey(self._tenant(number), shopper) for digest, number, shopper in found}
+
+    def load(self, keys: Sequence[ShopperKey]) -> dict[ShopperKey, Row]:
+        """The rows that exist."""
+        found = self._rows_each("row", [(self._known_number(key.tenant), key.shopper) for key in keys])
+        return {
+            ShopperKey(self._tenant(number), shopper): Row(state, seen, due)
+            for number, shopper, state, seen, due in found
+        }
+
+    def log(self, after: int = 0) -> Iterator[Record]:
+        """Records with a greater sequence, ascending, read a page at a time."""
+        while page := self._rows("log_page", after, _LOG_PAGE):
+            for sequence, tenant, shopper, received, kind, mask, payload in page:
+                yield Record(self._tenant(tenant), shopper, received, kind, payload, mask, sequence)
+            after = page[-1][0]
+
+    def due(self, until: Millis, limit: int) -> list[ShopperKey]:
+        """Shoppers whose ``due`` has come, earliest first."""
+        return [ShopperKey(self._tenant(number), shopper) for number, shopper in self._rows("due", until, limit)]
+
+    def members(self, tenant: Tenant, segment: str, *, after: bytes = b"", limit: int = 1000) -> list[bytes]:
+        """Shoppers inside, by id, for paging."""
+        number = self._known_number(tenant)
+        return [shopper for (shopper,) in self._rows("members", number, segment, after, limit)]
+
+    def sizes(self, tenant: Tenant) -> dict[str, int]:
+        """How many shoppers each segment holds; empty ones are left out."""
+        return dict(self._rows("sizes", self._known_number(tenant)))
+
+    def forget(self, key: ShopperKey) -> None:
+        """Remove the shopper's row, identities and memberships, and their traces from the write-ahead log.
+
+        Raises ``Unavailable``, also where the removal is durable but a reader in another process keeps older pages
+        alive: call again.
+        """
+        self._must_serve()
+        tenant = self._known_number(key.tenant)
+        with self._database.writing() as db:
+            db.execute(_SQL["remove_row"], (tenant, key.shopper))
+            db.execute(_SQL["remove_identities"], (tenant, key.shopper))
+            db.execute(_SQL["remove_memberships"], (key.shopper, tenant))
+        self._database.truncate()
+
+    # --- Outbox ---
+
+    def pending(self, limit: int) -> list[tuple[int, Transition]]:
+        """The oldest undelivered, with a number to settle them by."""
+        return [
+            (number, Transition(self._tenant(tenant), shopper, segment, bool(entered), at))
+            for number, tenant, shopper, segment, entered, at in self._rows("pending", limit)
+        ]
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """Forget the delivered ones."""
+        self._write_each("settle", [(number,) for number in numbers])
+
+    # --- FailedEvents ---
+
+    def failures(self, after: int = 0, limit: int = 1000) -> list[Failure]:
+        """Ascending by sequence."""
+        return [
+            Failure(self._tenant(tenant), received, code, message, path, size, payload, sequence)
+            for sequence, tenant, received, code, message, path, size, payload in self._rows("failures", after, limit)
+        ]
+
+    def discard(self, sequences: Iterable[int]) -> None:
+        """Remove the ones an operator settled."""
+        self._write_each("discard", [(sequence,) for sequence in sequences])
+
+    # --- Registry ---
+
+    def documents(self, kind: str) -> dict[str, bytes]:
+        """All of a kind, by name."""
+        return dict(self._rows("documents", kind))
+
+    def put(self, kind: str, name: str, document: bytes | None) -> None:
+        """Write one; ``None`` removes it."""
+        if document is None:
+            self._write_each("remove_document", [(kind, name)])
+        else:
+            self._write_each("put_document", [(kind, name, document)])
+
+    # --- CatalogueStore ---
+
+    def products(self, tenant: Tenant) -> dict[str, Product]:
+        """All of them, by id."""
+        rows = self._rows("products", self._known_number(tenant))
+        return {name: _decode_product(document) for name, document in rows}
+
+    def upsert(self, tenant: Tenant, products: Iterable[Product], *, replace: bool = False) -> int:
+        """Write products; with ``replace`` all others go. How many were written."""
+        number = self._tenant_number(tenant)
+        bindings: _Bindings = [(number, product.id, _encode(product)) for product in products]
+        with self._database.writing() as db:
+            if replace:
+                db.execute(_SQL["remove_products"], (number,))
+            db.executemany(_SQL["put_product"], bindings)
+            db.execute(_SQL["advance_version"], (number,))
+        return len(bindings)
+
+    def version(self, tenant: Tenant) -> int:
+        """Grows with every change; 0 before the first."""
+        rows = self._rows("version", self._known_number(tenant))
+        return int(rows[0][0]) if rows else 0
+
+    # --- how ---
+
+    def _bound(self, changes: Changes) -> list[tuple[str, _Bindings]]:
+        """The statements of a commit with their bindings, worked out before the write lock is taken."""
+        number = self._tenant_number
+        inside: dict[tuple[int, bytes], Transition] = {}
+        outbox: _Bindings = []
+        for change in changes.transitions:
+            segment = self._segment_number(_Segment(change.tenant, change.segment))
+            inside[segment, change.shopper] = change
+            outbox.append((segment, change.shopper, int(change.entered), change.at))
+        return [
+            (
+                "append_record",
+                [(number(r.tenant), r.shopper, r.received, r.kind, r.mask, r.payload) for r in changes.records],
+            ),
+            (
+                "write_row",
+                [
+                    (number(key.tenant), key.shopper, row.due, row.state, row.seen)
+                    for key, row in changes.rows.items()
+                    if row is not None
+                ],
+            ),
+            (
+                "remove_row",
+                [(number(key.tenant), key.shopper) for key, row in changes.rows.items() if row is None],
+            ),
+            (
+                "write_identity",
+                [(digest, number(key.tenant), key.shopper) for digest, key in changes.identities.items()],
+            ),
+            ("enter_segment", [(*place, last.at) for place, last in inside.items() if last.entered]),
+            ("leave_segment", [place for place, last in inside.items() if not last.entered]),
+            ("queue_transition", outbox),
+            (
+                "keep_failure",
+                [
+                    (number(f.tenant), f.received, f.code, f.message, f.path, f.size, f.payload)
+                    for f in changes.failures
+                ],
+            ),
+        ]
+
+    def _rows(self, name: str, *bindings: int | bytes | str) -> list[tuple[Any, ...]]:
+        with self._database.reading() as db:
+            return db.execute(_SQL[name], bindings).fetchall()
+
+    def _rows_each(self, name: str, bindings: _Bindings) -> list[tuple[Any, ...]]:
+        with self._database.reading() as db:
+            return db.executemany(_SQL[name], bindings).fetchall()
+
+    def _write_each(self, name: str, bindings: _Bindings) -> None:
+        with self._database.writing() as db:
+            db.executemany(_SQL[name], bindings)
+
+    def _tenant(self, number: int) -> Tenant:
+        """The tenant of a number that a row holds."""
+        if number not in self._tenants:
+            self._read_tenants()
+        return self._tenants[number]
+
+    def _known_number(self, tenant: Tenant) -> int:
+        """The tenant's number, or 0, which no row has."""
+        if tenant not in self._tenant_numbers:
+            self._read_tenants()
+        return self._tenant_numbers.get(tenant, 0)
+
+    def _read_tenants(self) -> None:
+        for number, store, environment in self._rows("tenants"):
+            tenant = Tenant(store, environment)
+            self._tenants[number] = tenant
+            self._tenant_numbers[tenant] = number
+
+    def _tenant_number(self, tenant: Tenant) -> int:
+        """The tenant's number, given and made durable on first sight."""
+        if tenant not in self._tenant_numbers:
+            self._write_each("add_tenant", [(tenant.store, tenant.environment)])
+            self._read_tenants()
+        return self._tenant_numbers[tenant]
+
+    def _segment_number(self, segment: _Segment) -> int:
+        """The segment's number, given and made durable on first sight."""
+        if segment not in self._segment_numbers:
+            self._write_each("add_segment", [(self._tenant_number(segment.tenant), segment.name)])
+            for number, tenant, name in self._rows("segments"):
+                self._segment_numbers[_Segment(self._tenant(tenant), name)] = number
+        return self._segment_numbers[segment]
+
+    def _must_serve(self) -> None:
+        if self._lock is None:
+            raise Locked(f"{self.folder} is open beside a server: stop the server, or ask it to do this")
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()

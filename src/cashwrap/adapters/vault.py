@@ -1,0 +1,190 @@
+"""Seals payloads with AES-256-GCM, one random key a shopper, so that destroying the key forgets the shopper.
+
+What is sealed: a random 96-bit nonce, the cipher text, a 128-bit tag; the shopper's id is bound as associated data,
+so a payload moved to another shopper does not open. Nonces are random rather than counted: a counter must be made
+durable before each use or a crash repeats one, which gives GCM's authentication away, while random nonces stay far
+below NIST SP 800-38D's limit of 2^32 messages a key, because no shopper comes near a million seals (at which two
+nonces agree with a chance of about 10^-17).
+"""
+
+import threading
+from collections import OrderedDict
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from cashwrap.adapters.database import Database
+from cashwrap.adapters.queries import statements
+from cashwrap.errors import Forgotten, StoreError
+from cashwrap.ports import Random
+
+FILE = "keys.db"
+_SQL = statements("vault.sql")
+_KEY_SIZE = 32
+_NONCE_SIZE = 12
+_DIGEST_SIZE = 16
+_HOT_KEYS = 8_192
+
+
+class KeyTable(Protocol):
+    """Where keys are kept: bytes for a key, ``None`` for the tombstone of one."""
+
+    def find(self, shopper: bytes) -> bytes | None:
+        """The key. Raises ``KeyError`` where there never was one."""
+
+    def keep(self, keys: dict[bytes, bytes]) -> None:
+        """Make them durable; a shopper who has a key or a tombstone keeps it."""
+
+    def bury(self, shopper: bytes) -> None:
+        """Replace the key, if any, by a tombstone, and leave no copy of it."""
+
+
+class AesGcmVault:
+    """Port ``Vault`` over a table of keys. Every method may be called from any thread."""
+
+    def __init__(self, keys: KeyTable, secret: bytes, random: Random) -> None:
+        self._keys = keys
+        self._secret = secret
+        self._random = random
+        self._lock = threading.Lock()
+        self._fresh: dict[bytes, bytes] = {}
+        """Keys made and not yet durable."""
+        self._hot: OrderedDict[bytes, AESGCM] = OrderedDict()
+
+    def seal(self, shopper: bytes, plain: bytes) -> bytes:
+        """Encrypt and authenticate; 28 bytes longer than ``plain``. Raises ``Forgotten`` after ``destroy``."""
+        nonce = self._random.token(_NONCE_SIZE)
+        return nonce + self._cipher(shopper, make=True).encrypt(nonce, plain, shopper)
+
+    def open(self, shopper: bytes, sealed: bytes) -> bytes:
+        """Undo ``seal``. Raises ``Forgotten`` where there is no key, ``StoreError`` where bytes were changed."""
+        cipher = self._cipher(shopper, make=False)
+        try:
+            return cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], shopper)
+        except (InvalidTag, ValueError) as error:
+            raise StoreError("a sealed payload was changed or belongs to another shopper") from error
+
+    def digest(self, *parts: str) -> bytes:
+        """16 bytes of keyed BLAKE2b over the parts, each behind its length."""
+        hashed = blake2b(digest_size=_DIGEST_SIZE, key=self._secret)
+        for part in parts:
+            encoded = part.encode("utf-8", "surrogatepass")
+            hashed.update(len(encoded).to_bytes(4, "big"))
+            hashed.update(encoded)
+        return hashed.digest()
+
+    def persist(self) -> None:
+        """Make keys made since the last call durable. Raises ``Unavailable``; the keys then wait for the next."""
+        with self._lock:
+            fresh = dict(self._fresh)
+        if not fresh:
+            return
+        self._keys.keep(fresh)
+        with self._lock:
+            for shopper in fresh:
+                self._fresh.pop(shopper, None)
+
+    def destroy(self, shopper: bytes) -> bool:
+        """Destroy the shopper's key, durably. ``True`` where there was one; none is ever made again."""
+        with self._lock:
+            existed = shopper in self._fresh or self._stored(shopper) is not None
+        self._keys.bury(shopper)
+        with self._lock:
+            self._fresh.pop(shopper, None)
+            self._hot.pop(shopper, None)
+        return existed
+
+    def _cipher(self, shopper: bytes, *, make: bool) -> AESGCM:
+        with self._lock:
+            cipher = self._hot.get(shopper)
+            if cipher is None:
+                cipher = self._hot[shopper] = AESGCM(self._key(shopper, make=make))
+                if len(self._hot) > _HOT_KEYS:
+                    self._hot.popitem(last=False)
+            else:
+                self._hot.move_to_end(shopper)
+            return cipher
+
+    def _key(self, shopper: bytes, *, make: bool) -> bytes:
+        if shopper in self._fresh:
+            return self._fresh[shopper]
+        try:
+            key = self._keys.find(shopper)
+        except KeyError:
+            key = self._random.token(_KEY_SIZE) if make else None
+            if key is not None:
+                self._fresh[shopper] = key
+        if key is None:
+            raise Forgotten("the key of this shopper was destroyed: nothing sealed for them can be read or added")
+        return key
+
+    def _stored(self, shopper: bytes) -> bytes | None:
+        try:
+            return self._keys.find(shopper)
+        except KeyError:
+            return None
+
+
+class FileVault(AesGcmVault):
+    """Keeps its keys in ``keys.db``, which only the owner may read. ``folder`` may be another than the store's."""
+
+    def __init__(self, folder: str | Path, random: Random, *, vfs: str | None = None) -> None:
+        self._table = _KeyFile(Path(folder) / FILE, vfs=vfs)
+        super().__init__(self._table, self._table.secret("digest", random.token(_KEY_SIZE)), random)
+
+    def close(self) -> None:
+        """Let go of the file. Keys that were never persisted are gone; nothing durable was sealed under them."""
+        self._table.close()
+
+
+class MemoryVault(AesGcmVault):
+    """Keeps its keys in memory: for tests, under the same contract."""
+
+    def __init__(self, random: Random) -> None:
+        super().__init__(_KeyDict(), random.token(_KEY_SIZE), random)
+
+
+class _KeyDict:
+    def __init__(self) -> None:
+        self._keys: dict[bytes, bytes | None] = {}
+
+    def find(self, shopper: bytes) -> bytes | None:
+        return self._keys[shopper]
+
+    def keep(self, keys: dict[bytes, bytes]) -> None:
+        self._keys = {**keys, **self._keys}
+
+    def bury(self, shopper: bytes) -> None:
+        self._keys[shopper] = None
+
+
+class _KeyFile:
+    def __init__(self, path: Path, *, vfs: str | None) -> None:
+        self._database = Database(path, "vault", vfs=vfs)
+        self.close = self._database.close
+
+    def find(self, shopper: bytes) -> bytes | None:
+        with self._database.reading() as db:
+            found = db.execute(_SQL["key"], (shopper,)).fetchone()
+        if found is None:
+            raise KeyError(shopper)
+        key: bytes | None = found[0]
+        return key
+
+    def keep(self, keys: dict[bytes, bytes]) -> None:
+        with self._database.writing() as db:
+            db.executemany(_SQL["keep_key"], keys.items())
+
+    def bury(self, shopper: bytes) -> None:
+        with self._database.writing() as db:
+            db.execute(_SQL["bury"], (shopper,))
+        self._database.truncate()
+
+    def secret(self, name: str, proposal: bytes) -> bytes:
+        """The folder's secret, which is ``proposal`` where there was none."""
+        with self._database.writing() as db:
+            db.execute(_SQL["keep_secret"], (name, proposal))
+            return bytes(db.execute(_SQL["secret"], (name,)).get)
