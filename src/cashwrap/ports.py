@@ -96,8 +96,8 @@ class Record(Struct, frozen=True):
 class Failure(Struct, frozen=True):
     """An event that could not be kept.
 
-    Held until an operator acts. ``payload`` is sealed under no shopper and only there where consent
-    allows.
+    Held until an operator acts. ``payload`` is the shopper's id (16 bytes) and the event sealed under the
+    shopper's key; ``None`` where nobody is known or consent does not allow more than the reason.
     """
 
     tenant: Tenant
@@ -161,6 +161,9 @@ class Store(Protocol):
 
     def members(self, tenant: Tenant, segment: str, *, after: bytes = b"", limit: int = 1000) -> list[bytes]:
         """Shoppers inside, by id, for paging."""
+
+    def inside(self, keys: Sequence[ShopperKey]) -> dict[ShopperKey, frozenset[str]]:
+        """The segments each shopper is in; shoppers in none are left out."""
 
     def sizes(self, tenant: Tenant) -> dict[str, int]:
         """How many shoppers each segment holds; empty ones are left out."""

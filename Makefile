@@ -1,0 +1,61 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHOP := .venv-shop
+STAMP := $(VENV)/.ready
+SHOP_STAMP := $(SHOP)/.ready
+
+.PHONY: help setup demo test test-fast lint types format bench schemas lock clean
+.DEFAULT_GOAL := help
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): lock/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(SHOP_STAMP): lock/shop.txt
+	$(PYTHON) -m venv $(SHOP)
+	$(SHOP)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/shop.txt
+	@touch $@
+
+sdk/node_modules/.package-lock.json: sdk/package.json sdk/package-lock.json
+	@if command -v npm >/dev/null; then npm --prefix sdk ci --silent --no-audit --no-fund; else echo "npm not found: the SDK's own tests will skip"; mkdir -p sdk/node_modules && touch $@; fi
+
+setup: $(STAMP) $(SHOP_STAMP) sdk/node_modules/.package-lock.json  ## make both environments (done for you by the others)
+
+demo: $(STAMP) $(SHOP_STAMP)  ## a real shop and the engine on loopback; TRAFFIC=1 adds shoppers, SMOKE=1 walks one order and exits
+	@$(BIN)/python shop/demo.py $(if $(SMOKE),--smoke) $(if $(TRAFFIC),--traffic)
+
+test: setup  ## all tests: Python, SDK, browser
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-fast: $(STAMP)  ## the tests without browser, clients and real data
+	$(BIN)/python -m pytest -n 2 -m "not browser and not clients and not data and not slow"
+
+lint: $(STAMP)  ## ruff, strict types, house rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/house
+
+format: $(STAMP)  ## let ruff write what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP)  ## benchmarks as ratios in one run, see bench/README.md
+	$(BIN)/python -m bench
+
+schemas: $(STAMP)  ## write spec/ again from the code
+	$(BIN)/python -m spec.generate
+
+lock: $(STAMP)  ## pin every dependency again
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url --all-extras --group dev pyproject.toml -o lock/dev.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url --only-group shop -o lock/shop.txt pyproject.toml
+
+clean:  ## remove environments, caches and the demo's data
+	rm -rf $(VENV) $(SHOP) sdk/node_modules .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,53 @@
+"""Complete an event from the catalogue, and keep sensitive products out of it. Pure.
+
+A thin event (``{"product_id": "mug-1"}``) gets its category, brand, name and price, so that features and segments can
+count on them; what the shop sent itself is never overwritten.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from cashwrap.model import Event, Line, Product
+
+_FACTS = ("price", "category", "brand", "name")
+
+
+def enrich(event: Event, catalogue: Mapping[str, Product]) -> Event | None:
+    """The event with its products completed; ``None`` where it is about a sensitive product alone.
+
+    An order keeps its money and loses its sensitive lines: the order counts, what was in it does not.
+    """
+    properties = event.properties
+    if not catalogue or not properties:
+        return event
+    product_id = properties.get("product_id")
+    found = catalogue.get(product_id) if isinstance(product_id, str) else None
+    lines = properties.get("products")
+    if found is None and not lines:
+        return event
+    if found is not None and found.sensitive:
+        return None
+    changed: dict[str, object] = {}
+    if found is not None:
+        facts = {"price": found.price, "category": found.category, "brand": found.brand, "name": found.title}
+        changed = {name: facts[name] for name in _FACTS if facts[name] and name not in properties}
+    if isinstance(lines, list):
+        completed = (_complete(line, catalogue) for line in lines)
+        changed["products"] = [line for line in completed if line is not None]
+    return msgspec.structs.replace(event, properties={**properties, **changed}) if changed else event
+
+
+def _complete(line: Line, catalogue: Mapping[str, Product]) -> Line | None:
+    found = catalogue.get(line.product_id)
+    if found is None:
+        return line
+    if found.sensitive:
+        return None
+    return msgspec.structs.replace(
+        line,
+        price=found.price if line.price is None else line.price,
+        category=line.category or found.category,
+        brand=line.brand or found.brand,
+        name=line.name or found.title or None,
+    )

@@ -1,0 +1,91 @@
+"""What is kept in memory so that a decision need not wait for the disk: recent profiles and identities.
+
+Written by the writer thread after each commit and read by request threads without a lock: a published profile is never
+changed, only replaced. Both caches are two generations of plain dictionaries: a full young one becomes the old one, and
+what is asked for again moves up. Every step is one atomic dictionary operation.
+"""
+
+from typing import Generic, TypeVar
+
+from cashwrap.dedup import Seen
+from cashwrap.model import Profile, Tenant, Value
+from cashwrap.ports import ShopperKey
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Generations(Generic[K, V]):
+    """A bounded cache that forgets about the least recently used half at a time."""
+
+    __slots__ = ("_limit", "_old", "_young", "rotations")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = max(1, limit // 2)
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+        self.rotations = 0
+
+    def get(self, key: K) -> V | None:
+        """The value, or ``None``; keeps it young."""
+        value = self._young.get(key)
+        if value is None:
+            value = self._old.get(key)
+            if value is not None:
+                # Not a plain assignment: the writer may have published a newer value just now.
+                value = self._young.setdefault(key, value)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Publish a value; the writer's call."""
+        self._young[key] = value
+        self._rotate()
+
+    def offer(self, key: K, value: V, rotations: int) -> V:
+        """Keep what a reader loaded, unless something newer is here or was forgotten since ``rotations``."""
+        if rotations != self.rotations:
+            return value
+        kept = self._young.setdefault(key, value)
+        self._rotate()
+        return kept
+
+    def drop(self, key: K) -> None:
+        """Forget one entry."""
+        self._old.pop(key, None)
+        self._young.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.rotations += 1
+        self._young = {}
+        self._old = {}
+
+    def _rotate(self) -> None:
+        if len(self._young) >= self._limit:
+            self.rotations += 1
+            self._old = self._young
+            self._young = {}
+
+
+class HotProfile:
+    """A published profile, its bytes, and what was computed from it lately."""
+
+    __slots__ = ("attributes", "profile", "seen", "stamp", "state")
+
+    def __init__(self, profile: Profile, state: bytes, seen: Seen | None) -> None:
+        self.profile = profile
+        self.state = state
+        """The encoded profile: a fresh draft is decoded from it."""
+        self.seen = seen
+        """Only the writer looks; ``None`` where a decision loaded the profile."""
+        self.attributes: dict[str, Value] = {}
+        self.stamp: tuple[int, int, str] = (0, 0, "")
+        """For which second, consent mask and playbook ``attributes`` were computed."""
+
+
+class Hot:
+    """The two caches."""
+
+    def __init__(self, profiles: int = 50_000, identities: int = 200_000) -> None:
+        self.profiles: Generations[ShopperKey, HotProfile] = Generations(profiles)
+        self.identities: Generations[tuple[Tenant, str, str], ShopperKey] = Generations(identities)

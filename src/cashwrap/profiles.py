@@ -1,0 +1,178 @@
+"""What one shopper's profile becomes through an event, a merge or a withdrawal. Pure over a draft.
+
+``fold`` mutates the draft it is handed; whoever calls it hands it one decoded afresh from its row, so a profile
+that was published is never touched. Every part is order-free: the same events in any order of arrival within
+seven days leave the same values.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from cashwrap import carts, consent, orders, sessions
+from cashwrap.features import FeatureSet
+from cashwrap.model import ConsentState, Event, Millis, OpenCart, Profile, Purpose, Stamped, Value
+
+ANONYMOUS_IDS = 50
+"""Devices one shopper may gather by merging; a kiosk that logs in a crowd stops here."""
+EMAIL_HASHES = 5
+CART_TOKENS = 20
+TRAITS = 100
+WISHLIST = 200
+
+_WHERE = ("device", "os", "browser", "locale", "time_zone", "country", "region", "location_source")
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Profile)
+
+
+def encode(profile: Profile) -> bytes:
+    """The profile as bytes for its row."""
+    return _encoder.encode(profile)
+
+
+def decode(state: bytes) -> Profile:
+    """A fresh draft from a row's bytes. Raises ``msgspec.DecodeError`` where they are no profile."""
+    return _decoder.decode(state)
+
+
+def fold(profile: Profile, event: Event, features: FeatureSet) -> None:
+    """Take one event into the draft, as far as the purposes in ``event.mask`` allow.
+
+    The caller has already gated the event and checked that it is not a duplicate. A flagged event (bot, internal,
+    QA) changes nothing but consent.
+    """
+    if event.choices:
+        withdraw(profile, consent.apply_choice(profile.consent, event), features)
+    _identify(profile, event)
+    if event.flags:
+        return
+    profile.updated = max(profile.updated, event.time)
+    if orders.apply(profile, event):
+        features.rebuild_orders(profile)
+    if event.mask & Purpose.PERSONALIZATION:
+        _remember(profile, event)
+        sessions.touch(profile, event.time)
+        carts.apply(profile, event)
+    features.update(profile, event)
+
+
+def withdraw(profile: Profile, purposes: Purpose, features: FeatureSet) -> None:
+    """Forget, in the draft, what was kept for these purposes only."""
+    for purpose in Purpose:
+        if purpose & purposes:
+            features.reset(profile, purpose)
+    if purposes & Purpose.PERSONALIZATION:
+        profile.traits.clear()
+        profile.lists.clear()
+        profile.where.clear()
+        profile.wishlist.clear()
+        profile.sessions.clear()
+        profile.session_count = 0
+        profile.cart = OpenCart()
+        for order in profile.orders.values():
+            order.mask &= ~Purpose.PERSONALIZATION
+
+
+def merge(into: Profile, other: Profile, features: FeatureSet) -> None:
+    """Take a device's profile into an identified one. Explicit choices are kept as ``consent.merge`` says.
+
+    ``other`` must not be identified as somebody else: two identified shoppers never merge.
+    """
+    if other.user_id is not None and other.user_id != into.user_id:
+        raise ValueError("two identified shoppers never merge")
+    into.created = min(into.created, other.created)
+    into.updated = max(into.updated, other.updated)
+    into.absorbed = sorted({*into.absorbed, *other.absorbed, other.id})
+    into.anonymous_ids = _newest(into.anonymous_ids, other.anonymous_ids, ANONYMOUS_IDS)
+    into.email_hashes = _newest(into.email_hashes, other.email_hashes, EMAIL_HASHES)
+    into.cart_tokens = _newest(into.cart_tokens, other.cart_tokens, CART_TOKENS)
+    for mine, theirs in (
+        (into.traits, other.traits),
+        (into.lists, other.lists),
+        (into.where, other.where),
+        (into.wishlist, other.wishlist),
+    ):
+        for name, stamped in theirs.items():
+            _stamp(mine, name, stamped)
+    into.tainted = into.tainted or other.tainted
+    sessions.merge(into, other)
+    carts.merge(into, other)
+    orders.merge(into, other)
+    features.merge(into, other)
+    features.rebuild_orders(into)
+    before = _granted(into.consent) | _granted(other.consent)
+    into.consent = consent.merge(other.consent, into.consent)
+    withdraw(into, before & ~_granted(into.consent), features)
+
+
+def may_absorb(into: Profile, other: Profile) -> bool:
+    """Whether an anonymous profile may join an identified one: not somebody else's, and within the limits."""
+    if other.user_id is not None and other.user_id != into.user_id:
+        return False
+    return len({*into.anonymous_ids, *other.anonymous_ids}) <= ANONYMOUS_IDS
+
+
+def attributes(profile: Profile, features: FeatureSet, now: Millis, mask: int) -> dict[str, Value]:
+    """The profile's attributes by dotted path, through the consent lens of ``mask``; what it hides is missing."""
+    values = features.values(profile, now, mask)
+    if not mask & Purpose.PERSONALIZATION:
+        return values
+    values.update(sessions.values(profile, now))
+    values.update(carts.values(profile, now))
+    for name, stamped in profile.traits.items():
+        values[f"traits.{name}"] = stamped.value
+    values["traits.known"] = profile.user_id is not None
+    if profile.wishlist:
+        values["wishlist"] = frozenset(item for item, kept in profile.wishlist.items() if kept.value)
+    return values
+
+
+def _granted(state: ConsentState) -> Purpose:
+    return Purpose(consent.mask_of(state) & ~Purpose.NECESSARY)
+
+
+def _identify(profile: Profile, event: Event) -> None:
+    if event.user_id is not None and profile.user_id is None:
+        profile.user_id = event.user_id
+    if event.anonymous_id is not None:
+        _add(profile.anonymous_ids, event.anonymous_id, ANONYMOUS_IDS)
+    if event.email_hash is not None:
+        _add(profile.email_hashes, event.email_hash, EMAIL_HASHES)
+    if event.cart_token is not None:
+        _add(profile.cart_tokens, event.cart_token, CART_TOKENS)
+
+
+def _remember(profile: Profile, event: Event) -> None:
+    for name, value in event.traits.items():
+        if name in profile.traits or len(profile.traits) < TRAITS:
+            _stamp(profile.traits, name, Stamped(value, event.time, event.id))
+    where = event.where
+    for name in _WHERE:
+        fact = getattr(where, name)
+        if fact is not None:
+            _stamp(profile.where, name, Stamped(fact, event.time, event.id))
+    if event.name in _WISHES:
+        product = event.properties.get("product_id")
+        if isinstance(product, str) and (product in profile.wishlist or len(profile.wishlist) < WISHLIST):
+            _stamp(profile.wishlist, product, Stamped(_WISHES[event.name], event.time, event.id))
+
+
+_WISHES = {"Product Added to Wishlist": True, "Product Removed from Wishlist": False}
+
+
+def _stamp(where: dict[str, Stamped], name: str, new: Stamped) -> None:
+    old = where.get(name)
+    if old is None or (new.time, new.id, str(new.value)) > (old.time, old.id, str(old.value)):
+        where[name] = new
+
+
+def _add(ids: list[str], value: str, limit: int) -> None:
+    if value not in ids:
+        if len(ids) >= limit:
+            del ids[0]
+        ids.append(value)
+
+
+def _newest(mine: list[str], theirs: Iterable[str], limit: int) -> list[str]:
+    joined = dict.fromkeys([*theirs, *mine])
+    return list(joined)[-limit:]

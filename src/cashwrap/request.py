@@ -1,0 +1,180 @@
+"""What a page tells when it asks for decisions, and the attributes conditions may read from it. Pure.
+
+The wire is camelCase JSON with money in major units; attributes are flat dotted paths with money in minor units. A
+request names facts about now only: nothing of it is kept.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from msgspec import Meta, Struct
+
+from cashwrap.model import Millis, Minor, Value
+
+Text = Annotated[str, Meta(max_length=200)]
+Names = Annotated[list[Text], Meta(max_length=50)]
+LINES = 500
+"""Cart lines that are read; a longer cart is judged by its first lines and its total."""
+
+
+class ShopperRef(Struct, frozen=True, rename="camel"):
+    """Who is asking; ``token`` proves a user id to a publishable key."""
+
+    anonymous_id: Text | None = None
+    user_id: Text | None = None
+    token: Annotated[str, Meta(max_length=2048)] | None = None
+
+
+class Page(Struct, frozen=True, rename="camel"):
+    """The page the placements are on."""
+
+    path: Annotated[str, Meta(max_length=2000)] | None = None
+    type: Text | None = None
+
+
+class Device(Struct, frozen=True, rename="camel"):
+    """What the shopper holds; left out, the server reads the user agent."""
+
+    type: Text | None = None
+    os: Text | None = None
+    browser: Text | None = None
+
+
+class Location(Struct, frozen=True, rename="camel"):
+    """Where the shop says the shopper is (a shop field or the delivery address)."""
+
+    country: Text | None = None
+    region: Text | None = None
+    source: Literal["shop", "delivery"] = "shop"
+
+
+class CartItem(Struct, frozen=True, rename="camel"):
+    """One line of the cart; ``price`` for one piece, in major units."""
+
+    id: Text
+    quantity: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
+    price: Decimal | None = None
+    category: Text | None = None
+
+
+class Cart(Struct, frozen=True, rename="camel"):
+    """The cart as the shop has it now."""
+
+    token: Text | None = None
+    total: Decimal | None = None
+    count: Annotated[int, Meta(ge=0)] | None = None
+    items: Annotated[list[CartItem], Meta(max_length=10_000)] = []
+
+
+class Checkout(Struct, frozen=True, rename="camel"):
+    """Where in the checkout, and what the shop offers there."""
+
+    step: Text | None = None
+    payment_methods: Names = []
+    delivery_methods: Names = []
+    saved_method: Text | None = None
+
+
+class PageContext(Struct, frozen=True, rename="camel"):
+    """Everything a page may tell about itself."""
+
+    page: Page = Page()
+    device: Device = Device()
+    locale: Text | None = None
+    currency: Text | None = None
+    time_zone: Text | None = None
+    location: Location = Location()
+    cart: Cart = Cart()
+    checkout: Checkout = Checkout()
+
+
+class DecideRequest(Struct, frozen=True, rename="camel"):
+    """``POST /v1/decide``."""
+
+    shopper: ShopperRef = ShopperRef()
+    context: PageContext = PageContext()
+    placements: Annotated[list[Text], Meta(max_length=100)] | None = None
+    deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] | None = None
+    explain: bool = False
+
+
+def request_values(context: PageContext, currency: str, digits: int) -> dict[str, Value]:
+    """The attributes a request carries; what it leaves out is missing, that is unknown.
+
+    ``currency`` and ``digits`` are the shop's: an amount in another currency is unknown.
+    """
+    values: dict[str, Value] = {}
+    page, device, place, checkout = context.page, context.device, context.location, context.checkout
+    asked = (context.currency or currency).upper()
+    for path, value in (
+        ("page.path", page.path and page.path.partition("?")[0]),
+        ("page.type", page.type),
+        ("device.type", device.type),
+        ("device.os", device.os),
+        ("device.browser", device.browser),
+        ("locale", context.locale),
+        ("language", context.locale and context.locale.replace("_", "-").partition("-")[0].lower()),
+        ("currency", asked),
+        ("location.country", place.country and place.country.upper()),
+        ("location.region", place.region),
+        ("location.source", place.source if place.country or place.region else None),
+        ("checkout.step", checkout.step),
+        ("checkout.saved_method", checkout.saved_method),
+    ):
+        if value:
+            values[path] = value
+    if checkout.payment_methods:
+        values["checkout.payment_methods"] = frozenset(checkout.payment_methods)
+    if checkout.delivery_methods:
+        values["checkout.delivery_methods"] = frozenset(checkout.delivery_methods)
+    _cart_values(context.cart, values, digits if asked == currency else None)
+    return values
+
+
+def clock_values(now: Millis, time_zone: str) -> dict[str, Value]:
+    """Hour and weekday where the shopper is; an unknown time zone leaves them unknown."""
+    zone = zone_of(time_zone)
+    if zone is None:
+        return {}
+    local = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=now)
+    local = local.astimezone(zone)
+    weekday = local.isoweekday()
+    return {"time.hour": local.hour, "time.weekday": weekday, "time.is_weekend": weekday >= 6}
+
+
+@lru_cache(maxsize=1024)
+def zone_of(name: str) -> ZoneInfo | None:
+    """The time zone with this IANA name, or ``None``."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return None
+
+
+def to_minor(amount: Decimal, digits: int) -> Minor | None:
+    """Major units to minor ones, exactly; ``None`` for what is no sensible amount."""
+    if not amount.is_finite() or abs(amount) >= 10**12:
+        return None
+    return int(amount.scaleb(digits).to_integral_value())
+
+
+def _cart_values(cart: Cart, values: dict[str, Value], digits: int | None) -> None:
+    items = cart.items[:LINES]
+    if cart.total is not None and digits is not None:
+        total = to_minor(cart.total, digits)
+        if total is not None:
+            values["cart.total"] = total
+    elif items and digits is not None and all(item.price is not None for item in items):
+        parts = [to_minor(item.price * item.quantity, digits) for item in items if item.price is not None]
+        if None not in parts:
+            values["cart.total"] = sum(part for part in parts if part is not None)
+    if cart.count is not None or items:
+        values["cart.count"] = cart.count if cart.count is not None else sum(item.quantity for item in items)
+    if items:
+        values["cart.products"] = frozenset(item.id for item in items)
+        values["cart.categories"] = frozenset(item.category for item in items if item.category)
+    elif cart.count == 0:
+        values["cart.products"] = values["cart.categories"] = frozenset()

@@ -1,0 +1,1 @@
+"""The only HTTP: collect, decide, administration and the browser SDK over one ASGI application."""

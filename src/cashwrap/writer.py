@@ -1,0 +1,150 @@
+"""The one place that changes rows: a thread that folds whatever waits into one commit (group commit).
+
+Requests submit and are told when their events are durable. Many submissions share one fsync, so throughput grows with
+load while a lone request waits for one fsync only. Between commits the thread sweeps: it re-evaluates the segments of
+shoppers whose time has come.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+from cashwrap.errors import CashwrapError, Unavailable
+from cashwrap.window import Context, Submission, Window
+
+log = logging.getLogger(__name__)
+
+WAITING = 4096
+"""Submissions that may wait; more are turned away with a time to come back."""
+AT_ONCE = 128
+"""Submissions in one commit: bounds how long the first of them waits."""
+
+
+class Writer:
+    """Folds and commits on its own thread until ``close``, which finishes what is waiting."""
+
+    def __init__(
+        self,
+        context: Callable[[], Context],
+        sweep: Callable[[], None],
+        monotonic: Callable[[], float],
+        pause: float = 0.25,
+    ) -> None:
+        self._context = context
+        self._sweep = sweep
+        self._monotonic = monotonic
+        self._pause = pause
+        self._next_sweep = 0.0
+        self._waiting: queue.Queue[Submission | Callable[[], None] | None] = queue.Queue(WAITING)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cashwrap-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, submission: Submission) -> None:
+        """Queue a submission. Raises ``Unavailable`` when too much waits or the writer is closing."""
+        self._put(submission)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run ``action`` on the writer thread between commits (a forget, a rebuild); returns when it is done.
+
+        Whatever it raises is raised here.
+        """
+        done = threading.Event()
+        failure: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                action()
+            except BaseException as error:
+                failure.append(error)
+            finally:
+                done.set()
+
+        self._put(run)
+        done.wait()
+        if failure:
+            raise failure[0]
+
+    def close(self) -> None:
+        """Take nothing more, commit what waits, stop."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._waiting.put(None)
+            self._thread.join()
+
+    def _put(self, item: Submission | Callable[[], None]) -> None:
+        if self._closed.is_set():
+            raise Unavailable("the server is stopping; send the same request again", code="stopping")
+        try:
+            self._waiting.put_nowait(item)
+        except queue.Full:
+            raise Unavailable("too many requests wait to be stored; send the same request again") from None
+
+    def _run(self) -> None:
+        while True:
+            try:
+                first = self._waiting.get(timeout=self._pause)
+            except queue.Empty:
+                self._tidy()
+                continue
+            batch, action, stop = self._gather(first)
+            if batch:
+                self._commit(batch)
+            if action is not None:
+                action()
+            if stop:
+                return
+            self._tidy()
+
+    def _gather(
+        self, first: Submission | Callable[[], None]
+    ) -> tuple[list[Submission], Callable[[], None] | None, bool]:
+        """Everything waiting, up to the first action; order is kept."""
+        batch: list[Submission] = []
+        item: Submission | Callable[[], None] | None = first
+        while True:
+            if item is None:
+                return batch, None, True
+            if not isinstance(item, Submission):
+                return batch, item, False
+            batch.append(item)
+            if len(batch) >= AT_ONCE:
+                return batch, None, False
+            try:
+                item = self._waiting.get_nowait()
+            except queue.Empty:
+                return batch, None, False
+
+    def _commit(self, batch: list[Submission]) -> None:
+        context = self._context()
+        window = Window(context)
+        try:
+            window.prefetch(batch)
+            for submission in batch:
+                window.take(submission)
+            changes = window.changes()
+            if changes:
+                context.vault.persist()
+                context.store.commit(changes)
+            window.publish()
+        except Exception as error:
+            window.abandon()
+            if not isinstance(error, CashwrapError):
+                log.exception("a commit failed")
+            for submission in batch:
+                submission.error = (
+                    error if isinstance(error, CashwrapError) else Unavailable("the events were not kept")
+                )
+        for submission in batch:
+            if submission.settled is not None:
+                submission.settled(submission)
+
+    def _tidy(self) -> None:
+        if (now := self._monotonic()) < self._next_sweep:
+            return
+        self._next_sweep = now + self._pause
+        try:
+            self._sweep()
+        except Exception:
+            log.exception("the sweep failed; it is tried again")
