@@ -102,7 +102,7 @@ class Database:
     def _open_writer(self) -> apsw.Connection:
         db = apsw.Connection(str(self.path), vfs=self._vfs)
         db.set_busy_timeout(_BUSY_MILLIS)
-        db.execute(_SETUP["writer"])
+        _run(db, _SETUP["writer"])
         if db.pragma("journal_mode") != "wal" or db.pragma("synchronous") != _FULL:
             db.close(force=True)
             raise StoreError(f"{self.path} is on a file system that cannot keep commits through a power cut")
@@ -113,7 +113,7 @@ class Database:
             raise Unavailable(f"{self.path.name} is closed")
         db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY, vfs=self._vfs)
         db.set_busy_timeout(_BUSY_MILLIS)
-        db.execute(_SETUP["reader"])
+        _run(db, _SETUP["reader"])
         return db
 
     def _idle_reader(self) -> apsw.Connection | None:
@@ -134,7 +134,7 @@ class Database:
         while (found := int(db.pragma("user_version"))) < known:
             db.execute("BEGIN IMMEDIATE")
             if db.pragma("user_version") == found:  # else another process was faster
-                db.execute(self._schema[found])
+                _run(db, self._schema[found])
                 db.execute(f"PRAGMA user_version = {found + 1}")
             db.execute("COMMIT")
         if found > known:
@@ -142,6 +142,12 @@ class Database:
                 f"{self.path} has schema version {found}, this cashwrap knows {known}: install a newer cashwrap",
                 code="schema_newer",
             )
+
+
+def _run(db: apsw.Connection, script: str) -> None:
+    """Run all of it: apsw stops at a statement that answers a row until somebody asks for the next."""
+    for _ in db.execute(script):
+        pass
 
 
 @contextmanager

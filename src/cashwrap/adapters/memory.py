@@ -1,0 +1,168 @@
+"""The store in memory: for tests and trials, under the same contract as the others. Nothing survives the process."""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from msgspec.structs import replace as changed
+
+from cashwrap.model import Millis, Product, Tenant
+from cashwrap.ports import Changes, Failure, Record, Row, ShopperKey, Transition
+
+
+class MemoryStore:
+    """Ports ``Store``, ``Outbox``, ``FailedEvents``, ``Registry`` and ``CatalogueStore``, for any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._log: list[Record] = []
+        self._profiles: dict[ShopperKey, Row] = {}
+        self._identities: dict[bytes, ShopperKey] = {}
+        self._segments: dict[tuple[Tenant, str], set[bytes]] = {}
+        self._outbox: dict[int, Transition] = {}
+        self._queued = 0
+        self._failed: dict[int, Failure] = {}
+        self._failures = 0
+        self._documents: dict[str, dict[str, bytes]] = {}
+        self._products: dict[Tenant, dict[str, Product]] = {}
+        self._versions: dict[Tenant, int] = {}
+
+    def close(self) -> None:
+        """Nothing to let go of; here so that stores are interchangeable."""
+
+    # --- Store ---
+
+    def commit(self, changes: Changes) -> int:
+        """Take over all of it; the log's newest sequence."""
+        with self._lock:
+            for record in changes.records:
+                self._log.append(changed(record, sequence=len(self._log) + 1))
+            for key, row in changes.rows.items():
+                if row is None:
+                    self._profiles.pop(key, None)
+                else:
+                    self._profiles[key] = row
+            self._identities.update(changes.identities)
+            for transition in changes.transitions:
+                self._apply(transition)
+            for failure in changes.failures:
+                self._failures += 1
+                self._failed[self._failures] = changed(failure, sequence=self._failures)
+            return len(self._log)
+
+    def resolve(self, digests: Sequence[bytes]) -> dict[bytes, ShopperKey]:
+        """Which shoppers these identifiers name; unknown ones are left out."""
+        with self._lock:
+            return {digest: self._identities[digest] for digest in digests if digest in self._identities}
+
+    def load(self, keys: Sequence[ShopperKey]) -> dict[ShopperKey, Row]:
+        """The rows that exist."""
+        with self._lock:
+            return {key: self._profiles[key] for key in keys if key in self._profiles}
+
+    def log(self, after: int = 0) -> Iterator[Record]:
+        """Records with a greater sequence, ascending."""
+        while after < len(self._log):
+            yield self._log[after]
+            after += 1
+
+    def due(self, until: Millis, limit: int) -> list[ShopperKey]:
+        """Shoppers whose ``due`` has come, earliest first."""
+        with self._lock:
+            waiting = [
+                (row.due, key.shopper, key)
+                for key, row in self._profiles.items()
+                if row.due is not None and row.due <= until
+            ]
+        return [key for _, _, key in sorted(waiting)[:limit]]
+
+    def members(self, tenant: Tenant, segment: str, *, after: bytes = b"", limit: int = 1000) -> list[bytes]:
+        """Shoppers inside, by id, for paging."""
+        with self._lock:
+            return sorted(s for s in self._segments.get((tenant, segment), ()) if s > after)[:limit]
+
+    def sizes(self, tenant: Tenant) -> dict[str, int]:
+        """How many shoppers each segment holds; empty ones are left out."""
+        with self._lock:
+            return {name: len(inside) for (owner, name), inside in self._segments.items() if inside and owner == tenant}
+
+    def forget(self, key: ShopperKey) -> None:
+        """Remove the shopper's row, identities and memberships."""
+        with self._lock:
+            self._profiles.pop(key, None)
+            self._identities = {digest: owner for digest, owner in self._identities.items() if owner != key}
+            for (tenant, _), inside in self._segments.items():
+                if tenant == key.tenant:
+                    inside.discard(key.shopper)
+
+    # --- Outbox ---
+
+    def pending(self, limit: int) -> list[tuple[int, Transition]]:
+        """The oldest undelivered, with a number to settle them by."""
+        with self._lock:
+            return list(islice(self._outbox.items(), limit))
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """Forget the delivered ones."""
+        with self._lock:
+            for number in numbers:
+                self._outbox.pop(number, None)
+
+    # --- FailedEvents ---
+
+    def failures(self, after: int = 0, limit: int = 1000) -> list[Failure]:
+        """Ascending by sequence."""
+        with self._lock:
+            return list(islice((f for f in self._failed.values() if f.sequence > after), limit))
+
+    def discard(self, sequences: Iterable[int]) -> None:
+        """Remove the ones an operator settled."""
+        with self._lock:
+            for sequence in sequences:
+                self._failed.pop(sequence, None)
+
+    # --- Registry ---
+
+    def documents(self, kind: str) -> dict[str, bytes]:
+        """All of a kind, by name."""
+        with self._lock:
+            return dict(sorted(self._documents.get(kind, {}).items()))
+
+    def put(self, kind: str, name: str, document: bytes | None) -> None:
+        """Write one; ``None`` removes it."""
+        with self._lock:
+            named = self._documents.setdefault(kind, {})
+            if document is None:
+                named.pop(name, None)
+            else:
+                named[name] = document
+
+    # --- CatalogueStore ---
+
+    def products(self, tenant: Tenant) -> dict[str, Product]:
+        """All of them, by id."""
+        with self._lock:
+            return dict(sorted(self._products.get(tenant, {}).items()))
+
+    def upsert(self, tenant: Tenant, products: Iterable[Product], *, replace: bool = False) -> int:
+        """Write products; with ``replace`` all others go. How many were written."""
+        written = list(products)
+        with self._lock:
+            kept = {} if replace else self._products.get(tenant, {})
+            self._products[tenant] = kept | {product.id: product for product in written}
+            self._versions[tenant] = self._versions.get(tenant, 0) + 1
+        return len(written)
+
+    def version(self, tenant: Tenant) -> int:
+        """Grows with every change; 0 before the first."""
+        with self._lock:
+            return self._versions.get(tenant, 0)
+
+    def _apply(self, transition: Transition) -> None:
+        inside = self._segments.setdefault((transition.tenant, transition.segment), set())
+        if transition.entered:
+            inside.add(transition.shopper)
+        else:
+            inside.discard(transition.shopper)
+        self._queued += 1
+        self._outbox[self._queued] = transition
