@@ -1,0 +1,68 @@
+/**
+ * The page we are a guest on: its cookies, its network, and whether we may run here at all. The modules with
+ * logic get these by argument, so that they can be tested without a browser.
+ */
+
+/**
+ * What the network answered. `status` 0 is no answer: unreachable, blocked, cut off, or later than allowed.
+ * @typedef {{status: number, text: string, retryAfter: number}} Reply
+ */
+
+/** @returns {string | null | undefined} what the page says it is: `<html data-cashwrap-page>` or `<meta name=cashwrap-page>` */
+export const pageType = () =>
+  document.documentElement.dataset["cashwrapPage"] ||
+  document.querySelector("meta[name=cashwrap-page]")?.getAttribute("content");
+
+/** On a payment page nothing of ours runs: asked again before every act, since a page may become one. */
+export const isPayment = () => pageType() === "payment";
+
+/** Cookies of the page's own host. */
+export const cookies = {
+  /** @param {string} name */
+  get: (name) => document.cookie.match(`(?:^|; )${name}=([^;]*)`)?.[1] ?? "",
+  /**
+   * @param {string} name
+   * @param {string} value
+   * @param {number} seconds until it expires; 0 deletes it
+   */
+  set(name, value, seconds) {
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `${name}=${value}; Path=/; Max-Age=${seconds}; SameSite=Lax${secure}`;
+  },
+};
+
+/** @returns {string} 128 random bits in hex: an anonymous id or a message id */
+export const randomId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/**
+ * POST text and never reject. A plain-text body needs no preflight, which would cost a round trip; the
+ * shop's own cookies and the address's query never travel with it.
+ * @param {string} url
+ * @param {string} body JSON
+ * @param {number} timeout milliseconds for the whole answer
+ * @param {boolean} keepalive let it outlive the page; browsers allow 64 KB of that at a time
+ * @returns {Promise<Reply>}
+ */
+export async function post(url, body, timeout, keepalive) {
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      body,
+      credentials: "omit",
+      referrerPolicy: "origin",
+      keepalive,
+      signal: AbortSignal.timeout(timeout),
+    });
+    const wait = response.headers.get("Retry-After") ?? "0";
+    return { status: response.status, text: await response.text(), retryAfter: milliseconds(wait) };
+  } catch {
+    return { status: 0, text: "", retryAfter: 0 };
+  }
+}
+
+/**
+ * @param {string} wait seconds, or an HTTP date
+ * @returns {number} at most an hour; 0 where nothing sensible was said
+ */
+const milliseconds = (wait) => Math.min(Math.max(+wait * 1000 || Date.parse(wait) - Date.now() || 0, 0), 3_600_000);

@@ -1,0 +1,281 @@
+/**
+ * Typed content into a placement, by DOM operations and text only: nothing from the server is ever parsed as
+ * markup, style or script. Every change records how to take it back, so that a placement can always return to
+ * the shop's default. Content of the wrong shape throws; `render` then takes back what was done.
+ */
+
+const MAX_ITEMS = 24;
+const TOKEN = /^[a-z][\w-]{0,40}$/i;
+/** One number, word or colour: no brackets, so no `url(...)`; no space, colon or semicolon, so no second value. */
+const STYLE_VALUE = /^[#\w.%-]{1,32}$/;
+
+/** Answers are unchecked JSON: every renderer checks what it uses. @typedef {Record<string, any>} Content */
+
+/** How to take back what was done so far, in the render under way. @type {(() => unknown)[]} */
+let undo = [];
+
+/**
+ * Show content in a placement.
+ * @param {HTMLElement} place
+ * @param {Content} content
+ * @returns {() => void} brings the shop's default back
+ */
+export function render(place, content) {
+  /** @type {typeof undo} */
+  const done = (undo = []);
+  const back = () => {
+    while (done.length) done.pop()?.();
+  };
+  try {
+    RENDERERS[content["type"]]?.(place, content);
+  } catch {
+    back();
+  }
+  return back;
+}
+
+// --- changes that can be taken back ---
+
+/**
+ * Replace what an element shows. Where the shop has redrawn it since, the shop's newer content stays.
+ * @param {Element} element
+ * @param {...(string | Node)} nodes
+ */
+function fill(element, ...nodes) {
+  const old = [...element.childNodes];
+  element.replaceChildren(...nodes);
+  const ours = element.lastChild;
+  undo.push(() => ours?.parentNode === element && element.replaceChildren(...old));
+}
+
+/**
+ * Replace an element's text. A script or a style is never written to, whoever marked it.
+ * @param {Element} element
+ * @param {unknown} text anything but a text with something in it is content of the wrong shape
+ */
+function write(element, text) {
+  if (typeof text !== "string" || !text || /^(script|style)$/i.test(element.tagName)) throw text;
+  fill(element, text);
+}
+
+/**
+ * @param {Element} element
+ * @param {string} name attribute
+ * @param {string | null} value null removes it
+ */
+function set(element, name, value) {
+  const put = (/** @type {string | null} */ to) => (to === null ? element.removeAttribute(name) : element.setAttribute(name, to));
+  const old = element.getAttribute(name);
+  put(value);
+  undo.push(() => put(old));
+}
+
+/**
+ * @param {Element} element
+ * @param {string} name class
+ */
+function mark(element, name) {
+  if (element.classList.contains(name)) return;
+  element.classList.add(name);
+  undo.push(() => element.classList.remove(name));
+}
+
+/**
+ * @param {Element | DocumentFragment} parent
+ * @param {string} tag
+ * @param {string} name class, and where it is to be filled later, slot
+ */
+function append(parent, tag, name) {
+  const node = document.createElement(tag);
+  node.className = "cw-" + name;
+  node.dataset["cashwrapSlot"] = name;
+  parent.append(node);
+  undo.push(() => node.remove());
+  return node;
+}
+
+/**
+ * The part of an element that the shop has marked for something.
+ * @param {ParentNode} place
+ * @param {string} name
+ * @returns {HTMLElement | null}
+ */
+const slot = (place, name) => place.querySelector(`[data-cashwrap-slot=${name}]`);
+
+/**
+ * Point a link or a picture somewhere, unless that is a script.
+ * @param {Element | null} element
+ * @param {"href" | "src"} name
+ * @param {string | undefined} address
+ */
+function lead(element, name, address) {
+  if (element && address && /^https?:$/.test(new URL(address, location.href).protocol)) element.setAttribute(name, address);
+  else if (name === "src") element?.remove();
+}
+
+// --- one renderer for each component ---
+
+/** @type {Record<string, (place: HTMLElement, content: Content) => void>} */
+const RENDERERS = {
+  // @ts-expect-error JSON could name a component "constructor": nothing is inherited here
+  __proto__: null,
+
+  message,
+  installments: message,
+
+  options(place, { options: wanted, hidden = [] }) {
+    const now = [...place.querySelectorAll("[data-cashwrap-option]")];
+    /** @param {Element} option */
+    const idOf = (option) => option.getAttribute("data-cashwrap-option");
+    /** @param {Element} option one that is not named comes after those that are */
+    const rank = (option) => wanted.findIndex((/** @type {Content} */ { id }) => id === idOf(option)) >>> 0;
+    reorder(now, [...now].sort((a, b) => rank(a) - rank(b)));
+    let left = now.filter((option) => !option.hasAttribute("hidden")).length;
+    for (const option of now) {
+      const { name, badge, highlight } = wanted[rank(option)] ?? {};
+      const label = slot(option, "label") ?? (option.childElementCount ? null : option);
+      if (highlight === true) mark(option, "cw-highlight");
+      if (name && label) write(label, name);
+      if (badge && option.tagName !== "OPTION") write(slot(option, "badge") ?? append(option, "span", "badge"), badge);
+      if (hidden.includes(idOf(option)) && left > 1 && !isKept(option) && !option.hasAttribute("hidden")) {
+        set(option, "hidden", "");
+        left -= 1;
+      }
+    }
+  },
+
+  products(place, { title, items }) {
+    if (!items.length) return;
+    const template = place.querySelector("template");
+    const target = slot(place, "items") ?? place;
+    const list = document.createDocumentFragment();
+    const heading = title && (slot(place, "title") ?? append(list, "p", "title"));
+    if (heading) write(heading, title);
+    const entries = template ? list : append(list, "ul", "products");
+    for (const item of items.slice(0, MAX_ITEMS)) entries.append(product(template?.content ?? plainProduct(), item));
+    fill(target, ...(template?.parentNode === target ? [template] : []), list);
+    set(place, "hidden", null);
+  },
+
+  button(place, { text, style }) {
+    const target = place.matches("button,a,input") ? place : (place.querySelector("button,a,input[type=submit]") ?? place);
+    if (target.tagName === "INPUT") set(target, "value", `${text}`);
+    else write(slot(target, "text") ?? target, text);
+    if (TOKEN.test(style)) mark(target, "cw-button--" + style);
+  },
+
+  field(place, { state, prefill }) {
+    const input = /** @type {HTMLInputElement | null} */ (slot(place, "field"));
+    if (input && prefill && !input.value && mayPrefill(input)) {
+      input.value = prefill;
+      undo.push(() => input.value === prefill && (input.value = ""));
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    const collapse = state === "collapse";
+    // What must be filled in, or already is, stays in sight.
+    if (collapse && (place.querySelector(":required") || input?.value)) return;
+    const details = place.tagName === "DETAILS";
+    set(place, details ? "open" : "hidden", collapse === details ? null : "");
+  },
+
+  help(place, { text, style }) {
+    const inline = style === "inline";
+    const target = slot(place, "target") ?? place.querySelector("input,select,textarea,button") ?? place;
+    const hint = (inline && slot(place, "text")) || append((target !== place && target.parentElement) || place, "span", "help");
+    write(hint, text);
+    if (!inline) {
+      set(hint, "hidden", ""); // read out all the same: a description may be hidden
+      set(target, "title", text);
+    }
+    set(hint, "id", hint.id || `cw-help-${(hints += 1)}`);
+    set(target, "aria-describedby", `${target.getAttribute("aria-describedby") ?? ""} ${hint.id}`.trim());
+    set(place, "hidden", null);
+  },
+
+  layout({ style }, { tokens }) {
+    for (const [name, value] of Object.entries(tokens)) {
+      if (!TOKEN.test(name) || !STYLE_VALUE.test(value)) continue;
+      const old = style.getPropertyValue("--cw-" + name);
+      style.setProperty("--cw-" + name, value);
+      undo.push(() => style.setProperty("--cw-" + name, old));
+    }
+  },
+};
+
+let hints = 0;
+
+/** @type {typeof RENDERERS[string]} */
+function message(place, { text, locale, tone, progress }) {
+  const target = slot(place, "text") ?? place;
+  write(target, text);
+  if (locale) set(target, "lang", `${locale}`);
+  if (TOKEN.test(tone)) mark(place, "cw-tone--" + tone);
+  if (progress?.target > 0) {
+    const bar = slot(place, "progress") ?? append(place, "progress", "progress");
+    set(bar, "max", `${+progress.target}`);
+    set(bar, "value", `${+progress.value}`);
+    set(bar, "aria-label", text);
+  }
+  set(place, "hidden", null);
+}
+
+/**
+ * The chosen and the saved method are the shopper's: they never disappear.
+ * @param {Element} option
+ */
+const isKept = (option) =>
+  option.matches("[data-cashwrap-saved],[aria-checked=true],[aria-selected=true],:checked") ||
+  option.querySelector(":checked,[aria-checked=true]");
+
+/**
+ * Put the nodes of a list into another order, each into a place one of them had, so that what stands between
+ * them stays. Moving a frame would load it anew, and it may hold what the shopper typed: then nothing moves.
+ * @param {Element[]} from
+ * @param {Element[]} to
+ */
+function reorder(from, to) {
+  if (from.every((node, index) => node === to[index]) || from.some((node) => node.querySelector("iframe"))) return;
+  const focus = /** @type {HTMLElement | null} */ (document.activeElement);
+  const gaps = from.map((node) => {
+    const gap = document.createComment("");
+    node.replaceWith(gap);
+    return gap;
+  });
+  gaps.forEach((gap, index) => gap.replaceWith(/** @type {Element} */ (to[index])));
+  focus?.focus({ preventScroll: true });
+  undo.push(() => from.every((node) => node.isConnected) && reorder(to, from));
+}
+
+/** @returns {ParentNode} markup for one product, for a shop that brings none */
+function plainProduct() {
+  const plain = document.createDocumentFragment();
+  const item = append(plain, "li", "product");
+  const link = append(item, "a", "link");
+  append(link, "img", "image").setAttribute("alt", ""); // the name stands beside it
+  append(link, "span", "name");
+  append(item, "span", "price");
+  return plain;
+}
+
+/**
+ * @param {ParentNode} markup
+ * @param {Content} item
+ */
+function product(markup, { id, name, price, url, image }) {
+  const node = /** @type {DocumentFragment} */ (markup.cloneNode(true));
+  const [label, tag] = [slot(node, "name"), slot(node, "price")];
+  if (label) write(label, name);
+  if (tag && price) write(tag, price);
+  lead(node.querySelector("a[data-cashwrap-slot=link]"), "href", url);
+  lead(node.querySelector("img[data-cashwrap-slot=image]"), "src", image);
+  node.querySelector("input[data-cashwrap-slot=id]")?.setAttribute("value", id);
+  node.querySelector("[data-cashwrap-event]")?.setAttribute("data-cashwrap-prop-product_id", id);
+  return node;
+}
+
+/**
+ * Secrets and card numbers are never ours to fill in.
+ * @param {HTMLInputElement} input
+ */
+const mayPrefill = (input) =>
+  /^(text|email|tel|search|textarea)$/.test(input.type) && !/cc-|password|one-time/.test(input.autocomplete);

@@ -1,0 +1,85 @@
+/** What happened, as events in the Segment spec's shape: from calls, and from attributes in the page. */
+
+import { pageType, randomId } from "./page.js";
+
+export const VERSION = "0.1.0";
+
+const PROPERTY = "data-cashwrap-prop-";
+/** Attributes are text; these properties are numbers in the spec. Ids stay text, leading zeros and all. */
+const NUMERIC = /^(price|quantity|value|total|position)$/;
+
+/** @returns {{path: string, type: string | undefined}} where the shopper is; queries and fragments stay here */
+export const where = () => ({ path: location.pathname, type: pageType() ?? undefined });
+export const locale = () => document.documentElement.lang || navigator.language;
+export const timeZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/**
+ * @param {"track" | "page" | "identify" | "consent"} type
+ * @param {object} fields
+ * @returns {Record<string, any>} without a shopper: the gate adds that, when it may
+ */
+export const createEvent = (type, fields) => ({
+  type,
+  messageId: randomId(),
+  timestamp: new Date().toISOString(),
+  ...fields,
+  context: {
+    library: { name: "cashwrap.js", version: VERSION },
+    locale: locale(),
+    timezone: timeZone(),
+    page: { ...where(), referrer: document.referrer.replace(/[?#].*/, "") },
+  },
+});
+
+/**
+ * Read what an element declares. Never looks at form values.
+ * @param {Element} element with `data-cashwrap-event`
+ * @returns {[string, Record<string, string | number>]} event name and properties
+ */
+function declared(element) {
+  /** @type {Record<string, string | number>} */
+  const properties = {};
+  for (const { name, value } of element.attributes) {
+    const property = name.startsWith(PROPERTY) && name.slice(PROPERTY.length);
+    if (property) properties[property] = (NUMERIC.test(property) && Number(value)) || value;
+  }
+  return [/** @type {string} */ (element.getAttribute("data-cashwrap-event")), properties];
+}
+
+/**
+ * Call back once, when an element is first seen.
+ * @param {Element} element
+ * @param {() => void} act
+ */
+export function whenSeen(element, act) {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    act();
+  });
+  observer.observe(element);
+}
+
+/**
+ * Watch `data-cashwrap-event` elements: clicks anywhere, now and later; views of those found by `scan`.
+ * @param {(name: string, properties: object) => void} track
+ * @returns {() => void} `scan`, to be called when the page has got new elements
+ */
+export function watch(track) {
+  /** @type {WeakSet<Element>} */
+  const known = new WeakSet();
+  document.addEventListener(
+    "click",
+    ({ target }) => {
+      const element = target instanceof Element && target.closest("[data-cashwrap-event]:not([data-cashwrap-on=view])");
+      if (element) track(...declared(element));
+    },
+    true, // a shop's stopPropagation is about its own handlers
+  );
+  return () => {
+    for (const element of document.querySelectorAll("[data-cashwrap-event][data-cashwrap-on=view]")) {
+      if (!known.has(element)) whenSeen(element, () => track(...declared(element)));
+      known.add(element);
+    }
+  };
+}
