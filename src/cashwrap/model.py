@@ -197,8 +197,13 @@ class OpenCart(Struct, array_like=True):
     lines: dict[str, CartLine] = {}
     touched: Millis = 0
     cleared: Millis = 0
-    """Events before this are history: the cart was ordered or emptied then."""
+    """Events before this are history: the cart was listed in full, ordered or emptied then."""
     token: str | None = None
+    token_at: Millis = 0
+    cleared_by: str = ""
+    """The event that did so: of two at one time the greater id is the later."""
+    changes: dict[str, CartLine] = {}
+    """What was added and removed after it, by event id; a removal has a negative quantity."""
 
 
 class Profile(Struct, array_like=True):
