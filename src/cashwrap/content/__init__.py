@@ -1,0 +1,20 @@
+"""What a placement shows: messages and typed content, compiled once and rendered to plain strings."""
+
+from cashwrap.content.catalogue import Catalogue
+from cashwrap.content.components import Render, compile_content
+from cashwrap.content.message import Message, Placeholder, parse_message
+from cashwrap.content.reads import content_faults, placeholders
+from cashwrap.content.texts import Ineligible, Shop
+
+__all__ = [
+    "Catalogue",
+    "Ineligible",
+    "Message",
+    "Placeholder",
+    "Render",
+    "Shop",
+    "compile_content",
+    "content_faults",
+    "parse_message",
+    "placeholders",
+]

@@ -1,0 +1,53 @@
+"""A snapshot of what the shop sells, arranged for decisions: one immutable value, replaced when products change."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from cashwrap.content.text import clean
+from cashwrap.model import Product
+
+
+class Catalogue(Struct, frozen=True):
+    """Products by id, and the ids of those that may be shown: by category and all, best selling first."""
+
+    products: Mapping[str, Product] = {}
+    by_category: Mapping[str, tuple[str, ...]] = {}
+    popular: tuple[str, ...] = ()
+    version: int = 0
+
+    @classmethod
+    def of(
+        cls, products: Mapping[str, Product], popularity: Mapping[str, int] | None = None, version: int = 0
+    ) -> "Catalogue":
+        """Arrange products. ``popularity`` is pieces sold by id; ties go by id, so that the order never varies."""
+        sold = popularity or {}
+        shown = [product.id for product in products.values() if sellable(product)]
+        popular = sorted(shown, key=lambda name: (-sold.get(name, 0), name))
+        by_category: dict[str, list[str]] = {}
+        for name in popular:
+            category = products[name].category
+            if category is not None:
+                by_category.setdefault(category, []).append(name)
+        return cls(products, {name: tuple(ids) for name, ids in by_category.items()}, tuple(popular), version)
+
+    def complements(self, basket: Sequence[str]) -> Iterator[str]:
+        """What goes with the basket, in the order of the basket and of each product's own list."""
+        for name in basket:
+            product = self.products.get(name)
+            if product is not None:
+                yield from product.complements
+
+
+def sellable(product: Product) -> bool:
+    """Whether a product may be shown to anyone: not sensitive, in stock, with a price."""
+    return not product.sensitive and product.price is not None and (product.stock is None or product.stock > 0)
+
+
+def title(product: Product, tags: Sequence[str]) -> str:
+    """The product's title in the first locale of the chain that has one, else its own; may be empty."""
+    for tag in tags:
+        found = product.titles.get(tag)
+        if found:
+            return clean(found)
+    return clean(product.title)

@@ -1,0 +1,159 @@
+"""Messages to closures, and values to text.
+
+A text may hold only typed values; what came from a shopper is cleaned of everything that could change how
+the text around it reads. Escaping for HTML is the reader's: the text is data, never markup.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from msgspec import Struct
+
+from cashwrap.content import locales
+from cashwrap.content.message import Count, Message, Part, Placeholder, Plural
+from cashwrap.model import Value
+
+MAX_VALUE = 100
+"""Characters a single value may add to a text; longer ones are cut with an ellipsis."""
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+    "\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+"""Controls, direction overrides, invisible and unpaired characters. Joiners stay: Persian and emoji need them."""
+
+
+class Scope(Struct, frozen=True):
+    """What a message may read: the shopper's values, a few computed ones, and how to write them."""
+
+    values: Mapping[str, Value]
+    tag: str
+    """Locale of the text."""
+    currency: str
+    time_zone: str
+    computed: Mapping[str, Value] = {}
+
+
+Writer = Callable[[Scope], str | None]
+"""Writes one part; ``None`` where a value is missing or of another kind."""
+
+
+def clean(value: str) -> str:
+    """A shopper's string, fit to stand inside a text: bounded, on one line, in its own direction."""
+    if not (value.isascii() and value.isprintable()):
+        value = _UNSAFE.sub("", value)
+    value = value.strip()
+    return value if len(value) <= MAX_VALUE else value[: MAX_VALUE - 1].rstrip() + "…"
+
+
+def compile_message(message: Message, money: Collection[str] = ()) -> Writer:
+    """A function that writes the message.
+
+    ``money`` names the values that are amounts: as a bare ``{cart.total}`` they are written as money.
+    """
+    return _sequence(message.parts, money)
+
+
+def _sequence(parts: tuple[Part, ...], money: Collection[str]) -> Writer:
+    writers = [part if isinstance(part, str) else _writer(part, money) for part in parts]
+
+    def write(scope: Scope) -> str | None:
+        texts = []
+        for writer in writers:
+            text = writer if isinstance(writer, str) else writer(scope)
+            if text is None:
+                return None
+            texts.append(text)
+        return "".join(texts)
+
+    return write
+
+
+def _writer(part: Placeholder | Count | Plural, money: Collection[str]) -> Writer:
+    if isinstance(part, Plural):
+        return _plural(part, money)
+    name = part.name
+    kind = "number" if isinstance(part, Count) else part.format
+    if kind == "plain" and name in money:
+        kind = "money"
+    write = _FORMATS[kind]
+
+    def placeholder(scope: Scope) -> str | None:
+        value = lookup(scope, name)
+        return None if value is None else write(value, scope)
+
+    return placeholder
+
+
+def _plural(part: Plural, money: Collection[str]) -> Writer:
+    name = part.name
+    arms = {selector: _sequence(parts, money) for selector, parts in part.arms.items()}
+    exact = {int(selector[1:]): arms[selector] for selector in arms if selector[0] == "="}
+    other = arms["other"]
+
+    def plural(scope: Scope) -> str | None:
+        value = _number(lookup(scope, name))
+        if value is None:
+            return None
+        arm = exact.get(int(value)) if exact and value == int(value) else None
+        return (arm or arms.get(locales.plural(value, scope.tag), other))(scope)
+
+    return plural
+
+
+def lookup(scope: Scope, name: str) -> Value:
+    """The value under a path; a plain name that nothing else has is a trait (``first_name``)."""
+    value = scope.computed.get(name)
+    if value is None:
+        value = scope.values.get(name)
+    if value is None and "." not in name:
+        value = scope.values.get(f"traits.{name}")
+    return value
+
+
+def _number(value: Value) -> int | Decimal | None:
+    """A number, an average as its quotient (two digits), or nothing."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None
+    if isinstance(value, tuple):
+        return (Decimal(value[0]) / value[1]).quantize(Decimal("0.01")) if value[1] else None
+    return None
+
+
+def _as_plain(value: Value, scope: Scope) -> str | None:
+    if isinstance(value, str):
+        return clean(value) or None
+    return _as_number(value, scope)
+
+
+def _as_number(value: Value, scope: Scope) -> str | None:
+    number = _number(value)
+    return None if number is None else locales.number(number, scope.tag)
+
+
+def _as_money(value: Value, scope: Scope) -> str | None:
+    if isinstance(value, tuple) and value[1]:
+        quotient = Decimal(value[0]) / value[1]
+        value = int(quotient.to_integral_value(ROUND_HALF_EVEN))
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return locales.money(value, scope.currency, scope.tag)
+
+
+def _as_date(value: Value, scope: Scope) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return locales.date(value, scope.time_zone, scope.tag)
+
+
+_FORMATS: dict[str, Callable[[Value, Scope], str | None]] = {
+    "plain": _as_plain,
+    "number": _as_number,
+    "money": _as_money,
+    "date": _as_date,
+}
