@@ -34,7 +34,7 @@ KEYS = 256
 """Keys a map keeps."""
 TILE_KEYS = 64
 """Keys a map keeps in each tile of a window."""
-LARGEST = 10**12
+LARGEST = 10**13
 """The largest amount (in minor units, or in the smallest step of a number) that one event may bring."""
 STEPS = 64
 """Weights within one half-life: what decays is read in steps of about one percent."""

@@ -154,7 +154,7 @@ def _carried(properties: Mapping[str, object]) -> dict[str, object]:
 
 
 def _amount(properties: Mapping[str, object]) -> Minor:
-    for name in ("refund", "value", "total"):
+    for name in ("value", "total"):
         amount = properties.get(name)
         if isinstance(amount, int) and not isinstance(amount, bool) and amount >= 0:
             return amount
