@@ -161,6 +161,10 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 def _create_private(path: Path) -> None:
-    """Make the file readable by its owner only; SQLite gives the files beside it the same mode."""
+    """Create the file readable by its owner only; SQLite gives the files beside it the same mode.
+
+    A file that is there is not even opened: closing it would drop the locks this process holds on it (POSIX).
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

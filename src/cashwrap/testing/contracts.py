@@ -12,8 +12,8 @@ from cashwrap.model import Product, Tenant
 from cashwrap.ports import (
     CatalogueStore,
     Changes,
-    Failure,
     FailedEvents,
+    Failure,
     Outbox,
     Record,
     Registry,
