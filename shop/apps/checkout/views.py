@@ -1,0 +1,181 @@
+"""The checkout: Oscar's own steps, plus one question to cashwrap for each page.
+
+These are payment pages. cashwrap's script is not on them: the backend asks, within its deadline, and the
+templates render the answer or, when there is none, what the shop would have shown anyway.
+"""
+
+from django.db import transaction
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from oscar.apps.checkout import views
+from oscar.apps.checkout.exceptions import FailedPreCondition
+from oscar.apps.payment.models import Source, SourceType
+from storefront import events, personalization
+
+from apps.shipping.repository import Repository
+
+from .payment import METHODS, PaymentForm, charge, named
+
+SUMMARY = ["basket_message", "checkout_help", "checkout_layout"]  # every step shows these
+
+
+class Personalized:
+    """A checkout step that asks for its placements and reports that it was reached."""
+
+    step = 0
+    step_name = ""
+    placements = ()
+
+    def get(self, request, *args, **kwargs):
+        response = super().get(request, *args, **kwargs)
+        if response.status_code == 200:  # the step is shown, not skipped
+            events.track(request, "Checkout Step Viewed", self.step_properties())
+        return response
+
+    def get_context_data(self, **kwargs):
+        context = super().get_context_data(**kwargs)
+        context["step"] = self.step
+        context["cw"] = personalization.decide(
+            self.request, [*self.placements, *SUMMARY], "checkout", checkout=self.checkout_facts()
+        )
+        if not context.get("shipping_method"):  # before a choice: the summary shows the default method
+            method = Repository().get_default_shipping_method(self.request.basket)
+            context["expected_delivery"] = method
+        return context
+
+    def checkout_facts(self):
+        """Return what the shop offers at this moment; cashwrap may order it, never add to it."""
+        facts = {
+            "step": self.step_name,
+            "paymentMethods": [method.code for method in METHODS],
+            "deliveryMethods": [method.code for method in Repository.methods],
+        }
+        saved = self.saved_payment_method()
+        return {**facts, "savedMethod": saved} if saved else facts
+
+    def saved_payment_method(self):
+        """Return the method of the customer's last order: it must never be hidden from them."""
+        if not self.request.user.is_authenticated:
+            return None
+        source = Source.objects.filter(order__user=self.request.user).order_by("-order__date_placed").first()
+        return source.source_type.code if source else None
+
+    def step_properties(self):
+        data = self.checkout_session
+        return {
+            "step": self.step,
+            "shipping_method": data.shipping_method_code(self.request.basket),
+            "payment_method": data.payment_method(),
+        }
+
+    def completed(self):
+        events.track(self.request, "Checkout Step Completed", self.step_properties())
+
+
+class IndexView(Personalized, views.IndexView):
+    step, step_name = 1, "contact"
+
+
+class ShippingAddressView(Personalized, views.ShippingAddressView):
+    step, step_name = 2, "address"
+
+    def get_success_url(self):
+        self.completed()
+        return super().get_success_url()
+
+
+class ShippingMethodView(Personalized, views.ShippingMethodView):
+    step, step_name = 3, "delivery"
+    placements = ("delivery_methods",)
+
+    def get_context_data(self, **kwargs):
+        context = super().get_context_data(**kwargs)
+        content = context["cw"].get("delivery_methods")
+        choices = personalization.in_order(self._methods, content, lambda method: method.code)
+        chosen = self.checkout_session.shipping_method_code(self.request.basket)
+        context["choices"] = choices
+        context["chosen"] = chosen or choices[0][0].code
+        return context
+
+    def form_valid(self, form):
+        response = super().form_valid(form)
+        self.completed()
+        return response
+
+
+class PaymentMethodView(views.PaymentMethodView):
+    """Oscar's hook between delivery and payment; our payment page offers the methods itself."""
+
+
+class PaymentDetailsView(Personalized, views.PaymentDetailsView):
+    """Two pages: `payment-details` offers the methods, `preview` shows the order and places it."""
+
+    @property
+    def step(self):
+        return 5 if self.preview else 4
+
+    @property
+    def step_name(self):
+        return "review" if self.preview else "payment"
+
+    @property
+    def placements(self):
+        return ("checkout_button",) if self.preview else ("payment_methods", "installment_line")
+
+    def get_context_data(self, **kwargs):
+        context = super().get_context_data(**kwargs)
+        content = context["cw"].get("payment_methods")
+        context["choices"] = personalization.in_order(METHODS, content, lambda method: method.code)
+        context["payment"] = named(self.checkout_session.payment_method())
+        context["chosen"] = self.checkout_session.payment_method() or self.saved_payment_method()
+        context["chosen"] = context["chosen"] or context["choices"][0][0].code
+        context.setdefault("form", PaymentForm())
+        return context
+
+    def handle_payment_details_submission(self, request):
+        form = PaymentForm(request.POST)
+        if not form.is_valid():
+            return self.render_payment_details(request, form=form)
+        self.checkout_session.pay_by(form.cleaned_data["method"])
+        # A token is not a card number, and this one opens nothing; still it stays in the shop's own session.
+        request.session["card_token"] = form.cleaned_data["card_token"]
+        events.track(request, "Payment Info Entered", self.step_properties())
+        self.completed()
+        return redirect("checkout:preview")
+
+    def check_payment_data_is_captured(self, request):
+        choosing = request.method == "POST" and request.POST.get("action") != "place_order"
+        if not choosing and named(self.checkout_session.payment_method()) is None:
+            raise FailedPreCondition(url=reverse("checkout:payment-details"), message=_("Please choose how to pay"))
+
+    def handle_payment(self, order_number, total, **kwargs):
+        method = self.checkout_session.payment_method()
+        reference = charge(method, self.request.session.get("card_token"), order_number)
+        source_type, _created = SourceType.objects.get_or_create(
+            code=method, defaults={"name": str(named(method).name)}
+        )
+        amount = total.incl_tax
+        self.add_payment_source(
+            Source(
+                source_type=source_type,
+                currency=total.currency,
+                amount_allocated=amount,
+                amount_debited=amount,
+                reference=reference,
+            )
+        )
+        self.add_payment_event("Paid", amount, reference)
+
+    def handle_order_placement(self, *args, **kwargs):
+        # One transaction: an order without its event, or an event without its order, cannot exist.
+        with transaction.atomic():
+            return super().handle_order_placement(*args, **kwargs)
+
+    def handle_successful_order(self, order):
+        events.order_completed(order, self.request)
+        return super().handle_successful_order(order)
+
+
+class ThankYouView(views.ThankYouView):
+    """The order number. No longer a payment page: the script is back, for the consent switches."""

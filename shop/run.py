@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Start the demo shop: migrate, seed (both only when needed), serve on loopback.
+
+    python shop/run.py --port 8000 --data .data/shop \
+        --engine http://127.0.0.1:8700 --publishable cwp_... --secret cws_...
+
+Without --engine the shop runs without cashwrap, as it would if cashwrap went away.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=8000, help="0 picks a free one")
+    parser.add_argument("--engine", default="", metavar="URL", help="where cashwrap listens")
+    parser.add_argument("--publishable", default="", metavar="KEY", help="for the script in the browser")
+    parser.add_argument("--secret", default="", metavar="KEY", help="for the shop's backend")
+    parser.add_argument("--data", type=Path, default=HERE.parent / ".data" / "shop", metavar="DIR")
+    parser.add_argument("--setup-only", action="store_true", help="migrate and seed, then exit")
+    return parser.parse_args()
+
+
+def prepare(args):
+    """Hand the settings over, then bring database, catalogue and search index up to date."""
+    os.environ.update(
+        DJANGO_SETTINGS_MODULE="config.settings",
+        SHOP_DATA=str(args.data.resolve()),
+        CASHWRAP_URL=args.engine,
+        CASHWRAP_PUBLISHABLE_KEY=args.publishable,
+        CASHWRAP_SECRET_KEY=args.secret,
+    )
+    sys.path.insert(0, str(HERE))
+    import django  # noqa: PLC0415 - Django reads its settings when imported
+    from django.core.management import call_command  # noqa: PLC0415
+
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+    call_command("seed")
+
+
+def serve(port):
+    import waitress  # noqa: PLC0415 - after the set-up, so that --setup-only needs no server
+    from config.wsgi import application  # noqa: PLC0415
+    from storefront import events  # noqa: PLC0415
+
+    events.start_delivery()
+    server = waitress.create_server(application, host="127.0.0.1", port=port, threads=8, ident="")
+    print(f"shop ready at http://127.0.0.1:{server.effective_port}/", flush=True)
+    server.run()
+
+
+if __name__ == "__main__":
+    options = arguments()
+    prepare(options)
+    if not options.setup_only:
+        serve(options.port)

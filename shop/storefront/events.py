@@ -1,0 +1,198 @@
+"""Events from the shop's backend, with the secret key.
+
+Behaviour (basket, checkout steps) goes through a small queue in memory and may be lost: it is only a hint.
+Orders and refunds go through the outbox: written with the order itself, delivered until the engine took them.
+Nothing here blocks a page.
+"""
+
+import contextlib
+import queue
+import threading
+import uuid
+from datetime import UTC
+
+from cashwrap_client import now
+from django.db import close_old_connections
+from django.utils import timezone
+from oscar.apps.basket.signals import basket_addition, voucher_addition, voucher_removal
+from oscar.apps.checkout.signals import start_checkout
+
+from . import catalogue
+from .models import OutboxEvent
+from .personalization import cart, cart_token, client, shopper
+
+_waiting = queue.Queue(maxsize=1000)
+_wake = threading.Event()
+RETRY_SECONDS = 2.0
+
+
+def track(request, name, properties):
+    """Queue a behaviour event of the shopper behind this request.
+
+    Without an id there is nobody to attach it to, and nothing is sent. With one, the engine applies the shopper's
+    stored consent choice: the shop passes none of its own.
+    """
+    who = shopper(request)
+    if not who:
+        return
+    event = {
+        "type": "track",
+        "messageId": str(uuid.uuid4()),
+        "timestamp": now(),
+        "event": name,
+        **who,
+        "properties": {**properties, "cart_id": cart_token(request.basket)},
+        "context": request_context(request),
+    }
+    with contextlib.suppress(queue.Full):
+        _waiting.put_nowait(event)
+    _wake.set()
+
+
+def request_context(request):
+    """Return what the engine needs to tell bots, languages and devices apart."""
+    return {
+        "userAgent": request.headers.get("User-Agent", "")[:300],
+        "locale": request.LANGUAGE_CODE,
+        "page": {"path": request.path},
+        "library": {"name": "kestrel-and-clay", "version": "1"},
+    }
+
+
+def line(product_id, price, quantity=1):
+    """Return one product in the shape of the e-commerce events."""
+    entry = catalogue.by_id().get(product_id, {})
+    return {
+        "product_id": product_id,
+        "sku": product_id,
+        "name": entry.get("title", {}).get("en"),
+        "category": entry.get("category"),
+        "brand": entry.get("brand"),
+        "price": float(price),
+        "quantity": quantity,
+    }
+
+
+def order_completed(order, request=None):
+    """Write `Order Completed` to the outbox. Call it inside the transaction that places the order."""
+    _keep(order, f"order-{order.number}-completed", "Order Completed", _order_properties(order), request)
+
+
+def order_refunded(order, amount, reference):
+    properties = {
+        "order_id": order.number,
+        "total": float(amount),
+        "currency": order.currency,
+        "refund_id": reference,
+    }
+    _keep(order, f"order-{order.number}-refund-{reference}", "Order Refunded", properties, None)
+
+
+def _order_properties(order):
+    return {
+        "order_id": order.number,
+        "subtotal": float(order.basket_total_incl_tax),
+        "total": float(order.total_incl_tax),
+        "shipping": float(order.shipping_incl_tax),
+        "tax": float(order.total_tax),
+        "discount": float(order.total_discount_incl_tax),
+        "currency": order.currency,
+        "coupon": next((d.voucher_code for d in order.discounts.all() if d.voucher_code), None),
+        "payment_method": next((s.source_type.code for s in order.sources.all()), None),
+        "shipping_method": order.shipping_code,
+        "products": [line(each.upc, each.unit_price_incl_tax, each.quantity) for each in order.lines.all()],
+    }
+
+
+def _keep(order, message_id, name, properties, request):
+    who = shopper(request) if request else {}
+    if order.user_id:
+        who["userId"] = f"customer-{order.user_id}"
+    placed = order.date_placed if name == "Order Completed" else timezone.now()
+    body = {
+        "type": "track",
+        "messageId": message_id,
+        "timestamp": placed.astimezone(UTC).isoformat(),
+        "event": name,
+        "properties": {**properties, "cart_id": cart_token(order.basket) if order.basket else None},
+        "context": request_context(request) if request else {},
+        **who,
+    }
+    OutboxEvent.objects.get_or_create(message_id=message_id, defaults={"body": body})
+    _wake.set()
+
+
+# --- what Oscar tells us ---
+
+
+def connect():
+    """Connect Oscar's signals; called once when Django is ready."""
+    basket_addition.connect(_added)
+    voucher_addition.connect(_coupon_applied)
+    voucher_removal.connect(_coupon_removed)
+    start_checkout.connect(_checkout_started)
+
+
+def _added(sender, request, product, **kwargs):  # noqa: ARG001 - Django calls by keyword
+    quantity = int(request.POST.get("quantity") or 1)
+    info = request.strategy.fetch_for_product(product)
+    track(request, "Product Added", line(product.upc, info.price.incl_tax, quantity))
+
+
+def _coupon_applied(sender, basket, voucher, **kwargs):  # noqa: ARG001
+    track(sender.request, "Coupon Applied", {"coupon_id": voucher.code})
+
+
+def _coupon_removed(sender, basket, voucher, **kwargs):  # noqa: ARG001
+    track(sender.request, "Coupon Removed", {"coupon_id": voucher.code})
+
+
+def _checkout_started(sender, request, **kwargs):  # noqa: ARG001
+    basket = cart(request.basket)
+    track(
+        request,
+        "Checkout Started",
+        {
+            "value": basket["total"],
+            "currency": "EUR",
+            "products": [line(item["id"], item["price"], item["quantity"]) for item in basket["items"]],
+        },
+    )
+
+
+# --- delivery ---
+
+
+def deliver():
+    """Send what waits, once. Returns False when the engine could not take it."""
+    batch = []
+    with contextlib.suppress(queue.Empty):
+        while len(batch) < 50:
+            batch.append(_waiting.get_nowait())
+    if batch:
+        client().send(batch)  # lost if the engine is away: a hint is not worth a backlog
+    pending = list(OutboxEvent.objects.filter(sent=None)[:50])
+    if not pending:
+        return True
+    delivered = client().send([event.body for event in pending])
+    if delivered:
+        OutboxEvent.objects.filter(pk__in=[event.pk for event in pending]).update(sent=timezone.now())
+    return delivered
+
+
+def start_delivery():
+    """Run the sender in the background for the life of the process."""
+    if client().enabled:
+        threading.Thread(target=_run, name="cashwrap-sender", daemon=True).start()
+
+
+def _run():
+    _wake.set()  # what an earlier run left behind
+    while True:
+        _wake.wait()
+        _wake.clear()
+        close_old_connections()
+        if not deliver():
+            threading.Timer(RETRY_SECONDS, _wake.set).start()
+        elif not _waiting.empty() or OutboxEvent.objects.filter(sent=None).exists():
+            _wake.set()

@@ -1,0 +1,122 @@
+"""What the shop asks cashwrap, and from what: one module, so that one look shows what leaves the shop.
+
+Payment pages (everything under /checkout/ up to the order) ask from the backend and render the answer in the
+shop's own templates. All other pages hand the same context to the SDK in the browser.
+"""
+
+import hashlib
+import hmac
+import re
+from functools import cache
+
+from cashwrap_client import Client
+from django.conf import settings
+from django.utils.translation import get_language
+
+from . import catalogue
+
+ANONYMOUS_COOKIE = "cw_id"  # written by the SDK, only after consent
+_ANONYMOUS_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+@cache
+def client():
+    """Return the one client of this process."""
+    config = settings.CASHWRAP
+    return Client(config["url"], config["secret_key"], config["store"], config["deadline_ms"], config["timeout_ms"])
+
+
+def cart_token(basket):
+    """Return a name for the basket that joins browser, backend and order and says nothing by itself."""
+    if not basket.id:
+        return None
+    return hmac.digest(settings.SECRET_KEY.encode(), f"basket {basket.id}".encode(), hashlib.sha256).hex()[:32]
+
+
+def anonymous_id(request):
+    """Return the id the SDK stored after consent; without consent there is no cookie, so there is no id."""
+    value = request.COOKIES.get(ANONYMOUS_COOKIE, "")
+    return value if _ANONYMOUS_ID.fullmatch(value) else None
+
+
+def shopper(request):
+    """Return who is asking, as far as the shop knows. A user id from here is trusted: the shop logged them in."""
+    who = {"anonymousId": anonymous_id(request)}
+    if request.user.is_authenticated:
+        who["userId"] = user_id(request.user)
+    return {name: value for name, value in who.items() if value}
+
+
+def user_id(user):
+    return f"customer-{user.pk}"
+
+
+def cart(basket):
+    """Return the basket as cashwrap reads it: money in major units."""
+    lines = list(basket.all_lines()) if basket.id else []
+    return {
+        "token": cart_token(basket),
+        "total": float(basket.total_incl_tax) if lines else 0,
+        "count": sum(line.quantity for line in lines),
+        "items": [
+            {
+                "id": line.product.upc,
+                "quantity": line.quantity,
+                "price": float(line.unit_price_incl_tax),
+                "category": category_of(line.product.upc),
+            }
+            for line in lines
+        ],
+    }
+
+
+def category_of(product_id):
+    entry = catalogue.by_id().get(product_id)
+    return entry["category"] if entry else None
+
+
+def context(request, page_type, **extra):
+    """Return the context of a decision: page, language, currency, cart. No address, no query string."""
+    return {
+        "page": {"path": request.path, "type": page_type},
+        "locale": (get_language() or "en")[:2],
+        "currency": settings.OSCAR_DEFAULT_CURRENCY,
+        "cart": cart(request.basket),
+        **extra,
+    }
+
+
+def device(user_agent):
+    """Return the kind of device: the shop says what it saw, so that the user agent itself need not travel."""
+    if re.search(r"iPad|Tablet|Android(?!.*Mobile)", user_agent):
+        return {"type": "tablet"}
+    if re.search(r"Mobi|iPhone|Android", user_agent):
+        return {"type": "mobile"}
+    return {"type": "desktop"}
+
+
+def decide(request, placements, page_type, **extra):
+    """Ask for a payment page. Returns {placement: content}; empty when cashwrap is slow, wrong or gone."""
+    question = {
+        "shopper": shopper(request),
+        "context": {
+            **context(request, page_type, **extra),
+            "device": device(request.headers.get("User-Agent", "")),
+        },
+        "placements": placements,
+    }
+    return client().decide(question)
+
+
+def in_order(methods, content, code_of):
+    """Return the shop's methods in the decided order as (method, option) pairs.
+
+    The shop stays in charge: an unknown id is ignored, a method the answer forgot is kept at the end, and if
+    everything would be hidden, nothing is.
+    """
+    options = {option["id"]: option for option in (content or {}).get("options", [])}
+    hidden = set((content or {}).get("hidden", []))
+    known = {code_of(method): method for method in methods}
+    ordered = [code for code in options if code in known]
+    ordered += [code for code in known if code not in options and code not in hidden]
+    return [(known[code], options.get(code, {})) for code in ordered or known]
