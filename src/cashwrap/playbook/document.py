@@ -2,7 +2,7 @@
 
 Types are YAML 1.2's, read narrowly: ``true``/``false``, ``null``/``~``, decimal integers without a leading
 zero, exact decimals; ``yes``, ``010``, ``0x1F`` and ``1:30`` are text. Refused, each with its place: anchors,
-aliases, tags, merge keys, duplicate keys, several documents, and anything beyond the limits. Nothing recurses,
+aliases, tags, merge keys, duplicate keys, several documents, what is beyond the limits. Nothing recurses,
 so no text can exhaust the stack.
 """
 
@@ -79,14 +79,13 @@ def read_document(file: str, text: str, faults: Faults) -> Document:
             parser.dispose()
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
-        faults.error(
-            Spot(file, line, 1), "yaml_syntax", "this line holds half a character; save the file as UTF-8"
-        )
+        faults.error(Spot(file, line, 1), "yaml_syntax", "this line holds half a character; save the file as UTF-8")
         return Document(file, text, None)
     except yaml.YAMLError as error:
         _report(file, text, error, faults)
         return Document(file, text, None)
-    return Document(file, text, None if builder.stopped else builder.root)
+    empty = Node(None, 1, 1, 0, 0)
+    return Document(file, text, None if builder.stopped else builder.root or empty)
 
 
 # --- building ---
@@ -243,9 +242,7 @@ def resolve(text: str) -> bool | int | Decimal | str | None:
 # --- faults of the text itself ---
 
 WRAP = "wrap the whole value in single quotes"
-_RISKY = re.compile(
-    r"""^\s*(?:- )?[^\s'"][^:]*:\s+(?:["'].*["']\s*[^\s#]|[&*!%@`|>\[{]|[^'"\s].*?(?:: | \#))"""
-)
+_RISKY = re.compile(r"""^\s*(?:- )?[^\s'"][^:]*:\s+(?:["'].*["']\s*[^\s#]|[&*!%@`|>\[{]|[^'"\s].*?(?:: | \#))""")
 
 
 def _report(file: str, text: str, error: yaml.YAMLError, faults: Faults) -> None:
@@ -268,7 +265,7 @@ def _report(file: str, text: str, error: yaml.YAMLError, faults: Faults) -> None
 
 
 def locate(document: Document, node: Node, offset: int) -> Spot:
-    """Where character ``offset`` of a scalar's text stands in the file: through quotes, escapes, folded lines."""
+    """Where character ``offset`` of a scalar's text stands in the file, through quotes, escapes and folds."""
     text, place = document.text, node.start
     if node.style in {"|", ">"}:
         place = text.find("\n", place) + 1

@@ -1,0 +1,271 @@
+"""What is wrong with the meaning of a playbook: names, types, cycles, purposes, texts. All mistakes at once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from cashwrap.attributes import environment
+from cashwrap.condition.check import Checked, check
+from cashwrap.condition.environment import Environment, Type
+from cashwrap.content import Shop, content_faults, placeholders
+from cashwrap.content.locales import chain
+from cashwrap.declarations import (
+    Condition,
+    Content,
+    Declarations,
+    ExperienceDecl,
+    Message,
+    Options,
+    Products,
+    Texts,
+)
+from cashwrap.errors import ConditionError, ContentError, PlaybookError
+from cashwrap.events.money import minor_digits
+from cashwrap.events.vocabulary import Vocabulary, compile_vocabulary, public_kind
+from cashwrap.features import FeatureSet
+from cashwrap.model import Purpose
+from cashwrap.playbook.faults import Faults
+from cashwrap.playbook.features import check_features
+from cashwrap.playbook.places import Places
+from cashwrap.playbook.read import Reading
+from cashwrap.segments import order, segments_read
+
+MONEY = frozenset({Type.MONEY, Type.MONEY_AVERAGE})
+_COMMON = Purpose.NECESSARY | Purpose.PERSONALIZATION
+"""What every placement may use; anything else it must declare."""
+
+
+class CheckedPlaybook(Struct, frozen=True):
+    """Everything the compiler needs, with every condition typed."""
+
+    declarations: Declarations
+    vocabulary: Vocabulary
+    features: FeatureSet
+    environment: Environment
+    segments: dict[str, Checked | None]
+    experiences: dict[str, Checked | None]
+    read: frozenset[str] = frozenset()
+    """Every attribute that a condition or a text reads."""
+
+    @property
+    def money(self) -> frozenset[str]:
+        """The attributes that hold amounts."""
+        return frozenset(path for path, kind in self.environment.types.items() if kind in MONEY)
+
+
+def check_playbook(reading: Reading, faults: Faults) -> CheckedPlaybook:
+    """Check what was read. Mistakes go to ``faults``; the answer may be compiled only where there is none."""
+    checker = _Checker(reading, Places(reading, faults))
+    return checker.run()
+
+
+class _Checker:
+    def __init__(self, reading: Reading, places: Places) -> None:
+        self.reading = reading
+        self.declared = reading.declarations
+        self.places = places
+        self.faults = places.faults
+        self.used: set[str] = set()
+        """Attributes and segments (``segments.x``) that something reads."""
+
+    def run(self) -> CheckedPlaybook:
+        declared = self.declared
+        vocabulary = self.vocabulary()
+        digits = minor_digits(declared.settings.currency)
+        features = check_features(declared.features, declared.settings, vocabulary, self.places, digits)
+        unread = [name for section, name in self.reading.unread if section == "segments"]
+        traits = {name: public_kind(kind) for name, kind in vocabulary.traits.items() if kind != "email"}
+        names = environment(declared.settings, digits, features.types(), traits, [*declared.segments, *unread])
+        segments = {
+            name: None if segment.pushed else self.condition(segment.when, names, "segments", name)
+            for name, segment in declared.segments.items()
+        }
+        self.cycles(segments)
+        experiences = {
+            name: self.condition(experience.when, names, "experiences", name)
+            for name, experience in declared.experiences.items()
+        }
+        checked = CheckedPlaybook(declared, vocabulary, features, names, segments, experiences)
+        self.contents(checked)
+        self.purposes(checked)
+        self.unused()
+        return msgspec.structs.replace(checked, read=frozenset(self.used))
+
+    # --- names ---
+
+    def vocabulary(self) -> Vocabulary:
+        """The events and traits; where they have mistakes, the standard ones alone."""
+        try:
+            return compile_vocabulary(self.declared)
+        except PlaybookError as error:
+            self.places.absorb(error.faults)
+            return compile_vocabulary(Declarations(settings=self.declared.settings))
+
+    def condition(self, when: Condition | None, names: Environment, section: str, name: str) -> Checked | None:
+        if when is None:
+            return None
+        try:
+            checked = check(when.text, names)
+        except ConditionError as error:
+            self.places.condition(error, section, name, "when")
+            return None
+        self.used.update(checked.attributes)
+        return checked
+
+    def cycles(self, segments: Mapping[str, Checked | None]) -> None:
+        """Complain about each cycle once, at the first segment of it."""
+        needs = {name: segments_read(each) if each is not None else () for name, each in segments.items()}
+        while True:
+            try:
+                order(needs)
+            except ValueError as error:
+                cycle = str(error)
+                first = min(cycle.split(" -> "), key=list(needs).index)
+                spot = self.places.value_spot("segments", first)
+                self.faults.error(spot, "segment_cycle", f"segments need each other: {cycle}")
+                needs[first] = ()
+            else:
+                return
+
+    # --- contents ---
+
+    def contents(self, checked: CheckedPlaybook) -> None:
+        shop = Shop(self.declared.settings, checked.money)
+        for experience in self.declared.experiences.values():
+            placement = self.declared.placements[experience.placement]
+            found = content_faults(experience.show, placement, shop)
+            for error in found:
+                self.places.content(error, experience.name)
+            if not found:
+                self.reads(experience, checked.environment)
+            self.translations(experience)
+            if isinstance(experience.show, Options):
+                self.contradictions(experience.name, experience.show)
+
+    def reads(self, experience: ExperienceDecl, names: Environment) -> None:
+        """Every value that a content reads must be declared."""
+        for where, placeholder in placeholders(experience.show):
+            path = _declared_path(placeholder.name, names)
+            if path is None:
+                hint = names.suggest(placeholder.name)
+                message = f"{{{placeholder.name}}} is not an attribute" + (f"; {hint}" if hint else "")
+                error = ContentError(message, code="unknown_attribute", offset=placeholder.offset, where=where)
+                self.places.content(error, experience.name)
+            else:
+                self.used.add(path)
+        if isinstance(experience.show, Message) and experience.show.progress is not None:
+            path = experience.show.progress[0]
+            if names.types.get(path) is not Type.MONEY:
+                hint = names.suggest(path)
+                message = f"{path!r} is not an amount of money" + (f"; {hint}" if hint else "")
+                spot = self.places.value_spot("experiences", experience.name, "show", "progress", "of")
+                self.faults.error(spot, "unknown_attribute", message)
+            self.used.add(path)
+        if isinstance(experience.show, Products) and experience.show.category:
+            self.used.add(experience.show.category)
+
+    def translations(self, experience: ExperienceDecl) -> None:
+        """Warn of each declared locale that a text leaves out, unless its language is there."""
+        for where, texts in texts_of(experience.show):
+            missing = [tag for tag in self.declared.settings.locales if not set(chain(tag, tag)) & set(texts)]
+            if texts and missing:
+                spot = self.places.spot("experiences", experience.name, "show", *where)
+                message = f"no text for {', '.join(missing)}: shoppers there get {_fallback(texts, self.declared)}"
+                self.faults.warn(spot, "missing_translation", message)
+
+    def contradictions(self, name: str, show: Options) -> None:
+        """Complain about a method that is asked to be two things at once."""
+        for one, other in (("first", "last"), ("first", "hide"), ("last", "hide"), ("highlight", "hide")):
+            for method in sorted(set(getattr(show, one)) & set(getattr(show, other))):
+                spot = self.places.spot("experiences", name, "show", other)
+                self.faults.error(spot, "contradiction", f"{method!r} is both in {one!r} and in {other!r}")
+
+    # --- purposes ---
+
+    def purposes(self, checked: CheckedPlaybook) -> None:
+        """No placement may use data of a purpose that it does not declare."""
+        segments = {name: set(each.attributes) if each else set() for name, each in checked.segments.items()}
+        for experience in self.declared.experiences.values():
+            condition = checked.experiences[experience.name]
+            read = set(condition.attributes) if condition is not None else set()
+            read |= _read_by(experience.show)
+            allowed = _COMMON | (self.declared.placements[experience.placement].purpose or Purpose(0))
+            for feature in sorted(_features_behind(read, segments) & self.declared.features.keys()):
+                purpose = self.declared.features[feature].purpose
+                if not purpose & allowed:
+                    word = str(purpose.name).lower()
+                    message = (
+                        f"this uses {feature!r}, whose purpose is {word}; "
+                        f"placement {experience.placement!r} does not declare 'purpose: {word}'"
+                    )
+                    spot = self.places.spot("experiences", experience.name, "when")
+                    self.faults.error(spot, "purpose_not_allowed", message)
+
+    # --- what is left over ---
+
+    def unused(self) -> None:
+        """Warn of what nothing reads. A segment with a description is an audience in its own right."""
+        roots = {_root(path) for path in self.used}
+        for name, feature in self.declared.features.items():
+            if name not in roots:
+                self.faults.warn(feature.spot, "unused_feature", f"nothing reads feature {name!r}")
+        for name, segment in self.declared.segments.items():
+            if f"segments.{name}" not in self.used and not segment.description:
+                message = f"nothing reads segment {name!r}; describe it if it is an audience of its own"
+                self.faults.warn(segment.spot, "unused_segment", message)
+
+
+def texts_of(show: Content) -> Iterator[tuple[tuple[str, ...], Texts]]:
+    """Every text of a content by locale, with its keys below ``show``."""
+    for key in ("text", "title"):
+        texts = getattr(show, key, None)
+        if texts:
+            yield (key,), texts
+    for key in ("tones", "badge", "rename"):
+        for name, texts in getattr(show, key, {}).items():
+            yield (key, name), texts
+
+
+def _fallback(texts: Texts, declared: Declarations) -> str:
+    return f"the {declared.settings.locale} one" if declared.settings.locale in texts else "the shop's default"
+
+
+def _declared_path(name: str, names: Environment) -> str | None:
+    """The path a placeholder reads: as written, or a trait by its plain name."""
+    if name in names.types or name.startswith("traits."):
+        return name
+    trait = f"traits.{name}"
+    return trait if trait in names.types else None
+
+
+def _read_by(show: Content) -> set[str]:
+    try:
+        found = {placeholder.name for _, placeholder in placeholders(show)}
+    except ContentError:
+        return set()
+    if isinstance(show, Message) and show.progress is not None:
+        found.add(show.progress[0])
+    return found
+
+
+def _root(path: str) -> str:
+    """The feature a path belongs to: ``category_views`` of ``category_views.max``."""
+    return path.partition(".")[0].partition("[")[0]
+
+
+def _features_behind(read: Iterable[str], segments: Mapping[str, set[str]]) -> set[str]:
+    """The first words of all attributes read, through segments of segments too."""
+    found: set[str] = set()
+    stack, seen = list(read), set[str]()
+    while stack:
+        path = stack.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        head, _, rest = path.partition(".")
+        if head == "segments":
+            stack.extend(segments.get(rest, ()))
+        else:
+            found.add(_root(path))
+    return found

@@ -1,0 +1,130 @@
+"""A folder to a playbook: read, checked, compiled, hashed. All or nothing: one mistake and there is no playbook."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from cashwrap.decide import Experiences, compile_experiences
+from cashwrap.declarations import Declarations, Settings, Spot
+from cashwrap.errors import PlaybookError
+from cashwrap.events.vocabulary import Vocabulary
+from cashwrap.features import FeatureSet
+from cashwrap.playbook.check import CheckedPlaybook, check_playbook
+from cashwrap.playbook.document import read_document
+from cashwrap.playbook.faults import Fault, Faults
+from cashwrap.playbook.read import read_documents
+from cashwrap.segments import Segments, compile_segments, segments_read
+
+MAX_FILES = 1_000
+
+
+class Playbook(Struct, frozen=True):
+    """One valid version of everything a shop declared, compiled. A request sees exactly one.
+
+    ``hash`` names the version: 16 hex digits over the canonical declarations, so that comments and spacing do not
+    change it. ``segments`` are all of them; ``deciding`` only those that an experience reads. ``digits`` are those of
+    the shop's currency after the point.
+    """
+
+    hash: str
+    declarations: Declarations
+    vocabulary: Vocabulary
+    features: FeatureSet
+    segments: Segments
+    deciding: Segments
+    experiences: Experiences
+    digits: int
+    warnings: tuple[Fault, ...] = ()
+
+    @property
+    def settings(self) -> Settings:
+        """What holds for the whole shop."""
+        return self.declarations.settings
+
+
+def load_playbook(folder: Path) -> Playbook:
+    """The playbook in a folder. Raises ``PlaybookError`` with every mistake found."""
+    playbook, faults = examine(read_files(folder))
+    if playbook is None:
+        raise refusal(faults)
+    return playbook
+
+
+def examine(files: Mapping[str, str]) -> tuple[Playbook | None, tuple[Fault, ...]]:
+    """Compile the texts of a playbook's files, by name: the playbook (``None`` with any mistake) and all complaints."""
+    faults = Faults()
+    documents = {name: read_document(name, text, faults) for name, text in sorted(files.items())}
+    if not documents:
+        faults.error(Spot(".", 1, 1), "no_files", "there is no .yaml file here; 'cashwrap init' writes a starter")
+    reading = read_documents(documents, faults)
+    if any(document.root is None for document in documents.values()) or not documents:
+        return None, faults.sorted()  # a file without content would make everything in it unknown
+    checked = check_playbook(reading, faults)
+    if len(faults):
+        return None, faults.sorted()
+    return compile_playbook(checked, faults.sorted()), faults.sorted()
+
+
+def compile_playbook(checked: CheckedPlaybook, warnings: tuple[Fault, ...] = ()) -> Playbook:
+    """Compile what was checked without a mistake."""
+    declared = checked.declarations
+    digest = hash_of(declared)
+    segments = compile_segments(checked.segments)
+    experiences = compile_experiences(declared, checked.experiences, playbook=digest, money=checked.money)
+    read = [
+        segment
+        for name, condition in checked.experiences.items()
+        if condition is not None and declared.experiences[name].enabled
+        for segment in segments_read(condition)
+    ]
+    return Playbook(
+        hash=digest,
+        declarations=declared,
+        vocabulary=checked.vocabulary,
+        features=checked.features.asking(sorted(checked.read)),
+        segments=segments,
+        deciding=segments.only(read),
+        experiences=experiences,
+        digits=checked.environment.digits,
+        warnings=warnings,
+    )
+
+
+def hash_of(declarations: Declarations) -> str:
+    """The version's name: BLAKE2b over what was declared, without the places it was written at."""
+    plain = msgspec.to_builtins(declarations)
+    return hashlib.blake2b(msgspec.json.encode(_without_spots(plain)), digest_size=8).hexdigest()
+
+
+def _without_spots(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_spots(each) for key, each in value.items() if key != "spot"}
+    return [_without_spots(each) for each in value] if isinstance(value, list) else value
+
+
+def read_files(folder: Path) -> dict[str, str]:
+    """The texts of a folder's YAML files, by name. Raises ``PlaybookError`` where one cannot be read."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if is_playbook_file(path))
+        if len(paths) > MAX_FILES:
+            raise PlaybookError(f"a playbook may have {MAX_FILES} files, {folder} has {len(paths)}")
+        return {path.name: path.read_bytes().decode() for path in paths}
+    except OSError as error:
+        raise PlaybookError(f"{folder} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PlaybookError(f"a file in {folder} is not UTF-8: {error.reason}") from error
+
+
+def is_playbook_file(path: Path) -> bool:
+    """Whether a file belongs to a playbook: ``*.yaml`` or ``*.yml``, not hidden."""
+    return path.suffix in {".yaml", ".yml"} and not path.name.startswith(".")
+
+
+def refusal(faults: tuple[Fault, ...]) -> PlaybookError:
+    """All mistakes as one error."""
+    errors = tuple(str(fault) for fault in faults if fault.severity == "error")
+    count = f"{len(errors)} mistakes" if len(errors) != 1 else "one mistake"
+    return PlaybookError(f"The playbook has {count}; nothing was changed. The first: {errors[0]}", faults=errors)

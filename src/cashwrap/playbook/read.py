@@ -1,0 +1,325 @@
+"""Documents to declarations: what a shop wrote, as typed values, with every mistake of form told at once."""
+
+import ipaddress
+import zoneinfo
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple, TypeVar, cast
+
+from babel.numbers import list_currencies
+from msgspec import Struct
+
+from cashwrap.declarations import (
+    Component,
+    Declarations,
+    EventDecl,
+    ExperienceDecl,
+    FeatureDecl,
+    Kind,
+    Measure,
+    PlacementDecl,
+    SegmentDecl,
+    Settings,
+)
+from cashwrap.model import Purpose
+from cashwrap.playbook.contents import is_locale, read_content
+from cashwrap.playbook.document import Document, Node
+from cashwrap.playbook.faults import Faults
+from cashwrap.playbook.schema import (
+    COMPONENTS,
+    DEFINITIONS,
+    KINDS,
+    MEASURES,
+    METHODS,
+    PLAYBOOK,
+    PURPOSES,
+    keys,
+)
+from cashwrap.playbook.shape import Shape
+
+LIMITS = {
+    "events": 500,
+    "traits": 200,
+    "features": 1_000,
+    "segments": 5_000,
+    "placements": 200,
+    "experiences": 200_000,
+}
+"""How many of each a playbook may declare."""
+_T = TypeVar("_T")
+_Section = dict[str, tuple[Shape, Node]]
+_Unread = set[tuple[str, str]]
+Methods = Literal["payment_methods", "delivery_methods"]
+
+
+class Reading(Struct, frozen=True):
+    """What was read: the declarations that are sound, and what a complaint about them needs."""
+
+    declarations: Declarations
+    unread: frozenset[tuple[str, str]]
+    """Section and name of what has a mistake of form: declared, so no reason to complain about its name."""
+    documents: dict[str, Document]
+
+
+class _Context(NamedTuple):
+    """What an experience is read against."""
+
+    placements: dict[str, PlacementDecl]
+    locale: str
+    unread: _Unread
+
+
+def read_documents(documents: Mapping[str, Document], faults: Faults) -> Reading:
+    """All files of a playbook as one. Mistakes go to ``faults``; what is sound is returned all the same."""
+    sections = _gather(documents, faults)
+    unread: _Unread = set()
+    settings = _settings(sections["shop"])
+    placements = _each(sections["placements"], _placement, "placements", unread)
+    context = _Context(placements, settings.locale, unread)
+
+    def experience(shape: Shape, name: str, node: Node) -> ExperienceDecl | None:
+        return _experience(shape, name, node, context)
+
+    declarations = Declarations(
+        settings=settings,
+        events=_each(sections["events"], _event, "events", unread),
+        features=_each(sections["features"], _feature, "features", unread),
+        segments=_each(sections["segments"], _segment, "segments", unread),
+        placements=placements,
+        experiences=_each(sections["experiences"], experience, "experiences", unread),
+        traits=_each(sections["traits"], _trait, "traits", unread),
+    )
+    return Reading(declarations, frozenset(unread), dict(documents))
+
+
+def _gather(documents: Mapping[str, Document], faults: Faults) -> dict[str, _Section]:
+    """The entries of every section over all files. A name may be given once."""
+    sections: dict[str, _Section] = {name: {} for name in keys(PLAYBOOK)}
+    for document in documents.values():
+        shape = Shape(document, faults)
+        if document.root is None or document.root.value is None:
+            continue
+        for name, node in shape.fields(document.root, PLAYBOOK, "a playbook").items():
+            if name in sections:
+                _add(sections[name], shape, node, name)
+    for name, limit in LIMITS.items():
+        if len(sections[name]) > limit:
+            shape, node = next(iter(sections[name].values()))
+            faults.error(shape.key_spot(node), "too_many", f"a playbook may have {limit} {name}")
+    return sections
+
+
+def _add(section: _Section, shape: Shape, node: Node, what: str) -> None:
+    for name, value in shape.entries(node, what).items():
+        if name in section:
+            other, first = section[name]
+            where = other.key_spot(first)
+            message = f"{name!r} was already given in {where.file}, line {where.line}"
+            shape.faults.error(shape.key_spot(value), "duplicate_key", message)
+        else:
+            section[name] = (shape, value)
+
+
+_Read = Callable[[Shape, str, Node], _T | None]
+
+
+def _each(section: _Section, read: _Read[_T], what: str, unread: _Unread) -> dict[str, _T]:
+    """Read every entry; one with a mistake is left out and its name kept."""
+    found: dict[str, _T] = {}
+    for name, (shape, node) in section.items():
+        before = len(shape.faults)
+        value = read(shape, name, node)
+        if value is None or len(shape.faults) > before:
+            unread.add((what, name))
+        else:
+            found[name] = value
+    return found
+
+
+# --- one reader for each kind of declaration ---
+
+
+def _settings(section: _Section) -> Settings:
+    if not section:
+        return Settings()
+    shape = next(iter(section.values()))[0]
+    nodes = {key: node for key, (_, node) in section.items()}
+    known = keys(DEFINITIONS["shop"])
+    for key, (owner, node) in section.items():
+        if key not in known:
+            hint = shape.faults.did_you_mean(key, known) or f"; it may have {', '.join(known)}"
+            shape.faults.error(owner.key_spot(node), "unknown_key", f"shop has no {key!r}{hint}")
+    default = Settings()
+    header = nodes.get("country_header")
+    locale = _locale(shape, nodes["locale"]) if "locale" in nodes else default.locale
+    locales = [_locale(shape, node) for node in shape.items(nodes.get("locales"), "locales")]
+    return Settings(
+        currency=_currency(shape, nodes["currency"]) if "currency" in nodes else default.currency,
+        locale=locale,
+        time_zone=_time_zone(shape, nodes["time_zone"]) if "time_zone" in nodes else default.time_zone,
+        purposes=shape.mapped(nodes.get("purposes"), "purposes", lambda node: _purposes(shape, node)),
+        country_header=shape.text(header, "a header") if header is not None else None,
+        request_level=shape.flag(nodes.get("request_level"), "request_level", default=True),
+        gpc_allows_personalization=shape.mapped(
+            nodes.get("gpc_allows_personalization"),
+            "gpc_allows_personalization",
+            lambda node: shape.text(node, "a reason"),
+        ),
+        internal_networks=tuple(
+            _network(shape, node) for node in shape.items(nodes.get("internal_networks"), "internal_networks")
+        ),
+        locales=tuple(dict.fromkeys([locale, *locales])) if locales else (),
+    )
+
+
+def _locale(shape: Shape, node: Node) -> str:
+    text = shape.text(node, "a locale")
+    if text and not is_locale(text):
+        shape.fail(node, "unknown_locale", f"{text!r} is not a locale; write en, de or pt-BR")
+    return text
+
+
+def _currency(shape: Shape, node: Node) -> str:
+    text = shape.text(node, "a currency")
+    if text and text not in list_currencies():
+        message = f"{text!r} is not a currency; write its ISO 4217 code, such as EUR"
+        shape.fail(node, "unknown_currency", message)
+        return Settings().currency
+    return text
+
+
+def _time_zone(shape: Shape, node: Node) -> str:
+    text = shape.text(node, "a time zone")
+    try:
+        zoneinfo.ZoneInfo(text)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        hint = shape.faults.did_you_mean(text, zoneinfo.available_timezones())
+        shape.fail(node, "unknown_time_zone", f"{text!r} is not a time zone{hint or '; write Europe/Berlin'}")
+        return Settings().time_zone
+    return text
+
+
+def _network(shape: Shape, node: Node) -> str:
+    text = shape.text(node, "an address range")
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        shape.fail(node, "bad_value", f"{text!r} is not an address range; write it as 10.0.0.0/8")
+    return text
+
+
+def _purposes(shape: Shape, node: Node) -> tuple[str, ...]:
+    found = [shape.choice(member, PURPOSES, "a purpose") for member in shape.items(node, "purposes")]
+    return tuple(name for name in found if name)
+
+
+def _purpose(shape: Shape, node: Node | None) -> Purpose | None:
+    if node is None:
+        return None
+    name = shape.choice(node, PURPOSES, "a purpose")
+    return Purpose[name.upper()] if name else None
+
+
+def _kind(shape: Shape, node: Node) -> Kind | None:
+    return cast("Kind | None", shape.choice(node, KINDS, "a kind of value"))
+
+
+def _trait(shape: Shape, name: str, node: Node) -> Kind | None:
+    return _kind(shape, node) if shape.name(name, node, "a trait") else None
+
+
+def _event(shape: Shape, name: str, node: Node) -> EventDecl:
+    fields = {} if node.value is None else shape.fields(node, DEFINITIONS["event"], f"event {name!r}")
+    kinds = shape.mapped(fields.get("fields"), "fields", lambda kind: _kind(shape, kind))
+    purpose = _purpose(shape, fields.get("purpose")) or Purpose.PERSONALIZATION
+    known = {field: kind for field, kind in kinds.items() if kind}
+    return EventDecl(name, known, purpose, shape.key_spot(node))
+
+
+def _feature(shape: Shape, name: str, node: Node) -> FeatureDecl | None:
+    what = f"feature {name!r}"
+    shape.name(name, node, "a feature")
+    fields = shape.fields(node, DEFINITIONS["feature"], what)
+    measures = [measure for measure in MEASURES if measure in fields]
+    if len(measures) != 1:
+        if isinstance(node.value, dict):
+            message = f"{what} needs one measure ({', '.join(MEASURES)}), it has {len(measures)}"
+            shape.faults.error(shape.key_spot(node), "missing_key" if not measures else "bad_value", message)
+        return None
+    measure = measures[0]
+    texts = {key: shape.text(fields[key], f"{key!r}") for key in ("of", "by") if key in fields}
+    return FeatureDecl(
+        name=name,
+        measure=cast("Measure", measure),
+        events=shape.texts(fields[measure], "an event"),
+        of=texts.get("of"),
+        by=texts.get("by"),
+        per=shape.texts(fields.get("per"), "an event"),
+        where=shape.condition(fields.get("where")),
+        window=shape.duration(fields.get("window"), "a window"),
+        session=shape.flag(fields.get("session"), "session", default=False),
+        half_life=shape.duration(fields.get("half_life"), "a half-life"),
+        purpose=_purpose(shape, fields.get("purpose")) or Purpose.PERSONALIZATION,
+        spot=shape.key_spot(node),
+    )
+
+
+def _segment(shape: Shape, name: str, node: Node) -> SegmentDecl | None:
+    shape.name(name, node, "a segment")
+    spot = shape.key_spot(node)
+    if not isinstance(node.value, dict):
+        return SegmentDecl(name, shape.condition(node), spot=spot)
+    fields = shape.fields(node, DEFINITIONS["segment"], f"segment {name!r}")
+    when, members, description = (fields.get(key) for key in ("when", "members", "description"))
+    if (when is None) == (members is None):
+        shape.faults.error(spot, "missing_key", f"segment {name!r} needs either 'when' or 'members: pushed'")
+        return None
+    pushed = members is not None and shape.choice(members, ("pushed",), "a source of members") is not None
+    text = shape.text(description, "a description") if description is not None else ""
+    return SegmentDecl(name, shape.condition(when), pushed, text, spot)
+
+
+def _placement(shape: Shape, name: str, node: Node) -> PlacementDecl | None:
+    what = f"placement {name!r}"
+    shape.name(name, node, "a placement")
+    fields = shape.fields(node, DEFINITIONS["placement"], what)
+    if "component" not in fields:
+        return None
+    component = cast("Component | None", shape.choice(fields["component"], COMPONENTS, "a component"))
+    if component is None:
+        return None
+    spot, of = shape.key_spot(node), fields.get("of")
+    methods = shape.choice(of, METHODS, "a list of methods") if of is not None else None
+    if of is not None and component != "options":
+        shape.fail(of, "bad_value", f"only an options placement has 'of', {what} is a {component}")
+    if of is None and component == "options":
+        methods = name if name in METHODS else None
+        if methods is None:
+            shape.faults.error(spot, "missing_key", f"{what} needs 'of: payment_methods' or 'of: delivery_methods'")
+    return PlacementDecl(name, component, cast("Methods | None", methods), _purpose(shape, fields.get("purpose")), spot)
+
+
+def _experience(shape: Shape, name: str, node: Node, context: _Context) -> ExperienceDecl | None:
+    shape.name(name, node, "an experience")
+    fields = shape.fields(node, DEFINITIONS["experience"], f"experience {name!r}")
+    when = shape.condition(fields.get("when"))
+    if "in" not in fields or "show" not in fields:
+        return None
+    where = shape.text(fields["in"], "a placement")
+    placement = context.placements.get(where)
+    if placement is None:
+        if where and ("placements", where) not in context.unread:
+            hint = shape.faults.did_you_mean(where, context.placements)
+            shape.fail(fields["in"], "unknown_placement", f"{where!r} is not a placement{hint}")
+        return None
+    show = read_content(shape, placement.component, fields["show"], context.locale)
+    if show is None:
+        return None
+    return ExperienceDecl(
+        name=name,
+        placement=where,
+        when=when,
+        show=show,
+        priority=shape.integer(fields.get("priority"), "a priority", (-1000, 1000), 0),
+        enabled=shape.flag(fields.get("enabled"), "enabled", default=True),
+        spot=shape.key_spot(node),
+    )

@@ -1,0 +1,267 @@
+"""Segments: named three-valued conditions, evaluated in the order they depend on each other.
+
+A segment's value is stored beside the attributes it was made from, as ``segments.<name>``: true, false, or ``None``
+where a condition meets something unknown. Only true is membership.
+"""
+
+import bisect
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from datetime import datetime, timedelta
+from decimal import ROUND_FLOOR, Decimal
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from cashwrap import sessions
+from cashwrap.attributes import ATTRIBUTES, DAY, MINUTE
+from cashwrap.condition.ast import Attribute, Compare, In, ListLiteral, Literal, Node, walk
+from cashwrap.condition.check import Checked
+from cashwrap.condition.evaluate import Predicate, compile_condition
+from cashwrap.features import FeatureSet
+from cashwrap.model import Millis, Profile, Value
+
+PREFIX = "segments."
+HOUR = 60 * MINUTE
+
+
+class Segment(Struct, frozen=True):
+    """One compiled segment. ``needs`` names the segments its condition reads."""
+
+    name: str
+    checked: Checked | None
+    """``None`` where members are pushed in."""
+    predicate: Predicate | None
+    needs: tuple[str, ...]
+    flat: str
+    """Where its value is found: ``segments.<name>``."""
+
+
+class Segments(Struct, frozen=True):
+    """Segments in dependency order, and what makes them change without an event."""
+
+    ordered: tuple[Segment, ...] = ()
+    steps: Mapping[str, tuple[int, ...]] = {}
+    """For each attribute that time moves: the values at which some segment may change, ascending."""
+    names: frozenset[str] = frozenset()
+
+    def evaluate(self, values: MutableMapping[str, Value], lists: Mapping[str, bool] | None) -> None:
+        """Add every segment's value to ``values``.
+
+        ``lists`` are the memberships pushed in; ``None`` where consent hides them, which makes them unknown.
+        """
+        for segment in self.ordered:
+            if segment.predicate is not None:
+                values[segment.flat] = segment.predicate(values)
+            else:
+                values[segment.flat] = lists.get(segment.name, False) if lists is not None else None
+
+    def only(self, wanted: Iterable[str]) -> "Segments":
+        """These segments and the ones they need: what a decision has to evaluate."""
+        needs = {segment.name: segment.needs for segment in self.ordered}
+        found: set[str] = set()
+        stack = [name for name in wanted if name in needs]
+        while stack:
+            name = stack.pop()
+            if name not in found:
+                found.add(name)
+                stack.extend(needs[name])
+        return build([segment for segment in self.ordered if segment.name in found])
+
+
+def compile_segments(checked: Mapping[str, Checked | None]) -> Segments:
+    """Order and compile. ``None`` stands for a pushed list. Raises ``ValueError`` on a cycle; ``cycle`` names it."""
+    found = {
+        name: Segment(
+            name,
+            condition,
+            compile_condition(condition) if condition is not None else None,
+            segments_read(condition) if condition is not None else (),
+            PREFIX + name,
+        )
+        for name, condition in checked.items()
+    }
+    ordered = order({name: segment.needs for name, segment in found.items()})
+    return build([found[name] for name in ordered])
+
+
+def build(ordered: list[Segment]) -> Segments:
+    """Segments that are in order already."""
+    return Segments(tuple(ordered), _steps(ordered), frozenset(segment.name for segment in ordered))
+
+
+def segments_read(condition: Checked) -> tuple[str, ...]:
+    """The segments a condition reads."""
+    return tuple(name[len(PREFIX) :] for name in condition.attributes if name.startswith(PREFIX))
+
+
+def order(needs: Mapping[str, Iterable[str]]) -> list[str]:
+    """Names so that each comes after those it needs. Raises ``ValueError`` where that cannot be."""
+    done: dict[str, None] = {}
+    for name in needs:
+        stack = [(name, iter(needs[name]))]
+        path = {name}
+        while stack:
+            current, rest = stack[-1]
+            below = next((other for other in rest if other not in done and other in needs), None)
+            if below is None:
+                stack.pop()
+                path.discard(current)
+                done[current] = None
+            elif below in path:
+                names = [step for step, _ in stack]
+                raise ValueError(" -> ".join([*names[names.index(below) :], below]))
+            else:
+                path.add(below)
+                stack.append((below, iter(needs[below])))
+    return list(done)
+
+
+# --- membership over time ---
+
+
+class Change(NamedTuple):
+    """A shopper entered or left a segment."""
+
+    segment: str
+    entered: bool
+
+
+def members_of(values: Mapping[str, Value], segments: Segments) -> frozenset[str]:
+    """The segments the shopper is in."""
+    return frozenset(segment.name for segment in segments.ordered if values.get(segment.flat) is True)
+
+
+def transitions(before: frozenset[str], after: frozenset[str]) -> list[Change]:
+    """What changed between two memberships, by name."""
+    changes = [Change(name, entered=name in after) for name in before ^ after]
+    return sorted(changes)
+
+
+_FROM_WHERE = {
+    "device": "device.type",
+    "os": "device.os",
+    "browser": "device.browser",
+    "locale": "locale",
+    "country": "location.country",
+    "region": "location.region",
+    "location_source": "location.source",
+}
+
+
+def remembered_values(profile: Profile) -> dict[str, Value]:
+    """Request attributes as last seen, for asking about segments where there is no request."""
+    found: dict[str, Value] = {}
+    for name, path in _FROM_WHERE.items():
+        stamped = profile.where.get(name)
+        if stamped is not None:
+            found[path] = stamped.value
+    locale = found.get("locale")
+    if isinstance(locale, str):
+        found["language"] = locale.replace("_", "-").partition("-")[0].lower()
+    return found
+
+
+# --- what time alone changes ---
+
+
+def next_change(
+    segments: Segments, features: FeatureSet, profile: Profile, now: Millis, zone: ZoneInfo | None
+) -> Millis | None:
+    """The earliest moment after ``now`` at which a segment may change without an event; never too late.
+
+    It may be early: then nothing has changed, and the question is asked again. ``zone`` is the shopper's own.
+    """
+    moments = [features.next_change(profile, now)]
+    steps = segments.steps
+    session = sessions.current(profile, now)
+    if session is not None and _SESSION & steps.keys():
+        moments.append(session.end + sessions.GAP)
+    for path, base in _bases(profile, now).items():
+        if path in steps and base is not None:
+            moments.append(_next_step(base, _MOVES[path], steps[path], now))
+    if zone is not None:
+        moments.append(_next_clock(steps, zone, now))
+    later = [moment for moment in moments if moment is not None and moment > now]
+    return min(later, default=None)
+
+
+_MOVES = {attribute.path: attribute.moves for attribute in ATTRIBUTES if attribute.moves}
+_CLOCK = frozenset({"time.hour", "time.weekday", "time.is_weekend"})
+_SESSION = frozenset({"session.events", "session.age_minutes", "days_since_last_visit"})
+_EVERY = -1
+"""Stands for a change at every step: the attribute is compared with another one."""
+
+
+def _bases(profile: Profile, now: Millis) -> dict[str, Millis | None]:
+    """Since when each moving attribute counts."""
+    session = sessions.current(profile, now)
+    ended = profile.sessions[:-1] if session else profile.sessions
+    return {
+        "session.age_minutes": session.start if session else None,
+        "days_since_last_visit": ended[-1].end if ended else None,
+        "open_cart.idle_minutes": profile.cart.touched if profile.cart.lines else None,
+    }
+
+
+def _next_step(base: Millis, unit: int, thresholds: tuple[int, ...], now: Millis) -> Millis | None:
+    value = max(0, now - base) // unit
+    if _EVERY in thresholds:
+        return base + (value + 1) * unit
+    place = bisect.bisect_right(thresholds, value)
+    return base + thresholds[place] * unit if place < len(thresholds) else None
+
+
+def _next_clock(steps: Mapping[str, tuple[int, ...]], zone: ZoneInfo, now: Millis) -> Millis | None:
+    """The next local hour, or midnight, that some segment asks for; after at most a day the question is asked again."""
+    read = _CLOCK & steps.keys()
+    if not read:
+        return None
+    hours = {0, *steps.get("time.hour", ())}
+    moment = now - now % (15 * MINUTE)
+    for _ in range(4 * 24):  # quarters of an hour: no zone is finer
+        moment += 15 * MINUTE
+        local, past = _local(moment, zone), _local(moment - 15 * MINUTE, zone)
+        if local.hour != past.hour and (local.hour in hours or _EVERY in hours):
+            return moment
+    return now + DAY
+
+
+def _local(moment: Millis, zone: ZoneInfo) -> datetime:
+    return (datetime.fromtimestamp(0, ZoneInfo("UTC")) + timedelta(milliseconds=moment)).astimezone(zone)
+
+
+def _steps(segments: Iterable[Segment]) -> dict[str, tuple[int, ...]]:
+    """For every attribute that time moves, where a comparison with it may flip."""
+    found: dict[str, set[int]] = {}
+    for segment in segments:
+        if segment.checked is None:
+            continue
+        for node in walk(segment.checked.node):
+            for path, flips in _flips(node):
+                if path in _MOVES or path in _CLOCK or path in _SESSION:
+                    found.setdefault(path, set()).update(flips)
+    return {path: tuple(sorted(flips)) for path, flips in found.items()}
+
+
+def _flips(node: Node) -> Iterator[tuple[str, set[int]]]:
+    """The attributes a node reads, and the whole values at which what the node says may change."""
+    match node:
+        case Compare(op, Attribute(path), Literal(value)):
+            yield path, _passing(op, value)
+        case Compare(_, Attribute(path), Attribute(other)):
+            yield path, {_EVERY}
+            yield other, {_EVERY}
+        case In(Attribute(path), ListLiteral(items)):
+            yield path, {step for item in items for step in _passing("==", item.value)}
+        case Attribute(path):
+            yield path, set()
+
+
+def _passing(op: str, value: object) -> set[int]:
+    """The values at which a comparison flips for an integer that grows by one at a time."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return set()
+    after = int(Decimal(value).to_integral_value(ROUND_FLOOR)) + 1
+    reached = after if Decimal(value) % 1 else int(value)
+    return {after} if op in {">", "<="} else {reached} if op in {">=", "<"} else {reached, after}
