@@ -47,7 +47,11 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[apsw.Connection]:
-        """One transaction: durable when the block ends, rolled back when it raises."""
+        """One transaction: durable when the block ends, rolled back when it raises.
+
+        Where the disk fails in the very moment of syncing and the process dies on top, the transaction may be there
+        after the restart: refused means "not promised", and whoever retries must be idempotent.
+        """
         with self._writing, _translated(self.path):
             db = self._connected()
             try:
@@ -62,14 +66,14 @@ class Database:
     def reading(self) -> Iterator[apsw.Connection]:
         """A connection that sees what was committed last. Finish every cursor inside the block."""
         with _translated(self.path):
-            db = self._idle_reader() or self._open_reader()
+            db = self._idle_reader() or self._open("reader", apsw.SQLITE_OPEN_READONLY)
             try:
                 yield db
             except BaseException:
-                db.close(force=True)
+                _close(db)
                 raise
             if self._closed:
-                db.close(force=True)
+                _close(db)
             else:
                 self._idle.append(db)
 
@@ -85,7 +89,7 @@ class Database:
         """Write everything back into the one file and let go of it."""
         self._closed = True
         while reader := self._idle_reader():
-            reader.close(force=True)
+            _close(reader)
         with self._writing:
             if self._writer is not None:
                 with suppress(apsw.Error):
@@ -93,27 +97,27 @@ class Database:
                 self._drop_writer()
 
     def _connected(self) -> apsw.Connection:
-        if self._closed:
-            raise Unavailable(f"{self.path.name} is closed")
         if self._writer is None:
             self._writer = self._open_writer()
         return self._writer
 
     def _open_writer(self) -> apsw.Connection:
-        db = apsw.Connection(str(self.path), vfs=self._vfs)
-        db.set_busy_timeout(_BUSY_MILLIS)
-        _run(db, _SETUP["writer"])
+        db = self._open("writer", apsw.SQLITE_OPEN_READWRITE)
         if db.pragma("journal_mode") != "wal" or db.pragma("synchronous") != _FULL:
-            db.close(force=True)
+            _close(db)
             raise StoreError(f"{self.path} is on a file system that cannot keep commits through a power cut")
         return db
 
-    def _open_reader(self) -> apsw.Connection:
+    def _open(self, role: str, flags: int) -> apsw.Connection:
         if self._closed:
             raise Unavailable(f"{self.path.name} is closed")
-        db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY, vfs=self._vfs)
-        db.set_busy_timeout(_BUSY_MILLIS)
-        _run(db, _SETUP["reader"])
+        db = apsw.Connection(str(self.path), flags=flags, vfs=self._vfs)
+        try:
+            db.set_busy_timeout(_BUSY_MILLIS)
+            _run(db, _SETUP[role])
+        except BaseException:
+            _close(db)
+            raise
         return db
 
     def _idle_reader(self) -> apsw.Connection | None:
@@ -125,8 +129,7 @@ class Database:
     def _drop_writer(self) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            with suppress(apsw.Error):
-                writer.close(force=True)
+            _close(writer)
 
     def _migrate(self, db: apsw.Connection) -> None:
         """Apply what is missing, each script in its own transaction: an interrupted one starts over."""
@@ -158,6 +161,12 @@ def _translated(path: Path) -> Iterator[None]:
         raise StoreError(f"{path} is damaged or not a cashwrap file: restore it from a backup") from error
     except apsw.Error as error:
         raise Unavailable(f"{path.name} cannot be used now ({error}); nothing was acknowledged") from error
+
+
+def _close(db: apsw.Connection) -> None:
+    """Roll back what is open and let go. A disk that fails even here changes nothing: no commit depends on it."""
+    with suppress(apsw.Error):
+        db.close(force=True)
 
 
 def _create_private(path: Path) -> None:

@@ -40,8 +40,12 @@ class MemoryStore:
             for key, row in changes.rows.items():
                 if row is None:
                     self._profiles.pop(key, None)
+                    self._leave_all(key)
                 else:
                     self._profiles[key] = row
+            for key, due in changes.dues.items():
+                if key in self._profiles:
+                    self._profiles[key] = changed(self._profiles[key], due=due)
             self._identities.update(changes.identities)
             for transition in changes.transitions:
                 self._apply(transition)

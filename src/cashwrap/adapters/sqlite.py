@@ -101,6 +101,15 @@ class SqliteStore:
         number = self._known_number(tenant)
         return [shopper for (shopper,) in self._rows("members", number, segment, after, limit)]
 
+    def inside(self, keys: Sequence[ShopperKey]) -> dict[ShopperKey, frozenset[str]]:
+        """The segments each shopper is in; shoppers in none are left out."""
+        found: dict[ShopperKey, frozenset[str]] = {}
+        for key in keys:
+            names = frozenset(name for (name,) in self._rows("inside", key.shopper, self._known_number(key.tenant)))
+            if names:
+                found[key] = names
+        return found
+
     def sizes(self, tenant: Tenant) -> dict[str, int]:
         """How many shoppers each segment holds; empty ones are left out."""
         return dict(self._rows("sizes", self._known_number(tenant)))
@@ -209,6 +218,11 @@ class SqliteStore:
                 "remove_row",
                 [(number(key.tenant), key.shopper) for key, row in changes.rows.items() if row is None],
             ),
+            (
+                "remove_memberships",
+                [(key.shopper, number(key.tenant)) for key, row in changes.rows.items() if row is None],
+            ),
+            ("write_due", [(due, number(key.tenant), key.shopper) for key, due in changes.dues.items()]),
             (
                 "write_identity",
                 [(digest, number(key.tenant), key.shopper) for digest, key in changes.identities.items()],

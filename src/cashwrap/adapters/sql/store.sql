@@ -36,6 +36,9 @@ SELECT tenant, shopper, state, seen, due FROM profiles WHERE tenant = ? AND shop
 -- Ties by shopper, so that paging by time is repeatable.
 SELECT tenant, shopper FROM profiles WHERE due <= ? ORDER BY due, shopper LIMIT ?;
 
+-- name: write_due
+UPDATE profiles SET due = ? WHERE tenant = ? AND shopper = ?;
+
 -- name: write_identity
 -- The newest claim wins: at a merge an identifier moves to the shopper who stays.
 INSERT INTO identities (digest, tenant, shopper) VALUES (?, ?, ?)
@@ -57,6 +60,12 @@ DELETE FROM memberships WHERE segment = ? AND shopper = ?;
 -- name: remove_memberships
 -- One probe of the primary key a segment: cheaper than a second index on every membership.
 DELETE FROM memberships WHERE (segment, shopper) IN (SELECT number, ? FROM segments WHERE tenant = ?);
+
+-- name: inside
+-- Likewise: one probe of the primary key a segment.
+SELECT segments.name FROM segments JOIN memberships
+  ON memberships.segment = segments.number AND memberships.shopper = ?
+WHERE segments.tenant = ?;
 
 -- name: members
 SELECT shopper FROM memberships
