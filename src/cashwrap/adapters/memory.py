@@ -85,6 +85,17 @@ class MemoryStore:
         with self._lock:
             return sorted(s for s in self._segments.get((tenant, segment), ()) if s > after)[:limit]
 
+    def inside(self, keys: Sequence[ShopperKey]) -> dict[ShopperKey, frozenset[str]]:
+        """The segments each shopper is in; shoppers in none are left out."""
+        with self._lock:
+            found = {
+                key: frozenset(
+                    name for (owner, name), ids in self._segments.items() if owner == key.tenant and key.shopper in ids
+                )
+                for key in keys
+            }
+        return {key: names for key, names in found.items() if names}
+
     def sizes(self, tenant: Tenant) -> dict[str, int]:
         """How many shoppers each segment holds; empty ones are left out."""
         with self._lock:
@@ -95,9 +106,7 @@ class MemoryStore:
         with self._lock:
             self._profiles.pop(key, None)
             self._identities = {digest: owner for digest, owner in self._identities.items() if owner != key}
-            for (tenant, _), inside in self._segments.items():
-                if tenant == key.tenant:
-                    inside.discard(key.shopper)
+            self._leave_all(key)
 
     # --- Outbox ---
 
@@ -161,6 +170,11 @@ class MemoryStore:
         """Grows with every change; 0 before the first."""
         with self._lock:
             return self._versions.get(tenant, 0)
+
+    def _leave_all(self, key: ShopperKey) -> None:
+        for (tenant, _), inside in self._segments.items():
+            if tenant == key.tenant:
+                inside.discard(key.shopper)
 
     def _apply(self, transition: Transition) -> None:
         inside = self._segments.setdefault((transition.tenant, transition.segment), set())
