@@ -1,0 +1,283 @@
+"""All conditions of a playbook as one bitmap index: which hold for a shopper, in microseconds.
+
+Every arm of every condition (see ``arms``) has one bit; lower bits come first. For each attribute and each
+place its value can be in (see ``dimension``) there is one mask of the arms that this value does not refute.
+A decision ANDs one mask per attribute: the bits left standing are the arms whose indexed tests all come out
+as wanted. What cannot be indexed (a *residual* test: text search, averages, a second required member of a set)
+is checked on the bits that are left, and only there.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import pairwise
+
+from cashwrap.condition.arms import Arm, Arms, Test
+from cashwrap.condition.ast import Attribute, In, Literal, Node
+from cashwrap.condition.check import Checked
+from cashwrap.condition.dimension import FALSE, MISSING, OTHER, STRANGE, TRUE, Dimension, subject, to_mask
+from cashwrap.condition.evaluate import Predicate, Values, compile_node
+
+Residual = tuple[tuple[Predicate, bool], ...]
+
+
+class Index:
+    """Conditions by position, in the order given to ``build_index``.
+
+    ``starts[i]`` is the first bit of condition ``i`` and ``starts[-1]`` the number of bits; ``owners`` has the
+    position of each bit; ``whole`` the keys of conditions that could not be taken apart completely.
+    """
+
+    __slots__ = (
+        "_all", "_flags", "_mixed", "_numbers", "_sets", "_sparse", "_texts", "_unsparse",
+        "owners", "residuals", "starts", "whole",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        starts: tuple[int, ...],
+        owners: tuple[int, ...],
+        whole: tuple[Hashable, ...],
+        residuals: dict[int, Residual],
+        everything: int,
+    ) -> None:
+        self.starts = starts
+        self.owners = owners
+        self.whole = whole
+        self.residuals = residuals
+        self._all = everything
+        self._flags: list[tuple[str, int, int, int]] = []
+        self._texts: list[tuple[str, dict[str, int], int, int]] = []
+        self._numbers: list[tuple[str, list[int | Decimal], list[int], int]] = []
+        self._mixed: list[tuple[str, Dimension]] = []
+        self._sets: list[tuple[str, dict[str, tuple[int, int]], int, int]] = []
+        self._sparse: dict[str, Dimension] = {}
+        self._unsparse = everything
+
+    def matches(self, values: Values) -> int:
+        """The bits whose indexed tests hold; those in ``residuals`` are still to be checked."""
+        get = values.get
+        mask = self._all
+        for name, true, false, neither in self._flags:
+            value = get(name)
+            mask &= true if value is True else false if value is False else neither
+        for name, table, other, neither in self._texts:
+            value = get(name)
+            mask &= table.get(value, other) if isinstance(value, str) else neither
+        for name, points, masks, neither in self._numbers:
+            value = get(name)
+            if type(value) is int or (isinstance(value, Decimal) and value.is_finite()):
+                at = bisect_left(points, value)
+                mask &= masks[2 * at + (at < len(points) and points[at] == value)]
+            else:
+                mask &= neither
+        for name, dimension in self._mixed:
+            mask &= dimension.masks[dimension.place(get(name))]
+        for name, members, base, neither in self._sets:
+            mask &= _members(get(name), members, base, neither)
+        if self._sparse:
+            mask &= self._present(values)
+        return mask
+
+    def slice(self, name: str, dimension: Dimension) -> None:
+        """Add an attribute, under the cheapest look-up that answers the same."""
+        masks = dimension.masks
+        neither = masks[STRANGE]
+        numbers = dimension.numeric
+        odd = [masks[MISSING] != neither, masks[FALSE] != neither or masks[TRUE] != neither]
+        texts = {text: masks[place] for text, place in dimension.texts.items()}
+        has_texts = bool(texts) or masks[OTHER] != neither
+        has_numbers = any(mask != neither for mask in numbers)
+        if odd[0] or odd[1] + has_texts + has_numbers > 1:
+            self._mixed.append((name, dimension))
+        elif has_numbers:
+            self._numbers.append((name, dimension.points, numbers, neither))
+        elif has_texts:
+            self._texts.append((name, texts, masks[OTHER], neither))
+        else:
+            self._flags.append((name, masks[TRUE], masks[FALSE], neither))
+
+    def slice_set(self, name: str, wanted: Mapping[int, Sequence[tuple[str, bool]]]) -> None:
+        """Add an attribute that holds a set, from the elements each bit wants inside or outside."""
+        inside: dict[str, list[int]] = defaultdict(list)
+        outside: dict[str, list[int]] = defaultdict(list)
+        for bit, elements in wanted.items():
+            for element, present in elements:
+                (inside if present else outside)[element].append(bit)
+        members = {
+            element: (to_mask(inside.get(element, ())), to_mask(outside.get(element, ())))
+            for element in inside.keys() | outside.keys()
+        }
+        base = self._all & ~to_mask(bit for bits in inside.values() for bit in bits)
+        self._sets.append((name, members, base, self._all & ~to_mask(wanted)))
+
+    def slice_sparse(self, name: str, dimension: Dimension, bits: int) -> None:
+        """Add an attribute that few shoppers have, and without which these bits do not stand."""
+        self._sparse[name] = dimension
+        self._unsparse &= ~bits
+
+    def _present(self, values: Values) -> int:
+        """The bits that need one of the rarely present attributes and find it, and those that need none."""
+        mask = self._unsparse
+        for name in values.keys() & self._sparse.keys():
+            dimension = self._sparse[name]
+            mask |= dimension.masks[dimension.place(values[name])]
+        return mask
+
+    def holds(self, bit: int, values: Values) -> bool:
+        """Whether the residual tests of a bit come out as wanted."""
+        return all(test(values) is wanted for test, wanted in self.residuals.get(bit, ()))
+
+    def winners(self, mask: int, first: int, stop: int, values: Values) -> Iterator[int]:
+        """Positions within ``first`` and ``stop`` whose condition holds, in order, each once."""
+        offset = self.starts[first]
+        left = mask >> offset & ((1 << self.starts[stop] - offset) - 1)
+        owner = -1
+        while left:
+            low = left & -left
+            left ^= low
+            bit = offset + low.bit_length() - 1
+            if self.owners[bit] != owner and (bit not in self.residuals or self.holds(bit, values)):
+                owner = self.owners[bit]
+                yield owner
+
+
+def _members(value: object, members: Mapping[str, tuple[int, int]], base: int, neither: int) -> int:
+    if not isinstance(value, frozenset):
+        return neither
+    standing, refuted = base, 0
+    for element in value if len(value) <= len(members) else members.keys() & value:
+        hit = members.get(element)
+        if hit is not None:
+            standing |= hit[0]
+            refuted |= hit[1]
+    return standing & ~refuted if refuted else standing
+
+
+def build_index(conditions: Sequence[tuple[Hashable, Checked | None]]) -> Index:
+    """Compile conditions together; ``None`` is for everyone. Order is priority: the first has the lowest bits."""
+    builder = _Builder()
+    for key, condition in conditions:
+        builder.add(key, condition)
+    return builder.build()
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.arms = Arms()
+        self.starts = [0]
+        self.bits: list[Arm] = []
+        self.whole: list[Hashable] = []
+
+    def add(self, key: Hashable, condition: Checked | None) -> None:
+        arms: list[Arm] = [()]
+        if condition is not None:
+            arms, complete = self.arms.of(condition.node)
+            if not complete:
+                self.whole.append(key)
+        self.bits.extend(arms)
+        self.starts.append(len(self.bits))
+
+    def build(self) -> Index:
+        tests = _Tests(self.arms.predicates)
+        for bit, arm in enumerate(self.bits):
+            tests.sort(bit, arm)
+        spans = enumerate(pairwise(self.starts))
+        everything = (1 << len(self.bits)) - 1
+        index = Index(
+            starts=tuple(self.starts),
+            owners=tuple(position for position, (start, stop) in spans for _ in range(start, stop)),
+            whole=tuple(self.whole),
+            residuals={bit: tuple(found) for bit, found in tests.residuals.items()},
+            everything=everything,
+        )
+        for name, by_bit in tests.dense.items():
+            dimension = tests.dimensions[name]
+            dimension.fill(by_bit, rest=everything & ~to_mask(by_bit))
+            index.slice(name, dimension)
+        for name, wanted in tests.members.items():
+            index.slice_set(name, wanted)
+        for name, by_bit in tests.sparse.items():
+            tests.dimensions[name].fill(by_bit, rest=0)
+            index.slice_sparse(name, tests.dimensions[name], to_mask(by_bit))
+        return index
+
+
+class _Tests:
+    """Every arm's tests, sorted by how they are answered."""
+
+    def __init__(self, predicates: dict[str, Node]) -> None:
+        self.predicates = predicates
+        self.compiled: dict[str, Predicate] = {}
+        self.subjects = {key: subject(node) for key, node in predicates.items()}
+        about: dict[str, list[Node]] = defaultdict(list)
+        for key, name in self.subjects.items():
+            if name is not None:
+                about[name].append(predicates[key])
+        self.dimensions = {name: Dimension(nodes) for name, nodes in about.items()}
+        self.accepted: dict[Test, int] = {}
+        self.dense: dict[str, dict[int, int]] = defaultdict(dict)
+        """Attribute to bit to the places the bit accepts."""
+        self.sparse: dict[str, dict[int, int]] = defaultdict(dict)
+        """The same for attributes that most shoppers lack; here a bit is under one attribute only."""
+        self.members: dict[str, dict[int, list[tuple[str, bool]]]] = defaultdict(dict)
+        """Set to bit to the elements it wants inside, or outside."""
+        self.residuals: dict[int, list[tuple[Predicate, bool]]] = defaultdict(list)
+
+    def sort(self, bit: int, arm: Arm) -> None:
+        """Sort the tests of one bit."""
+        rare: dict[str, list[Test]] = defaultdict(list)
+        for test in arm:
+            name = self.subjects[test[0]]
+            if name is not None and "[" in name:
+                rare[name].append(test)
+            elif name is not None:
+                places = self.dense[name].get(bit, -1)
+                self.dense[name][bit] = places & self.places(name, test)
+            else:
+                self.sort_other(bit, test)
+        self.sort_rare(bit, rare)
+
+    def sort_other(self, bit: int, test: Test) -> None:
+        """A set's member, as long as it is the first this bit wants inside; all else is residual."""
+        key, wanted = test
+        match self.predicates[key]:
+            case In(Literal(str() as element), Attribute() as container):
+                elements = self.members[container.name].setdefault(bit, [])
+                if not (wanted and any(inside for _, inside in elements)):
+                    elements.append((element, wanted))
+                    return
+            case _:
+                pass
+        self.leave(bit, test)
+
+    def sort_rare(self, bit: int, rare: dict[str, list[Test]]) -> None:
+        """The first attribute that the bit cannot do without finds it; what the others say is residual."""
+        found = False
+        for name, tests in rare.items():
+            places = -1
+            for test in tests:
+                places &= self.places(name, test)
+            if not found and not places & 1 << MISSING:
+                found = True
+                self.sparse[name][bit] = places
+            else:
+                for test in tests:
+                    self.leave(bit, test)
+
+    def places(self, name: str, test: Test) -> int:
+        """The places of the attribute where the test comes out as wanted."""
+        known = self.accepted.get(test)
+        if known is None:
+            known = self.dimensions[name].accepted(self.predicates[test[0]], wanted=test[1])
+            self.accepted[test] = known
+        return known
+
+    def leave(self, bit: int, test: Test) -> None:
+        """Check this test only on the bits that are left."""
+        key, wanted = test
+        if key not in self.compiled:
+            self.compiled[key] = compile_node(self.predicates[key])
+        self.residuals[bit].append((self.compiled[key], wanted))
