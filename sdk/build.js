@@ -19,7 +19,6 @@ const { outputFiles } = await build({
   target: "es2022",
   charset: "utf8",
   legalComments: "none",
-  banner: { js: "/*! cashwrap.js, Apache-2.0 */" },
   write: false,
 });
 const [{ contents }] = outputFiles;

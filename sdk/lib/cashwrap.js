@@ -4,28 +4,29 @@
  * Three promises hold for every line: the shop's page works as if we were not there (nothing throws, nothing
  * blocks, the default stands until an answer comes); before consent nothing is stored and nothing identifies;
  * on a payment page nothing runs.
+ *
+ * A page has one SDK, so each module keeps its own state.
  */
 
-import { createDecider, parseDecision } from "./decide.js";
-import { createGate } from "./gate.js";
-import { cookies, isPayment, post, randomId } from "./page.js";
-import { createQueue } from "./queue.js";
+import * as consent from "./consent.js";
+import { decide, setContext } from "./decide.js";
+import * as gate from "./gate.js";
+import { isPayment } from "./page.js";
+import * as queue from "./queue.js";
 import { followGoogle, followIab } from "./signals.js";
 import { createEvent, VERSION, watch } from "./track.js";
 
 const DECIDE_TIMEOUT = 200;
-const SEND_TIMEOUT = 10_000;
 /** How long a decision waits for the news it depends on, such as a grant, to reach the server. */
 const NEWS_TIMEOUT = 1000;
-/** A batch of up to this many characters may outlive the page: three bytes each at worst. */
-const KEEPALIVE_LENGTH = 20_000;
 const DECISION_EVENT = "cashwrap:decision";
+const NOTHING = Promise.resolve(null);
 
 /**
  * @typedef {object} Options
  * @property {string} key publishable key, `cwp_...`
  * @property {string} [host] where the API is: an origin, or a path on the shop's own; default the page's origin
- * @property {string} [consent] who manages consent: `manual`, `gcm` or `tcf`; your own calls count always
+ * @property {string | undefined} [consent] who manages consent: `manual`, `gcm` or `tcf`; your own calls count always
  * @property {number} [timeout] milliseconds to wait for a decision; default 200
  * @property {Record<string, any>} [context] as for `setContext`
  * @property {string | undefined} [userId] who is logged in, as for `identify`
@@ -34,78 +35,44 @@ const DECISION_EVENT = "cashwrap:decision";
 
 /**
  * @typedef {import("./decide.js").Decision} Decision
- * @typedef {{userId?: string | undefined, token?: string | undefined}} Person
+ * @typedef {import("./consent.js").Choices} Choices
  */
 
 let started = false;
-/** @type {import("./queue.js").Queue} */
-let queue;
-/** @type {import("./gate.js").Gate} */
-let gate;
-/** @type {import("./decide.js").Decider} */
-let decider;
+/** What every question for a decision says: where to, by which key, how long to wait. */
+let asking = { url: "", writeKey: "", deadlineMs: DECIDE_TIMEOUT };
+/** @type {{userId?: string, token?: string | undefined}} */
+let person = {};
 /** @type {() => void} */
 let scan;
-/** @type {Person} */
-let person = {};
-let gpc = false;
+/** A decision that waits for news already. @type {Promise<void> | undefined} */
+let soon;
 
 /** @param {Options} options */
-function begin({ key, host = "", consent, timeout = DECIDE_TIMEOUT, context, ...user }) {
+function begin({ key, host = "", consent: source, timeout, context, userId, token }) {
   const api = host.replace(/\/+$/, "") + "/v1/";
-  gpc = /** @type {{globalPrivacyControl?: unknown}} */ (navigator).globalPrivacyControl === true;
-  queue = createQueue({
-    key,
-    send: (body) => post(api + "batch", body, SEND_TIMEOUT, body.length < KEEPALIVE_LENGTH),
-    beacon: (body) => navigator.sendBeacon(api + "batch", body),
-    paused() {
-      gate.consent.sync();
-      return isPayment();
-    },
-  });
-  gate = createGate({ queue, cookies, gpc, randomId, createEvent, onPersonalization: decideAfterNews });
-  decider = createDecider({
-    async ask(question) {
-      const body = JSON.stringify({ writeKey: key, deadlineMs: timeout, ...question });
-      const { status, text } = await post(api + "decide", body, timeout, false);
-      return status === 200 ? parseDecision(text) : null;
-    },
-    subject() {
-      gate.consent.sync();
-      return gate.consent.choices()["personalization"] ? { anonymousId: gate.consent.id(), ...person } : {};
-    },
-    exposed(properties) {
-      if (gate.consent.id()) cashwrap.track("Experience Viewed", properties);
-    },
-  });
+  started = true;
+  asking = { url: api + "decide", writeKey: key, deadlineMs: timeout || DECIDE_TIMEOUT };
+  queue.open(api + "batch", key);
   scan = watch((event, properties) => cashwrap.track(event, properties));
-  decider.setContext({ ...embeddedContext(), ...context });
-  gate.consent.start();
-  if (consent === "gcm") followGoogle((choices) => gate.consent.set(choices, consent, "device"));
-  if (consent === "tcf") followIab((choices) => gate.consent.set(choices, consent, "device"));
-  const drain = guard(() => queue.drain(), undefined);
-  addEventListener("pagehide", drain);
-  document.addEventListener("visibilitychange", () => document.hidden && drain());
-  started = true; // from here on calls act, and changes of consent ask for new decisions
+  setContext({ ...context });
+  gate.open(decideAfterNews);
+  const heard = guard((/** @type {Choices} */ choices) => consent.set(choices, `${source}`));
+  if (source === "gcm") followGoogle(heard);
+  if (source === "tcf") followIab(heard);
+  for (const moment of ["pagehide", "visibilitychange"]) addEventListener(moment, guard(queue.drain));
   cashwrap.page();
-  if (user.userId) cashwrap.identify(user.userId, user);
+  if (userId) cashwrap.identify(userId, { token });
   else decideAfterNews();
 }
 
 /** Ask, once what changed has reached the server, or is late. */
 function decideAfterNews() {
-  if (!started) return;
   const late = new Promise((resolve) => setTimeout(resolve, NEWS_TIMEOUT));
-  Promise.race([queue.flush(), late]).then(() => cashwrap.decide());
-}
-
-/** @returns {Record<string, any>} what the shop's server wrote into `<script type="application/json" data-cashwrap-context>` */
-function embeddedContext() {
-  try {
-    return JSON.parse(document.querySelector("script[data-cashwrap-context]")?.textContent ?? "");
-  } catch {
-    return {};
-  }
+  soon ??= Promise.race([queue.flush(), late]).then(() => {
+    soon = undefined;
+    cashwrap.decide();
+  });
 }
 
 /**
@@ -113,7 +80,7 @@ function embeddedContext() {
  * @template {any[]} A
  * @template R
  * @param {(...args: A) => R} act
- * @param {R} otherwise
+ * @param {any} [otherwise] what to answer then
  * @returns {(...args: A) => R}
  */
 function guard(act, otherwise) {
@@ -125,9 +92,6 @@ function guard(act, otherwise) {
     }
   };
 }
-
-/** @type {{active: boolean, gpc: boolean, choices: Record<string, string>, stored: string[], held: number}} */
-const INACTIVE = { active: false, gpc: false, choices: {}, stored: [], held: 0 };
 
 export const cashwrap = {
   version: VERSION,
@@ -151,55 +115,76 @@ export const cashwrap = {
   consent: {
     /** Record the shopper's choice: true grants, false denies, a purpose left out stays as it is. */
     set: guard(
-      (
-        /** @type {import("./consent.js").Choices} */ choices,
-        /** @type {{scope?: import("./consent.js").Scope}} */ { scope = "device" } = {},
-      ) => gate.consent.set(choices, "api", scope),
-      undefined,
+      /**
+       * @param {Choices} choices
+       * @param {{scope?: import("./consent.js").Scope}} [options] `person`, where the shopper is logged in and means it everywhere
+       */
+      (choices, options) => consent.set(choices, "api", options?.scope),
     ),
     /** Every purpose: `granted`, `denied` or `unknown`. */
-    get: guard(() => gate.consent.get(), INACTIVE.choices),
+    get: guard(consent.get, {}),
   },
 
   /** What a page can show about privacy: the choices in force, whether GPC was heard, what is stored. */
   privacyStatus: guard(
-    () => ({ active: true, gpc, choices: gate.consent.get(), stored: gate.consent.stored(), held: gate.held() }),
-    INACTIVE,
+    () => ({
+      active: true,
+      gpc: consent.gpc(),
+      choices: consent.get(),
+      stored: consent.stored(),
+      held: gate.held.length,
+    }),
+    { active: false },
   ),
 
   /** Record an event of the e-commerce vocabulary, or one the playbook declares. */
   track: guard(
-    (/** @type {string} */ event, /** @type {object} */ properties = {}) =>
-      gate.record(createEvent("track", { event, properties })),
-    undefined,
+    /**
+     * @param {string} event
+     * @param {object} [properties]
+     */
+    (event, properties) => gate.record(createEvent("track", { event, properties })),
   ),
 
   /** Record a page view; `start` records the first. */
-  page: guard((/** @type {object} */ properties = {}) => {
+  page: guard(/** @param {object} [properties] */ (properties) => {
     gate.record(createEvent("page", { properties }));
     scan();
-  }, undefined),
+  }),
 
   /** Say who this is. Without the token your backend signed it is a claim, and opens nobody's profile. */
-  identify: guard((/** @type {string} */ userId, /** @type {{token?: string | undefined, traits?: object}} */ { token, traits = {} } = {}) => {
-    person = { userId, token };
-    gate.record(createEvent("identify", { ...person, traits }));
-    decideAfterNews();
-  }, undefined),
+  identify: guard(
+    /**
+     * @param {string} userId
+     * @param {{token?: string | undefined, traits?: object}} [proof]
+     */
+    (userId, { token, traits } = {}) => {
+      person = { userId, token };
+      gate.record(createEvent("identify", { ...person, traits }));
+      decideAfterNews();
+    },
+  ),
 
   /** Somebody logged out: a new anonymous id, the same choices. */
   reset: guard(() => {
     person = {};
-    gate.consent.rotate();
-  }, undefined),
+    consent.rotate();
+  }),
 
   /** Ask and render; resolves to null where there is no answer in time. Never rejects. */
-  decide: guard(async (/** @type {[placements?: string[], context?: Record<string, any>]} */ ...[placements, context]) => {
-    const decision = await decider.decide(placements, context).catch(() => null);
-    if (decision) document.dispatchEvent(new CustomEvent(DECISION_EVENT, { detail: decision }));
-    scan();
-    return decision;
-  }, Promise.resolve(null)),
+  decide: guard(
+    /**
+     * @param {string[]} [placements] those in the page, unless named
+     * @param {Record<string, any>} [more] context for this question only
+     */
+    async (placements, more) => {
+      const decision = await decide({ ...asking, person, placements, more }).catch(() => null);
+      if (decision) document.dispatchEvent(new CustomEvent(DECISION_EVENT, { detail: decision }));
+      scan();
+      return decision;
+    },
+    NOTHING,
+  ),
 
   /**
    * Be told of every decision, as by the event `cashwrap:decision` on the document.
@@ -213,23 +198,22 @@ export const cashwrap = {
   },
 
   /** Facts the next decisions may use: `cart`, `checkout`, `currency`, `location`. */
-  setContext: guard((/** @type {Record<string, any>} */ context) => decider.setContext(context), undefined),
+  setContext: guard(setContext),
 
   /** Send what waits, now. */
-  flush: guard(() => queue.flush(), Promise.resolve()),
+  flush: guard(queue.flush, NOTHING),
 };
 
 // Start from `<script type="module" data-cashwrap-key=...>`, where there is one.
-const tag = document.querySelector("script[data-cashwrap-key]");
-if (tag instanceof HTMLScriptElement && !isPayment()) {
-  const { cashwrapKey: key = "", cashwrapHost, cashwrapConsent, cashwrapTimeout, cashwrapUserId, cashwrapToken } = tag.dataset;
-  /** @type {{cashwrap?: typeof cashwrap}} */ (window).cashwrap = cashwrap;
-  cashwrap.start({
-    key,
-    host: cashwrapHost ?? tag.src.replace(/\/sdk\/.*/, ""),
-    consent: cashwrapConsent ?? "manual",
-    timeout: Number(cashwrapTimeout) || DECIDE_TIMEOUT,
-    userId: cashwrapUserId,
-    token: cashwrapToken,
-  });
+try {
+  const tag = document.querySelector(/** @type {"script"} */ ("script[data-cashwrap-key]"));
+  if (tag) {
+    const { cashwrapKey: key = "", cashwrapHost, cashwrapConsent: consent, cashwrapContext = "{}" } = tag.dataset;
+    const { cashwrapTimeout, cashwrapUserId: userId, cashwrapToken: token } = tag.dataset;
+    const host = cashwrapHost ?? tag.src.replace(/\/sdk\/.*/, "");
+    /** @type {{cashwrap?: typeof cashwrap}} */ (window).cashwrap = cashwrap;
+    cashwrap.start({ key, host, consent, timeout: Number(cashwrapTimeout), userId, token, context: JSON.parse(cashwrapContext) });
+  }
+} catch {
+  // The page goes on without us.
 }

@@ -5,13 +5,15 @@
 
 /**
  * What the network answered. `status` 0 is no answer: unreachable, blocked, cut off, or later than allowed.
+ * `retryAfter` is in milliseconds, 0 where the server did not say how many seconds to wait.
  * @typedef {{status: number, text: string, retryAfter: number}} Reply
  */
 
-/** @returns {string | null | undefined} what the page says it is: `<html data-cashwrap-page>` or `<meta name=cashwrap-page>` */
+/** @returns {string | undefined} what the page says it is: `<html data-cashwrap-page>` or `<meta name=cashwrap-page>` */
 export const pageType = () =>
   document.documentElement.dataset["cashwrapPage"] ||
-  document.querySelector("meta[name=cashwrap-page]")?.getAttribute("content");
+  document.querySelector("meta[name=cashwrap-page]")?.getAttribute("content") ||
+  undefined;
 
 /** On a payment page nothing of ours runs: asked again before every act, since a page may become one. */
 export const isPayment = () => pageType() === "payment";
@@ -35,34 +37,30 @@ export const cookies = {
 export const randomId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
+/** What may outlive the page: browsers allow 64 KB at a time, and a character may take three bytes. */
+const KEEPALIVE_LENGTH = 20_000;
+
 /**
  * POST text and never reject. A plain-text body needs no preflight, which would cost a round trip; the
  * shop's own cookies and the address's query never travel with it.
  * @param {string} url
  * @param {string} body JSON
  * @param {number} timeout milliseconds for the whole answer
- * @param {boolean} keepalive let it outlive the page; browsers allow 64 KB of that at a time
  * @returns {Promise<Reply>}
  */
-export async function post(url, body, timeout, keepalive) {
+export async function post(url, body, timeout) {
   try {
     const response = await fetch(url, {
       method: "POST",
       body,
       credentials: "omit",
       referrerPolicy: "origin",
-      keepalive,
+      keepalive: body.length < KEEPALIVE_LENGTH,
       signal: AbortSignal.timeout(timeout),
     });
-    const wait = response.headers.get("Retry-After") ?? "0";
-    return { status: response.status, text: await response.text(), retryAfter: milliseconds(wait) };
+    const wait = Number(response.headers.get("Retry-After")) * 1000;
+    return { status: response.status, text: await response.text(), retryAfter: wait > 0 ? wait : 0 };
   } catch {
     return { status: 0, text: "", retryAfter: 0 };
   }
 }
-
-/**
- * @param {string} wait seconds, or an HTTP date
- * @returns {number} at most an hour; 0 where nothing sensible was said
- */
-const milliseconds = (wait) => Math.min(Math.max(+wait * 1000 || Date.parse(wait) - Date.now() || 0, 0), 3_600_000);

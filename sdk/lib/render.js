@@ -124,20 +124,20 @@ const RENDERERS = {
   installments: message,
 
   options(place, { options: wanted, hidden = [] }) {
-    const now = [...place.querySelectorAll("[data-cashwrap-option]")];
-    /** @param {Element} option */
-    const idOf = (option) => option.getAttribute("data-cashwrap-option");
-    /** @param {Element} option one that is not named comes after those that are */
+    const now = [...place.querySelectorAll(/** @type {"div"} */ ("[data-cashwrap-option]"))];
+    /** @param {HTMLElement} option */
+    const idOf = (option) => option.dataset["cashwrapOption"];
+    /** @param {HTMLElement} option one that is not named comes after those that are */
     const rank = (option) => wanted.findIndex((/** @type {Content} */ { id }) => id === idOf(option)) >>> 0;
     reorder(now, [...now].sort((a, b) => rank(a) - rank(b)));
-    let left = now.filter((option) => !option.hasAttribute("hidden")).length;
+    let left = now.filter((option) => !option.hidden).length;
     for (const option of now) {
       const { name, badge, highlight } = wanted[rank(option)] ?? {};
       const label = slot(option, "label") ?? (option.childElementCount ? null : option);
       if (highlight === true) mark(option, "cw-highlight");
       if (name && label) write(label, name);
       if (badge && option.tagName !== "OPTION") write(slot(option, "badge") ?? append(option, "span", "badge"), badge);
-      if (hidden.includes(idOf(option)) && left > 1 && !isKept(option) && !option.hasAttribute("hidden")) {
+      if (hidden.includes(idOf(option)) && left > 1 && !isKept(option) && !option.hidden) {
         set(option, "hidden", "");
         left -= 1;
       }
@@ -179,16 +179,14 @@ const RENDERERS = {
   },
 
   help(place, { text, style }) {
-    const inline = style === "inline";
     const target = slot(place, "target") ?? place.querySelector("input,select,textarea,button") ?? place;
-    const hint = (inline && slot(place, "text")) || append((target !== place && target.parentElement) || place, "span", "help");
-    write(hint, text);
-    if (!inline) {
-      set(hint, "hidden", ""); // read out all the same: a description may be hidden
-      set(target, "title", text);
+    if (style === "tooltip") set(target, "title", `${text}`); // shown on hover, and read out as its description
+    else {
+      const hint = slot(place, "text") ?? append(place, "span", "help");
+      write(hint, text);
+      set(hint, "id", hint.id || `cw-help-${(hints += 1)}`);
+      set(target, "aria-describedby", `${target.getAttribute("aria-describedby") ?? ""} ${hint.id}`.trim());
     }
-    set(hint, "id", hint.id || `cw-help-${(hints += 1)}`);
-    set(target, "aria-describedby", `${target.getAttribute("aria-describedby") ?? ""} ${hint.id}`.trim());
     set(place, "hidden", null);
   },
 
@@ -223,9 +221,8 @@ function message(place, { text, locale, tone, progress }) {
  * The chosen and the saved method are the shopper's: they never disappear.
  * @param {Element} option
  */
-const isKept = (option) =>
-  option.matches("[data-cashwrap-saved],[aria-checked=true],[aria-selected=true],:checked") ||
-  option.querySelector(":checked,[aria-checked=true]");
+const isKept = (option) => option.matches(KEPT) || option.querySelector(KEPT);
+const KEPT = "[data-cashwrap-saved],[aria-checked=true],[aria-selected=true],:checked";
 
 /**
  * Put the nodes of a list into another order, each into a place one of them had, so that what stands between
@@ -277,5 +274,4 @@ function product(markup, { id, name, price, url, image }) {
  * Secrets and card numbers are never ours to fill in.
  * @param {HTMLInputElement} input
  */
-const mayPrefill = (input) =>
-  /^(text|email|tel|search|textarea)$/.test(input.type) && !/cc-|password|one-time/.test(input.autocomplete);
+const mayPrefill = (input) => !/cc-|password|one-time/.test(input.type + input.autocomplete);

@@ -41,7 +41,7 @@ export function followGoogle(report) {
     const relevant = entries.filter((entry) => entry?.[0] === "consent");
     for (const entry of relevant) {
       const isDefault = entry[1] === "default";
-      for (const [name, value] of Object.entries(entry[2])) {
+      for (const [name, value] of Object.entries(entry[2] ?? {})) {
         if (value === "denied") signals[name] = isDefault && undefined;
         if (value === "granted" && !(isDefault && entry[2].region)) signals[name] = true;
       }
@@ -67,13 +67,9 @@ export function followGoogle(report) {
  */
 export function followIab(report) {
   /** @type {{__tcfapi?: Function}} */ (window).__tcfapi?.("addEventListener", 2, (/** @type {any} */ data) => {
-    try {
-      // While the dialogue is open, and where the law behind TCF does not apply, TCF says nothing.
-      if (data.gdprApplies && /^(tcloaded|useractioncomplete)$/.test(data.eventStatus)) {
-        report(choicesOf(IAB, (id) => data.purpose.consents[id] === true));
-      }
-    } catch {
-      // A malformed answer is no choice.
+    // While the dialogue is open, and where the law behind TCF does not apply, TCF says nothing.
+    if (data?.gdprApplies && /^(tcloaded|useractioncomplete)$/.test(data.eventStatus)) {
+      report(choicesOf(IAB, (id) => data.purpose?.consents?.[id] === true));
     }
   });
 }

@@ -5,12 +5,15 @@ import { pageType, randomId } from "./page.js";
 export const VERSION = "0.1.0";
 
 const PROPERTY = "data-cashwrap-prop-";
-/** Attributes are text; these properties are numbers in the spec. Ids stay text, leading zeros and all. */
-const NUMERIC = /^(price|quantity|value|total|position)$/;
 
-/** @returns {{path: string, type: string | undefined}} where the shopper is; queries and fragments stay here */
-export const where = () => ({ path: location.pathname, type: pageType() ?? undefined });
-export const locale = () => document.documentElement.lang || navigator.language;
+/** Where the shopper is, without query and fragment; what kind of device it is, the server reads from the user agent. */
+export const surroundings = () => ({
+  locale: document.documentElement.lang || navigator.language,
+  page: { path: location.pathname, type: pageType(), referrer: document.referrer.replace(/[?#].*/, "") },
+  // But an iPad calls itself a Mac there.
+  ...(/Macintosh/.test(navigator.userAgent) && navigator.maxTouchPoints > 1 && { device: { type: "tablet" } }),
+});
+
 export const timeZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /**
@@ -23,25 +26,19 @@ export const createEvent = (type, fields) => ({
   messageId: randomId(),
   timestamp: new Date().toISOString(),
   ...fields,
-  context: {
-    library: { name: "cashwrap.js", version: VERSION },
-    locale: locale(),
-    timezone: timeZone(),
-    page: { ...where(), referrer: document.referrer.replace(/[?#].*/, "") },
-  },
+  context: { ...surroundings(), timezone: timeZone(), library: { name: "cashwrap.js", version: VERSION } },
 });
 
 /**
  * Read what an element declares. Never looks at form values.
  * @param {Element} element with `data-cashwrap-event`
- * @returns {[string, Record<string, string | number>]} event name and properties
+ * @returns {[string, Record<string, string>]} event name and properties, all text: the server knows which are numbers
  */
 function declared(element) {
-  /** @type {Record<string, string | number>} */
+  /** @type {Record<string, string>} */
   const properties = {};
   for (const { name, value } of element.attributes) {
-    const property = name.startsWith(PROPERTY) && name.slice(PROPERTY.length);
-    if (property) properties[property] = (NUMERIC.test(property) && Number(value)) || value;
+    if (name.startsWith(PROPERTY)) properties[name.slice(PROPERTY.length)] = value;
   }
   return [/** @type {string} */ (element.getAttribute("data-cashwrap-event")), properties];
 }
