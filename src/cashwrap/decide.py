@@ -6,13 +6,14 @@ placement to the shop's own default, with the reason, and never touches another 
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from cashwrap.condition import Checked, Explanation, Predicate, compile_condition
+from cashwrap.condition import Checked, Explanation
 from cashwrap.condition import explain as explain_condition
+from cashwrap.condition.index import Index, build_index
 from cashwrap.content import Catalogue, Ineligible, Render, Shop, compile_content
 from cashwrap.declarations import Declarations, ExperienceDecl, PlacementDecl
 from cashwrap.model import Answer, Decision, Inputs, Level, Reason
@@ -40,25 +41,38 @@ class Experience(Struct, frozen=True):
     number: int
     priority: int
     condition: Checked | None
-    holds: Predicate
     render: Render
 
 
 class Placement(Struct, frozen=True):
-    """A placement and its enabled experiences, the one to try first first."""
+    """A placement. Its enabled experiences are those from ``first`` up to ``stop``, the one to try first first."""
 
     name: str
     number: int
     purpose: int
-    experiences: tuple[Experience, ...]
+    first: int
+    stop: int
 
 
 class Experiences(Struct, frozen=True):
-    """All experiences of one playbook, ready to decide. ``playbook`` is its hash."""
+    """All experiences of one playbook, ready to decide. ``playbook`` is its hash.
+
+    ``ordered`` has them placement by placement, as the index counts its conditions; ``numbers`` by name.
+    """
 
     playbook: str
     placements: dict[str, Placement]
+    ordered: tuple[Experience, ...]
+    index: Index
     numbers: dict[str, int]
+
+    def shown(self, decision: Decision) -> tuple[tuple[int, int], ...]:
+        """What a decision showed, as numbers of placement and experience, for its token."""
+        return tuple(
+            (self.placements[name].number, self.numbers[answer.experience])
+            for name, answer in decision.placements.items()
+            if answer.experience is not None
+        )
 
 
 def compile_experiences(
@@ -74,41 +88,35 @@ def compile_experiences(
     the attributes that hold amounts. Raises ContentError at the first mistake in a content.
     """
     shop = Shop(declarations.settings, money)
-    compiled: dict[str, list[Experience]] = {name: [] for name in declarations.placements}
+    waiting = _in_order(declarations)
+    placements: dict[str, Placement] = {}
+    ordered: list[Experience] = []
+    for number, (name, placement) in enumerate(declarations.placements.items()):
+        first = len(ordered)
+        ordered += [
+            _experience(at, declared, placement, conditions.get(declared.name), shop) for at, declared in waiting[name]
+        ]
+        placements[name] = Placement(name, number, int(placement.purpose or 0), first, len(ordered))
+    index = build_index([(each.name, each.condition) for each in ordered])
+    numbers = {name: number for number, name in enumerate(declarations.experiences)}
+    return Experiences(playbook, placements, tuple(ordered), index, numbers)
+
+
+def _in_order(declarations: Declarations) -> dict[str, list[tuple[int, ExperienceDecl]]]:
+    """Each placement's enabled experiences with their numbers: the highest priority first, then as written."""
+    listed: dict[str, list[tuple[int, ExperienceDecl]]] = {name: [] for name in declarations.placements}
     for number, declared in enumerate(declarations.experiences.values()):
         if declared.enabled:
-            placement = declarations.placements[declared.placement]
-            condition = conditions.get(declared.name)
-            compiled[declared.placement].append(_experience(number, declared, placement, condition, shop))
-    return Experiences(
-        playbook,
-        {
-            name: Placement(name, number, declared.purpose or 0, _in_order(compiled[name]))
-            for number, (name, declared) in enumerate(declarations.placements.items())
-        },
-        {name: number for number, name in enumerate(declarations.experiences)},
-    )
+            listed[declared.placement].append((number, declared))
+    return {name: sorted(each, key=lambda pair: -pair[1].priority) for name, each in listed.items()}
 
 
 def _experience(
     number: int, declared: ExperienceDecl, placement: PlacementDecl, condition: Checked | None, shop: Shop
 ) -> Experience:
     return Experience(
-        name=declared.name,
-        number=number,
-        priority=declared.priority,
-        condition=condition,
-        holds=compile_condition(condition) if condition is not None else _everyone,
-        render=compile_content(declared.show, placement, shop),
+        declared.name, number, declared.priority, condition, compile_content(declared.show, placement, shop)
     )
-
-
-def _everyone(_: object) -> bool:
-    return True
-
-
-def _in_order(experiences: list[Experience]) -> tuple[Experience, ...]:
-    return tuple(sorted(experiences, key=lambda each: (-each.priority, each.number)))
 
 
 # --- decide ---
@@ -135,8 +143,13 @@ def decide(
         return defaults(experiences, inputs.placements, "killed", inputs.level)
     if inputs.level == "default":
         return defaults(experiences, inputs.placements, "no_consent", "default")
+    try:
+        mask = experiences.index.matches(inputs.values)
+    except Exception:  # a default everywhere is an answer, an exception at a checkout is not
+        return defaults(experiences, inputs.placements, "error", inputs.level, degraded=True)
     asked = experiences.placements if inputs.placements is None else inputs.placements
-    answers = {name: _answer(experiences.placements.get(name), inputs, catalogue, kills) for name in asked}
+    case = _Case(experiences, inputs, catalogue, kills, mask)
+    answers = {name: case.answer(name) for name in asked}
     broken = any(answer.reason == "error" for answer in answers.values())
     return Decision(experiences.playbook, answers, inputs.level, degraded=broken)
 
@@ -158,33 +171,41 @@ def defaults(
     return Decision(experiences.playbook, answers, level, degraded)
 
 
-def _answer(placement: Placement | None, inputs: Inputs, catalogue: Catalogue, kills: Kills) -> Answer:
-    if placement is None:
-        return _DEFAULTS["no_such_placement"]
-    if placement.name in kills.placements:
-        return _DEFAULTS["killed"]
-    if placement.purpose & ~inputs.mask:
-        return _DEFAULTS["no_consent"]
-    try:
-        return _first_that_fits(placement, inputs, catalogue, kills)
-    except Exception:  # a broken experience costs its own placement the default, and nothing else
-        return _DEFAULTS["error"]
+class _Case(NamedTuple):
+    """One decision under way. ``mask`` has the index's bits that are left for this shopper."""
 
+    experiences: Experiences
+    inputs: Inputs
+    catalogue: Catalogue
+    kills: Kills
+    mask: int
 
-def _first_that_fits(placement: Placement, inputs: Inputs, catalogue: Catalogue, kills: Kills) -> Answer:
-    lost: Reason | None = None
-    for experience in placement.experiences:
-        if experience.holds(inputs.values) is not True:
-            continue
-        if experience.name in kills.experiences:
-            lost = lost or "killed"
-            continue
-        content = experience.render(inputs, catalogue)
-        if isinstance(content, Ineligible):
-            lost = lost or content.reason
-            continue
-        return Answer(experience.name, VARIATION, content, "match")
-    return _DEFAULTS[lost or "no_match"]
+    def answer(self, name: str) -> Answer:
+        placement = self.experiences.placements.get(name)
+        if placement is None:
+            return _DEFAULTS["no_such_placement"]
+        if name in self.kills.placements:
+            return _DEFAULTS["killed"]
+        if placement.purpose & ~self.inputs.mask:
+            return _DEFAULTS["no_consent"]
+        try:
+            return self.first_that_fits(placement)
+        except Exception:  # a broken experience costs its own placement the default, and nothing else
+            return _DEFAULTS["error"]
+
+    def first_that_fits(self, placement: Placement) -> Answer:
+        lost: Reason = "no_match"
+        values = self.inputs.values
+        for position in self.experiences.index.winners(self.mask, placement.first, placement.stop, values):
+            experience = self.experiences.ordered[position]
+            reason: Reason = "killed"
+            if experience.name not in self.kills.experiences:
+                content = experience.render(self.inputs, self.catalogue)
+                if not isinstance(content, Ineligible):
+                    return Answer(experience.name, VARIATION, content, "match")
+                reason = content.reason
+            lost = reason if lost == "no_match" else lost
+        return _DEFAULTS[lost]
 
 
 # --- explain ---
@@ -222,7 +243,7 @@ def explain(
     found = {}
     for name, answer in decision.placements.items():
         placement = experiences.placements.get(name)
-        listed = placement.experiences if placement is not None else ()
+        listed = experiences.ordered[placement.first : placement.stop] if placement is not None else ()
         considered = [_considered(each, answer, inputs, catalogue) for each in listed]
         found[name] = Explained(answer, [_with_kills(each, name, kills) for each in considered])
     return found
@@ -284,17 +305,17 @@ class _Wire(Struct, frozen=True, rename="camel"):
 _encode = msgspec.json.Encoder().encode
 
 
-def encode_answer(decision: Decision, decision_id: str, token: str | None) -> bytes:
-    """The body of ``POST /v1/decide``. Content that was encoded when the playbook was compiled is copied."""
-    return _encode(_Wire(decision_id, decision.playbook, decision.placements, token, decision.level, decision.degraded))
+def encode_answer(decision: Decision, decision_id: str, token: str | None, *, degraded: bool = False) -> bytes:
+    """The body of ``POST /v1/decide``. Content that was encoded when the playbook was compiled is copied.
 
-
-def shown(experiences: Experiences, decision: Decision) -> tuple[tuple[int, int], ...]:
-    """What a decision showed, as numbers of placement and experience, for its token."""
-    numbers = experiences.numbers
-    placements = experiences.placements
-    return tuple(
-        (placements[name].number, numbers[answer.experience])
-        for name, answer in decision.placements.items()
-        if answer.experience is not None
+    ``degraded`` adds what happened around the decision, such as a profile that came too late.
+    """
+    answer = _Wire(
+        decision_id,
+        decision.playbook,
+        decision.placements,
+        token,
+        decision.level,
+        decision.degraded or degraded,
     )
+    return _encode(answer)
