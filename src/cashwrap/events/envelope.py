@@ -81,6 +81,8 @@ class Context(Struct, rename="camel"):
     os: Named | None = None
     location: Place | None = None
     cart: CartRef | None = None
+    traits: Bag | None = None
+    """Where some clients put the traits of an ``identify`` call."""
 
 
 class Envelope(Struct, rename="camel"):
@@ -215,8 +217,7 @@ def decode_batch(body: bytes, limits: Limits) -> Batch:
 def decode_one(body: bytes, kind: str, limits: Limits) -> Batch:
     """Decode the body of a single call such as ``/v1/track`` as a batch of one; ``kind`` is its type.
 
-    Raises ``InvalidInput`` (``invalid_json``) where there is no JSON at all. An event with a wrong type in it,
-    or above the size of one event, is ``Refused``.
+    Never raises: what cannot be read, or is above the size of one event, is ``Refused``.
     """
     item = _decode_item(0, body, limits)
     if isinstance(item, Refused):
@@ -251,10 +252,15 @@ def _message_id(text: bytes) -> str | None:
     return None if found is None else str(found)[:200]
 
 
+def too_deep() -> InvalidEvent:
+    """The error for absurd nesting."""
+    return InvalidEvent("The event is nested too deeply; send flat properties.", code="too_deep")
+
+
 def _reason(error: Exception) -> InvalidEvent:
     """A decoder's complaint in our words, with a stable code and the field at fault."""
     if isinstance(error, RecursionError):
-        return InvalidEvent("The event is nested too deeply; send flat properties.", code="too_deep")
+        return too_deep()
     if isinstance(error, msgspec.ValidationError):
         text = str(error)
         where = _WHERE.search(text)

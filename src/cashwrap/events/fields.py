@@ -39,9 +39,7 @@ def wrong(expected: str, value: object) -> InvalidEvent:
 
 def millis(moment: datetime) -> Millis:
     """A date and time in whole milliseconds; one without a zone is UTC."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MILLISECOND
+    return ((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
 
 
 def plain_text(value: object) -> str:
@@ -49,7 +47,7 @@ def plain_text(value: object) -> str:
     if type(value) is str:
         return value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT]
     if type(value) is int:
-        return str(value)
+        return str(value)[:LONGEST_TEXT]
     raise wrong("a text", value)
 
 
@@ -110,12 +108,12 @@ def time(value: object) -> Millis:
 
 def quantity(value: object) -> int:
     """A number of pieces, 0 to a million."""
-    pieces = integer(value)
+    pieces = value if type(value) is int else integer(value)
+    if 0 <= pieces <= MOST_PIECES:
+        return pieces
     if pieces < 0:
         raise InvalidEvent("A quantity cannot be below zero; send Product Removed instead.", code="negative_quantity")
-    if pieces > MOST_PIECES:
-        raise InvalidEvent("The quantity is absurdly large.", code="invalid_number")
-    return pieces
+    raise InvalidEvent("The quantity is absurdly large.", code="invalid_number")
 
 
 def currency(value: object) -> str:

@@ -55,7 +55,7 @@ def to_minor(text: str, digits: int) -> Minor:
         amount = Decimal("NaN")
     if not amount.is_finite() or abs(amount) > LARGEST:
         raise InvalidEvent("This is not an amount; send a number in major units such as 19.99.", code="invalid_money")
-    return whole(int(amount.scaleb(digits).quantize(Decimal(1), ROUND_HALF_UP)))
+    return whole(int(amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP).scaleb(digits)))
 
 
 def whole(minor: Minor) -> Minor:
