@@ -1,0 +1,184 @@
+"""The fact table: what analysis and training may see, as Parquet files by day and bucket of the analytic id.
+
+Typed columns, no payload and no identity; derived from the log, so it is never backed up. A bucket bounds what
+forgetting must read: one file in sixteen, and only those that hold the id are rewritten. Whoever writes and forgets
+takes turns. Needs the extra ``cashwrap[parquet]``.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from hashlib import blake2b
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from cashwrap.errors import CashwrapError
+from cashwrap.model import Event, Line, Millis, Minor, Purpose, Tenant
+
+BUCKETS = 16
+
+
+class Fact(Struct, frozen=True, array_like=True):
+    """One event as analysis sees it. The three lists of products run in parallel."""
+
+    store: str
+    environment: str
+    analytic_id: bytes
+    """16 random bytes that only the shopper's profile ties to the shopper."""
+    session_start: Millis
+    time: Millis
+    event: str
+    product_ids: tuple[str, ...] = ()
+    quantities: tuple[int, ...] = ()
+    prices: tuple[Minor | None, ...] = ()
+    """For one piece."""
+    amount: Minor | None = None
+    """What the event says it is worth: its ``total``, else ``revenue``, else ``value``."""
+    currency: str | None = None
+    mask: int = 0
+    device: str | None = None
+    country: str | None = None
+
+
+def fact_of(tenant: Tenant, event: Event, *, analytic_id: bytes, session_start: Millis) -> Fact | None:
+    """The event as a fact, or ``None`` where its mask does not allow ``analytics``."""
+    if not event.mask & Purpose.ANALYTICS:
+        return None
+    lines = _lines(event.properties)
+    amounts = (event.properties.get(name) for name in ("total", "revenue", "value"))
+    currency = event.properties.get("currency")
+    return Fact(
+        store=tenant.store,
+        environment=tenant.environment,
+        analytic_id=analytic_id,
+        session_start=session_start,
+        time=event.time,
+        event=event.name,
+        product_ids=tuple(line.product_id for line in lines),
+        quantities=tuple(line.quantity for line in lines),
+        prices=tuple(line.price for line in lines),
+        amount=next((amount for amount in amounts if isinstance(amount, int)), None),
+        currency=currency if isinstance(currency, str) else None,
+        mask=event.mask,
+        device=event.where.device,
+        country=event.where.country,
+    )
+
+
+def write_facts(folder: Path, facts: Iterable[Fact]) -> list[Path]:
+    """Add one batch, durably; the files written. The same batch again writes the same files.
+
+    Facts without ``analytics`` in their mask are left out, whoever made them. Raises ``CashwrapError`` with code
+    ``extra_missing`` where Parquet is not installed.
+    """
+    partitions: dict[Path, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        if fact.mask & Purpose.ANALYTICS:
+            day = datetime.fromtimestamp(fact.time // 1000, UTC).date()
+            partitions[folder / f"day={day}" / _bucket(fact.analytic_id)].append(fact)
+    written = []
+    for partition, rows in partitions.items():
+        name = blake2b(msgspec.msgpack.encode(rows), digest_size=16).hexdigest()
+        partition.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written.append(partition / f"{name}.parquet")
+        _replace(written[-1], _table(rows))
+    return written
+
+
+def forget(folder: Path, analytic_id: bytes) -> int:
+    """Rewrite the files that hold the id without it, durably; how many there were."""
+    _, parquet = _pyarrow()
+    count = 0
+    for partition in sorted(folder.glob(f"day=*/{_bucket(analytic_id)}")):
+        for unfinished in partition.glob("*.tmp"):  # from a crash; may hold anybody
+            unfinished.unlink()
+        for path in sorted(partition.glob("*.parquet")):
+            ids = parquet.ParquetFile(path).read(columns=["analytic_id"])["analytic_id"].to_pylist()
+            keep = [other != analytic_id for other in ids]
+            if all(keep):
+                continue
+            count += 1
+            if any(keep):
+                _replace(path, parquet.ParquetFile(path).read().filter(keep))
+            else:
+                path.unlink()
+                _sync(partition)
+    return count
+
+
+def _lines(properties: dict[str, object]) -> list[Line]:
+    """The products of an event, whether it lists them or is about a single one."""
+    products = properties.get("products")
+    if isinstance(products, list):
+        return [line for line in products if isinstance(line, Line)]
+    single, quantity, price = (properties.get(name) for name in ("product_id", "quantity", "price"))
+    if not isinstance(single, str):
+        return []
+    return [
+        Line(
+            single,
+            quantity=quantity if isinstance(quantity, int) else 1,
+            price=price if isinstance(price, int) else None,
+        )
+    ]
+
+
+def _bucket(analytic_id: bytes) -> str:
+    return f"bucket={analytic_id[0] % BUCKETS:02}"
+
+
+def _table(facts: list[Fact]) -> Any:
+    arrow, _ = _pyarrow()
+    moment, text, whole = arrow.timestamp("ms", "UTC"), arrow.string(), arrow.int64()
+    types = {
+        "store": text,
+        "environment": text,
+        "analytic_id": arrow.binary(16),
+        "session_start": moment,
+        "time": moment,
+        "event": text,
+        "product_ids": arrow.list_(text),
+        "quantities": arrow.list_(whole),
+        "prices": arrow.list_(whole),
+        "amount": whole,
+        "currency": text,
+        "mask": arrow.int16(),
+        "device": text,
+        "country": text,
+    }
+    columns = zip(*(msgspec.structs.astuple(fact) for fact in facts), strict=True)
+    return arrow.table(
+        [arrow.array(column, kind) for column, kind in zip(columns, types.values(), strict=True)],
+        names=list(types),
+    )
+
+
+def _replace(path: Path, table: Any) -> None:
+    """Put the file in place whole or not at all."""
+    _, parquet = _pyarrow()
+    unfinished = path.with_suffix(".tmp")
+    parquet.write_table(table, unfinished, compression="zstd")
+    _sync(unfinished)
+    unfinished.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    """The one place where the heavy extra comes in."""
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise CashwrapError("Facts are kept as Parquet. Install cashwrap[parquet]", code="extra_missing") from error
