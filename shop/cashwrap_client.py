@@ -67,32 +67,26 @@ class Client:
         self._ask_again = 0.0
         self._said = set()
 
-    def decide(self, question):
-        """Return {placement: content} for the placements that have one; {} whenever anything is not right."""
-        answer = self.decision(question)
-        return {
-            name: placement["content"]
-            for name, placement in (answer.get("placements") or {}).items()
-            if placement.get("content")
-        }
+    def decide(self, question, *, gpc=False, explain=False):
+        """Return the answer of `POST /v1/decide`, or {} whenever anything is not right.
 
-    def decision(self, question, *, explain=False):
-        """Return the whole answer of `POST /v1/decide`, or {}."""
+        `gpc` passes the shopper's own `Sec-GPC: 1` on: a backend that asks for them must not lose it.
+        """
         if time.monotonic() < self._ask_again:
             return {}
         question = {**question, "deadlineMs": self.deadline_ms}
         if explain:
             question["explain"] = True
-        return self._json("POST", "/v1/decide", question, self._quick)
+        return self._json("POST", "/v1/decide", question, self._quick, {"Sec-GPC": "1"} if gpc else {})
 
     def shopper(self, **who):
         """Return profile, segments and consent of one shopper (`anonymousId=` or `userId=`), or {}."""
         query = urllib.parse.urlencode({name: value for name, value in who.items() if value})
         return self._json("GET", f"/v1/shoppers?{query}", None, self._quick) if query else {}
 
-    def consent(self, event):
+    def consent(self, event, *, gpc=False):
         """Record a consent choice made on a page that runs no script of cashwrap."""
-        return self._json("POST", "/v1/consent", event, self._patient)
+        return self._json("POST", "/v1/consent", event, self._patient, {"Sec-GPC": "1"} if gpc else {})
 
     def send(self, events):
         """Deliver events from the backend. True: delivered or refused for good; False: keep them and try later."""
@@ -124,16 +118,16 @@ class Client:
         """Pass a browser's request on unchanged; used by the shop's first-party path. Raises `Unreachable`."""
         return self._patient.exchange(method, self.prefix + path, body, headers)
 
-    def _call(self, method, path, body, connections):
+    def _call(self, method, path, body, connections, extra=()):
         if not self.enabled:
             raise Unreachable("no engine configured")
-        headers = {"Authorization": f"Bearer {self.secret_key}", "Content-Type": "application/json"}
+        headers = {**dict(extra), "Authorization": f"Bearer {self.secret_key}", "Content-Type": "application/json"}
         payload = None if body is None else _compact(body)
         return connections.exchange(method, self.prefix + path, payload, headers)
 
-    def _json(self, method, path, body, connections):
+    def _json(self, method, path, body, connections, extra=()):
         try:
-            status, _, payload = self._call(method, path, body, connections)
+            status, _, payload = self._call(method, path, body, connections, extra)
             answer = json.loads(payload)
             if status == 200 and isinstance(answer, dict):
                 return answer

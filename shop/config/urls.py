@@ -9,6 +9,8 @@ from storefront import proxy, views, why
 
 urlpatterns = [
     path("", views.HomeView.as_view(), name="home"),
+    path("p/<str:upc>/", views.product, name="product"),
+    path("accounts/logout/", views.leave, name="leave"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("persona/<slug:name>/", views.persona, name="persona"),
     re_path(r"^cw/(?P<path>v1/[\w/.-]+|sdk/[\w/.-]+)$", proxy.forward, name="cashwrap-proxy"),

@@ -1,4 +1,4 @@
-"""The seed catalogue, in memory: texts in both languages, pictures, complements, and the feed for cashwrap."""
+"""The seed catalogue, in memory: texts in both languages, pictures, complements."""
 
 import json
 from functools import cache
@@ -37,32 +37,3 @@ def title(product):
 
 def picture(product_id):
     return f"/media/products/{product_id.lower()}.svg"
-
-
-def feed(url_of):
-    """Return the product feed that `cashwrap catalog import` reads. `url_of` gives a product's page.
-
-    One row for each product; German titles ride along as `title_de`.
-    """
-    rows = []
-    for product in seed()["products"]:
-        rows.append(
-            {
-                "id": product["id"],
-                "title": product["title"]["en"],
-                "titles": product["title"],
-                "price": product["price"],
-                "cost": product["cost"],
-                "currency": seed()["currency"],
-                "stock": product["stock"],
-                "category": product["category"],
-                "brand": product["brand"],
-                "attributes": product["attributes"],
-                "locale": "en",
-                "complements": product["complements"],
-                "sensitive": product["sensitive"],
-                "url": url_of(product["id"]),
-                "image": picture(product["id"]),
-            }
-        )
-    return rows

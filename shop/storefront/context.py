@@ -43,11 +43,11 @@ def shop(request):
         "expected_delivery": None,  # the checkout sets it while no method is chosen
         "free_delivery_from": settings.FREE_DELIVERY_FROM,
         "demo_why": settings.DEMO_WHY and personalization.client().enabled,
-        "cashwrap": None if kind == "payment" else sdk_settings(request, kind),
+        "cashwrap": None if kind == "payment" else sdk_settings(request),
     }
 
 
-def sdk_settings(request, kind):
+def sdk_settings(request):
     """Return what the SDK needs on this page, or None when the shop runs without cashwrap.
 
     It is put into the page as a JSON block: readable by the script, executable by nobody.

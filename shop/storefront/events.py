@@ -12,6 +12,7 @@ import uuid
 from datetime import UTC
 
 from cashwrap_client import now
+from django.contrib.auth.signals import user_logged_in
 from django.db import close_old_connections
 from django.utils import timezone
 from oscar.apps.basket.signals import basket_addition, voucher_addition, voucher_removal
@@ -19,7 +20,7 @@ from oscar.apps.checkout.signals import start_checkout
 
 from . import catalogue
 from .models import OutboxEvent
-from .personalization import cart, cart_token, client, shopper
+from .personalization import cart, cart_token, client, shopper, user_id
 
 _waiting = queue.Queue(maxsize=1000)
 _wake = threading.Event()
@@ -41,12 +42,43 @@ def track(request, name, properties):
         "timestamp": now(),
         "event": name,
         **who,
-        "properties": {**properties, "cart_id": cart_token(request.basket)},
+        "properties": {**_known(properties), "cart_id": cart_token(request.basket)},
         "context": request_context(request),
     }
+    _queue(event)
+
+
+def logged_in(request, user):
+    """Tell the engine who this device belongs to now. The shop checked the password: its word is enough."""
+    _queue(
+        {
+            "type": "identify",
+            "messageId": str(uuid.uuid4()),
+            "timestamp": now(),
+            **shopper(request),
+            "userId": user_id(user),
+            "traits": {"first_name": user.first_name, "email": user.email},
+            "context": request_context(request),
+        }
+    )
+
+
+def _known(properties):
+    return {name: value for name, value in properties.items() if value is not None}
+
+
+def _queue(event):
     with contextlib.suppress(queue.Full):
         _waiting.put_nowait(event)
     _wake.set()
+
+
+def shown(request, decision):
+    """Report each experience a payment page showed, with the decision's proof: the SDK does this elsewhere."""
+    for placement, answer in (decision.get("placements") or {}).items():
+        if answer.get("experience"):
+            proof = {name: answer.get(name) for name in ("experience", "variation")}
+            track(request, "Experience Viewed", {"placement": placement, **proof, "token": decision.get("token")})
 
 
 def request_context(request):
@@ -100,6 +132,8 @@ def _order_properties(order):
         "coupon": next((d.voucher_code for d in order.discounts.all() if d.voucher_code), None),
         "payment_method": next((s.source_type.code for s in order.sources.all()), None),
         "shipping_method": order.shipping_code,
+        "delivery_country": order.shipping_address.country_id if order.shipping_address else None,
+        "email": order.email,  # kept as a keyed hash only; joins a guest's orders
         "products": [line(each.upc, each.unit_price_incl_tax, each.quantity) for each in order.lines.all()],
     }
 
@@ -107,14 +141,14 @@ def _order_properties(order):
 def _keep(order, message_id, name, properties, request):
     who = shopper(request) if request else {}
     if order.user_id:
-        who["userId"] = f"customer-{order.user_id}"
+        who["userId"] = user_id(order.user)
     placed = order.date_placed if name == "Order Completed" else timezone.now()
     body = {
         "type": "track",
         "messageId": message_id,
         "timestamp": placed.astimezone(UTC).isoformat(),
         "event": name,
-        "properties": {**properties, "cart_id": cart_token(order.basket) if order.basket else None},
+        "properties": _known({**properties, "cart_id": cart_token(order.basket) if order.basket else None}),
         "context": request_context(request) if request else {},
         **who,
     }
@@ -131,12 +165,17 @@ def connect():
     voucher_addition.connect(_coupon_applied)
     voucher_removal.connect(_coupon_removed)
     start_checkout.connect(_checkout_started)
+    user_logged_in.connect(_logged_in)
 
 
 def _added(sender, request, product, **kwargs):  # noqa: ARG001 - Django calls by keyword
     quantity = int(request.POST.get("quantity") or 1)
     info = request.strategy.fetch_for_product(product)
     track(request, "Product Added", line(product.upc, info.price.incl_tax, quantity))
+
+
+def _logged_in(sender, request, user, **kwargs):  # noqa: ARG001
+    logged_in(request, user)
 
 
 def _coupon_applied(sender, basket, voucher, **kwargs):  # noqa: ARG001

@@ -96,7 +96,7 @@ def device(user_agent):
 
 
 def decide(request, placements, page_type, **extra):
-    """Ask for a payment page. Returns {placement: content}; empty when cashwrap is slow, wrong or gone."""
+    """Ask for a payment page. Returns the whole answer; {} when cashwrap is slow, wrong or gone."""
     question = {
         "shopper": shopper(request),
         "context": {
@@ -105,7 +105,18 @@ def decide(request, placements, page_type, **extra):
         },
         "placements": placements,
     }
-    return client().decide(question)
+    return client().decide(question, gpc=gpc(request))
+
+
+def gpc(request):
+    """Return whether this browser carries the Global Privacy Control signal."""
+    return request.headers.get("Sec-GPC") == "1"
+
+
+def contents(decision):
+    """Return {placement: content} for the placements that have one; the templates show their default elsewhere."""
+    placements = decision.get("placements") or {}
+    return {name: answer["content"] for name, answer in placements.items() if answer.get("content")}
 
 
 def in_order(methods, content, code_of):

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -174,11 +173,3 @@ def _paid(order, method):
         amount_debited=order.total_incl_tax,
         reference=f"{method}-{order.number}",
     )
-
-
-def write_feed():
-    """Write the product feed for `cashwrap catalog import` beside the shop's data."""
-    products = get_model("catalogue", "Product").objects.in_bulk(field_name="upc")
-    rows = catalogue.feed(lambda upc: products[upc].get_absolute_url())
-    text = json.dumps(rows, ensure_ascii=False, indent=1)
-    (Path(settings.DATA_DIR) / "feed.json").write_text(text + "\n", encoding="utf-8")

@@ -2,13 +2,13 @@
 
 from django.contrib.auth import authenticate, login, logout
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 from oscar.core.loading import get_model
 
-from . import catalogue
+from . import catalogue, personalization
 from .context import PERSONAS
 
 FEATURED = ["KC-C01", "KC-O02", "KC-D01", "KC-K05", "KC-H01", "KC-O03", "KC-D02", "KC-C08"]
@@ -38,8 +38,7 @@ def persona(request, name):
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}) or target.startswith("/why"):
         target = "/"
     if name == "nobody":
-        logout(request)
-        return redirect(target)
+        return leave(request, target)
     if name not in {each["slug"] for each in PERSONAS}:
         raise Http404
     user = authenticate(request, username=f"{name}@kestrel.example", password=PASSWORD)
@@ -48,9 +47,23 @@ def persona(request, name):
     return redirect(target)
 
 
+def product(request, upc):  # noqa: ARG001 - Django's view signature
+    """Send `/p/KC-C01/`, the address in the product feed, on to the product's page."""
+    return redirect(get_object_or_404(get_model("catalogue", "Product"), upc=upc))
+
+
+def leave(request, target="/"):
+    """Log out, and let the device start over: who comes next is not who just left."""
+    logout(request)
+    response = redirect(target)
+    response.delete_cookie(personalization.ANONYMOUS_COOKIE)
+    return response
+
+
 def favicon(request):  # noqa: ARG001 - Django's view signature
     svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="9" fill="#2f4a3c"/>'
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+        '<rect width="32" height="32" rx="9" fill="#2f4a3c"/>'
         '<path d="M6 20c6-1 8-10 20-11-3 4-5 5-8 6 2 3 1 7-4 9 0-3-2-4-8-4z" fill="#f3e9d8"/></svg>'
     )
     return HttpResponse(svg, content_type="image/svg+xml")

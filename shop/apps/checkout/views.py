@@ -31,14 +31,15 @@ class Personalized:
         response = super().get(request, *args, **kwargs)
         if response.status_code == 200:  # the step is shown, not skipped
             events.track(request, "Checkout Step Viewed", self.step_properties())
+            events.shown(request, self.decision)
         return response
 
     def get_context_data(self, **kwargs):
         context = super().get_context_data(**kwargs)
         context["step"] = self.step
-        context["cw"] = personalization.decide(
-            self.request, [*self.placements, *SUMMARY], "checkout", checkout=self.checkout_facts()
-        )
+        facts = {"checkout": self.checkout_facts(), **self.destination(context)}
+        self.decision = personalization.decide(self.request, [*self.placements, *SUMMARY], "payment", **facts)
+        context["cw"] = personalization.contents(self.decision)
         if not context.get("shipping_method"):  # before a choice: the summary shows the default method
             method = Repository().get_default_shipping_method(self.request.basket)
             context["expected_delivery"] = method
@@ -54,6 +55,11 @@ class Personalized:
         saved = self.saved_payment_method()
         return {**facts, "savedMethod": saved} if saved else facts
 
+    def destination(self, context):
+        """Return the country the parcel goes to, once the shopper named it."""
+        address = context.get("shipping_address")
+        return {"location": {"country": address.country_id, "source": "delivery"}} if address else {}
+
     def saved_payment_method(self):
         """Return the method of the customer's last order: it must never be hidden from them."""
         if not self.request.user.is_authenticated:
@@ -63,10 +69,12 @@ class Personalized:
 
     def step_properties(self):
         data = self.checkout_session
+        address = self.get_shipping_address(self.request.basket)
         return {
-            "step": self.step,
+            "step": str(self.step),
             "shipping_method": data.shipping_method_code(self.request.basket),
             "payment_method": data.payment_method(),
+            "delivery_country": address.country_id if address else None,
         }
 
     def completed(self):
@@ -149,7 +157,7 @@ class PaymentDetailsView(Personalized, views.PaymentDetailsView):
         if not choosing and named(self.checkout_session.payment_method()) is None:
             raise FailedPreCondition(url=reverse("checkout:payment-details"), message=_("Please choose how to pay"))
 
-    def handle_payment(self, order_number, total, **kwargs):
+    def handle_payment(self, order_number, total, **kwargs):  # noqa: ARG002 - Oscar's signature
         method = self.checkout_session.payment_method()
         reference = charge(method, self.request.session.get("card_token"), order_number)
         source_type, _created = SourceType.objects.get_or_create(

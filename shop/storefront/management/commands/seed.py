@@ -28,7 +28,6 @@ class Command(BaseCommand):
             seeding.customers()
         if not get_model("order", "Order").objects.exists():
             seeding.past_orders()
-        seeding.write_feed()
         call_command("rebuild_index", interactive=False, verbosity=0)
         marker.write_text(digest)
         self.stdout.write(f"seeded {len(catalogue.seed()['products'])} products")
