@@ -8,11 +8,10 @@ so no text can exhaust the stack.
 
 import re
 from decimal import Decimal
-from typing import cast
+from typing import Any
 
 import yaml
 from msgspec import Struct
-from yaml.error import Mark
 
 from cashwrap.declarations import Spot
 from cashwrap.playbook.faults import Faults
@@ -74,7 +73,7 @@ def read_document(file: str, text: str, faults: Faults) -> Document:
         parser = yaml.CSafeLoader(text)
         try:
             while parser.check_event() and not builder.stopped:
-                builder.take(cast("yaml.Event", parser.get_event()))
+                builder.take(parser.get_event())
         finally:
             parser.dispose()
     except UnicodeEncodeError as error:
@@ -103,7 +102,10 @@ class _Frame(Struct, gc=False):
 
 
 class _Builder:
-    """Turns events into nodes with an explicit stack."""
+    """Turns events into nodes with an explicit stack.
+
+    Events are untyped here: the C parser fills every mark, which its type stubs doubt.
+    """
 
     def __init__(self, file: str, faults: Faults) -> None:
         self.root: Node | None = None
@@ -114,7 +116,7 @@ class _Builder:
         self._nodes = 0
         self._documents = 0
 
-    def take(self, event: yaml.Event) -> None:
+    def take(self, event: Any) -> None:
         if isinstance(event, yaml.ScalarEvent):
             self._refuse_marks(event, event.implicit[0] or event.implicit[1])
             self._place(self._scalar(event))
@@ -122,9 +124,7 @@ class _Builder:
             self._refuse_marks(event, event.implicit)
             self._open(event)
         elif isinstance(event, yaml.CollectionEndEvent):
-            frame = self._stack.pop()
-            frame.node.end = _mark(event.end_mark).index
-            self._place(frame.node)
+            self._close(event)
         elif isinstance(event, yaml.AliasEvent):
             self._complain(event, "yaml_alias", "aliases (*name) are not read; write the value out")
             self._place(self._node(event, None))
@@ -138,7 +138,7 @@ class _Builder:
                 )
                 self.stopped = True
 
-    def _scalar(self, event: yaml.ScalarEvent) -> Node:
+    def _scalar(self, event: Any) -> Node:
         style = event.style or ""
         plain = style in {"", ":"}
         node = self._node(event, resolve(event.value) if plain else event.value)
@@ -146,16 +146,16 @@ class _Builder:
         node.text = event.value
         return node
 
-    def _node(self, event: yaml.Event, value: Value) -> Node:
+    def _node(self, event: Any, value: Value) -> Node:
         self._nodes += 1
         if self._nodes == MAX_NODES:
             self._complain(event, "file_too_big", f"a file may hold {MAX_NODES} values; split it")
             self.stopped = True
-        start, end = _mark(event.start_mark), _mark(event.end_mark)
+        start, end = event.start_mark, event.end_mark
         flow = bool(self._stack) and bool(self._stack[-1].node.style or self._stack[-1].node.flow)
         return Node(value, start.line + 1, start.column + 1, start.index, end.index, flow=flow)
 
-    def _open(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
+    def _open(self, event: Any) -> None:
         if len(self._stack) == MAX_DEPTH:
             self._complain(event, "yaml_depth", f"values may nest {MAX_DEPTH} deep")
             self.stopped = True
@@ -164,6 +164,11 @@ class _Builder:
         node = self._node(event, entries if items is None else items)
         node.style = "" if not event.flow_style else "{" if items is None else "["
         self._stack.append(_Frame(node, items, entries))
+
+    def _close(self, event: Any) -> None:
+        node = self._stack.pop().node
+        node.end = event.end_mark.index
+        self._place(node)
 
     def _place(self, node: Node) -> None:
         if not self._stack:
@@ -194,9 +199,7 @@ class _Builder:
         else:
             frame.skip = False
 
-    def _refuse_marks(
-        self, event: yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent, implicit: object
-    ) -> None:
+    def _refuse_marks(self, event: Any, implicit: object) -> None:
         if event.anchor is not None:
             self._complain(
                 event,
@@ -210,14 +213,9 @@ class _Builder:
                 "tags (!name) are not read; wrap a condition that starts with ! in single quotes",
             )
 
-    def _complain(self, event: yaml.Event, code: str, message: str) -> None:
-        mark = _mark(event.start_mark)
+    def _complain(self, event: Any, code: str, message: str) -> None:
+        mark = event.start_mark
         self._faults.error(Spot(self._file, mark.line + 1, mark.column + 1), code, message)
-
-
-def _mark(mark: object) -> Mark:
-    """The C parser sets every mark; only its type stubs doubt it."""
-    return cast("Mark", mark)
 
 
 # --- types ---
