@@ -6,6 +6,7 @@ thread: writes take turns, reads run beside them and see what was committed last
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,12 +104,11 @@ class SqliteStore:
 
     def inside(self, keys: Sequence[ShopperKey]) -> dict[ShopperKey, frozenset[str]]:
         """The segments each shopper is in; shoppers in none are left out."""
-        found: dict[ShopperKey, frozenset[str]] = {}
-        for key in keys:
-            names = frozenset(name for (name,) in self._rows("inside", key.shopper, self._known_number(key.tenant)))
-            if names:
-                found[key] = names
-        return found
+        found: dict[ShopperKey, set[str]] = {}
+        asked: _Bindings = [(key.shopper, self._known_number(key.tenant)) for key in keys]
+        for number, shopper, segment in self._rows_each("inside", asked):
+            found.setdefault(ShopperKey(self._tenant(number), shopper), set()).add(segment)
+        return {key: frozenset(segments) for key, segments in found.items()}
 
     def sizes(self, tenant: Tenant) -> dict[str, int]:
         """How many shoppers each segment holds; empty ones are left out."""
@@ -244,7 +244,8 @@ class SqliteStore:
             return db.execute(_SQL[name], bindings).fetchall()
 
     def _rows_each(self, name: str, bindings: _Bindings) -> list[tuple[Any, ...]]:
-        with self._database.reading() as db:
+        """What the statement answers for each binding, as of one moment."""
+        with self._database.reading() as db, db if len(bindings) > 1 else nullcontext():
             return db.executemany(_SQL[name], bindings).fetchall()
 
     def _write_each(self, name: str, bindings: _Bindings) -> None:

@@ -137,6 +137,18 @@ class StoreContract:
         store.commit(Changes(rows={key(1): Row(b"", b"", 98), key(3): Row(b"", b"", None)}))
         assert store.due(98, 10) == [key(0), key(1)]
 
+    def test_a_due_time_is_set_without_the_row(self, store: FullStore) -> None:
+        """A sweep moves the time alone, after the rows of the same commit; where there is no row, nothing is made."""
+        store.commit(Changes(rows={key(1): Row(b"state", b"seen", 5), key(2): Row(b"", b"", 6)}))
+        store.commit(Changes(dues={key(1): 50, key(2): None, key(3): 1}))
+        assert store.load([key(1), key(2), key(3)]) == {
+            key(1): Row(b"state", b"seen", 50),
+            key(2): Row(b"", b"", None),
+        }
+        assert store.due(100, 10) == [key(1)]
+        store.commit(Changes(rows={key(4): Row(b"", b"", 1)}, dues={key(4): 2}))
+        assert store.load([key(4)])[key(4)].due == 2
+
     # --- segments ---
 
     def test_membership_follows_the_transitions_in_their_order(self, store: FullStore) -> None:
@@ -156,6 +168,20 @@ class StoreContract:
         )
         assert store.members(LIVE, "vip") == [shopper(2), shopper(3)]
         assert store.sizes(LIVE) == {"vip": 2}
+
+    def test_a_shopper_is_inside_what_was_entered_and_not_left(self, store: FullStore) -> None:
+        """By tenant; a removed row leaves every segment, as a merge does."""
+        entered = [move(1, "vip", entered=True), move(1, "new", entered=True), move(2, "new", entered=True)]
+        store.commit(Changes(transitions=[*entered, move(1, "other", entered=True, tenant=TEST)]))
+        asked = [key(1), key(2), key(3), key(1, TEST), key(2, TEST)]
+        assert store.inside(asked) == {
+            key(1): frozenset({"vip", "new"}),
+            key(2): frozenset({"new"}),
+            key(1, TEST): frozenset({"other"}),
+        }
+        store.commit(Changes(rows={key(1): None}, transitions=[move(2, "new", entered=False)]))
+        assert store.inside(asked) == {key(1, TEST): frozenset({"other"})}
+        assert store.inside([]) == {}
 
     def test_members_are_paged_by_id(self, store: FullStore) -> None:
         """Every member is seen once, whatever the page's size."""

@@ -40,9 +40,11 @@ SELECT tenant, shopper FROM profiles WHERE due <= ? ORDER BY due, shopper LIMIT 
 UPDATE profiles SET due = ? WHERE tenant = ? AND shopper = ?;
 
 -- name: write_identity
--- The newest claim wins: at a merge an identifier moves to the shopper who stays.
+-- The newest claim wins: at a merge an identifier moves to the shopper who stays. A claim already there dirties
+-- no page.
 INSERT INTO identities (digest, tenant, shopper) VALUES (?, ?, ?)
-ON CONFLICT (digest) DO UPDATE SET tenant = excluded.tenant, shopper = excluded.shopper;
+ON CONFLICT (digest) DO UPDATE SET tenant = excluded.tenant, shopper = excluded.shopper
+WHERE shopper <> excluded.shopper OR tenant <> excluded.tenant;
 
 -- name: identity
 SELECT digest, tenant, shopper FROM identities WHERE digest = ?;
@@ -63,7 +65,7 @@ DELETE FROM memberships WHERE (segment, shopper) IN (SELECT number, ? FROM segme
 
 -- name: inside
 -- Likewise: one probe of the primary key a segment.
-SELECT segments.name FROM segments JOIN memberships
+SELECT segments.tenant, memberships.shopper, segments.name FROM segments JOIN memberships
   ON memberships.segment = segments.number AND memberships.shopper = ?
 WHERE segments.tenant = ?;
 
@@ -74,7 +76,7 @@ ORDER BY shopper LIMIT ?;
 
 -- name: sizes
 SELECT segments.name, count(*) FROM segments JOIN memberships ON memberships.segment = segments.number
-WHERE segments.tenant = ? GROUP BY segments.number;
+WHERE segments.tenant = ? GROUP BY segments.name;
 
 -- name: queue_transition
 INSERT INTO outbox (segment, shopper, entered, at) VALUES (?, ?, ?, ?);
