@@ -93,7 +93,13 @@ def random_shopper(rng: random.Random) -> dict[str, Any]:
 
 
 def found(index: Index, values: dict[str, Any], first: int, stop: int) -> list[int]:
-    return list(index.winners(index.matches(values), first, stop, values))
+    offset, ones = index.span(first, stop)
+    left = index.matches(values) >> offset & ones
+    positions: dict[int, None] = {}
+    while (at := index.first(left, offset, values)) >= 0:
+        positions[index.owners[offset + at]] = None
+        left = left >> at + 1 << at + 1
+    return list(positions)
 
 
 def expected(conditions: list[Checked | None], values: dict[str, Any]) -> list[int]:

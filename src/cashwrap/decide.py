@@ -14,7 +14,7 @@ from msgspec import Struct
 from cashwrap.condition import Checked, Explanation
 from cashwrap.condition import explain as explain_condition
 from cashwrap.condition.index import Index, build_index
-from cashwrap.content import Catalogue, Ineligible, Render, Shop, compile_content
+from cashwrap.content import MAX_RECENT, Catalogue, Ineligible, Rendering, Shop, compile_content
 from cashwrap.declarations import Declarations, ExperienceDecl, PlacementDecl
 from cashwrap.model import Answer, Decision, Inputs, Level, Reason
 
@@ -41,17 +41,37 @@ class Experience(Struct, frozen=True):
     number: int
     priority: int
     condition: Checked | None
-    render: Render
+    content: Rendering
+    recent: dict[str, Answer] = {}
+    """Answers of steady content by the locale asked for."""
+
+    def answer(self, inputs: Inputs, catalogue: Catalogue) -> Answer | Ineligible:
+        """What this experience shows, or why it cannot."""
+        known = self.recent.get(inputs.locale)
+        if known is not None:
+            return known
+        content = self.content.render(inputs, catalogue)
+        if isinstance(content, Ineligible):
+            return content
+        answer = Answer(self.name, VARIATION, content, "match")
+        if self.content.steady and len(self.recent) < MAX_RECENT:
+            self.recent[inputs.locale] = answer
+        return answer
 
 
 class Placement(Struct, frozen=True):
-    """A placement. Its enabled experiences are those from ``first`` up to ``stop``, the one to try first first."""
+    """A placement. Its enabled experiences are those from ``first`` up to ``stop``, the one to try first first.
+
+    ``offset`` and ``ones`` cut their bits out of the index's.
+    """
 
     name: str
     number: int
     purpose: int
     first: int
     stop: int
+    offset: int
+    ones: int
 
 
 class Experiences(Struct, frozen=True):
@@ -89,15 +109,19 @@ def compile_experiences(
     """
     shop = Shop(declarations.settings, money)
     waiting = _in_order(declarations)
-    placements: dict[str, Placement] = {}
+    spans: dict[str, tuple[int, int]] = {}
     ordered: list[Experience] = []
-    for number, (name, placement) in enumerate(declarations.placements.items()):
+    for name, placement in declarations.placements.items():
         first = len(ordered)
         ordered += [
             _experience(at, declared, placement, conditions.get(declared.name), shop) for at, declared in waiting[name]
         ]
-        placements[name] = Placement(name, number, int(placement.purpose or 0), first, len(ordered))
+        spans[name] = first, len(ordered)
     index = build_index([(each.name, each.condition) for each in ordered])
+    placements = {
+        name: Placement(name, number, int(declared.purpose or 0), *spans[name], *index.span(*spans[name]))
+        for number, (name, declared) in enumerate(declarations.placements.items())
+    }
     numbers = {name: number for number, name in enumerate(declarations.experiences)}
     return Experiences(playbook, placements, tuple(ordered), index, numbers)
 
@@ -130,6 +154,9 @@ _DEFAULTS: dict[Reason, Answer] = {
     reason: _default(reason)
     for reason in ("no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error")
 }
+_NO_MATCH = _DEFAULTS["no_match"]
+_NO_SUCH_PLACEMENT = _DEFAULTS["no_such_placement"]
+_ERROR = _DEFAULTS["error"]
 
 
 def decide(
@@ -147,11 +174,23 @@ def decide(
         mask = experiences.index.matches(inputs.values)
     except Exception:  # a default everywhere is an answer, an exception at a checkout is not
         return defaults(experiences, inputs.placements, "error", inputs.level, degraded=True)
-    asked = experiences.placements if inputs.placements is None else inputs.placements
-    case = _Case(experiences, inputs, catalogue, kills, mask)
-    answers = {name: case.answer(name) for name in asked}
-    broken = any(answer.reason == "error" for answer in answers.values())
-    return Decision(experiences.playbook, answers, inputs.level, degraded=broken)
+    case = _Case(experiences, inputs, catalogue, kills)
+    answers = {}
+    broken = False
+    for name in experiences.placements if inputs.placements is None else inputs.placements:
+        placement = experiences.placements.get(name)
+        if placement is None:
+            answers[name] = _NO_SUCH_PLACEMENT
+        elif placement.purpose & ~inputs.mask:
+            answers[name] = _DEFAULTS["no_consent"]
+        elif name in kills.placements:
+            answers[name] = _DEFAULTS["killed"]
+        elif left := mask >> placement.offset & placement.ones:
+            answers[name] = answer = _answer(placement, left, case)
+            broken = broken or answer is _ERROR
+        else:
+            answers[name] = _NO_MATCH
+    return Decision(experiences.playbook, answers, inputs.level, broken)
 
 
 def defaults(
@@ -171,41 +210,34 @@ def defaults(
     return Decision(experiences.playbook, answers, level, degraded)
 
 
+_KILLED = Ineligible("switched off by an operator", "killed")
+
+
 class _Case(NamedTuple):
-    """One decision under way. ``mask`` has the index's bits that are left for this shopper."""
+    """What one decision depends on."""
 
     experiences: Experiences
     inputs: Inputs
     catalogue: Catalogue
     kills: Kills
-    mask: int
 
-    def answer(self, name: str) -> Answer:
-        placement = self.experiences.placements.get(name)
-        if placement is None:
-            return _DEFAULTS["no_such_placement"]
-        if name in self.kills.placements:
-            return _DEFAULTS["killed"]
-        if placement.purpose & ~self.inputs.mask:
-            return _DEFAULTS["no_consent"]
-        try:
-            return self.first_that_fits(placement)
-        except Exception:  # a broken experience costs its own placement the default, and nothing else
-            return _DEFAULTS["error"]
 
-    def first_that_fits(self, placement: Placement) -> Answer:
-        lost: Reason = "no_match"
-        values = self.inputs.values
-        for position in self.experiences.index.winners(self.mask, placement.first, placement.stop, values):
-            experience = self.experiences.ordered[position]
-            reason: Reason = "killed"
-            if experience.name not in self.kills.experiences:
-                content = experience.render(self.inputs, self.catalogue)
-                if not isinstance(content, Ineligible):
-                    return Answer(experience.name, VARIATION, content, "match")
-                reason = content.reason
-            lost = reason if lost == "no_match" else lost
-        return _DEFAULTS[lost]
+def _answer(placement: Placement, left: int, case: _Case) -> Answer:
+    """The first experience that fits, of those whose bits are ``left``."""
+    experiences, inputs, catalogue, kills = case
+    index, offset, values = experiences.index, placement.offset, inputs.values
+    lost: Reason = "no_match"
+    try:
+        while (at := index.first(left, offset, values)) >= 0:
+            experience = experiences.ordered[index.owners[offset + at]]
+            found = _KILLED if experience.name in kills.experiences else experience.answer(inputs, catalogue)
+            if isinstance(found, Answer):
+                return found
+            lost = found.reason if lost == "no_match" else lost
+            left = left >> at + 1 << at + 1
+    except Exception:  # a broken experience costs its own placement the default, and nothing else
+        return _ERROR
+    return _DEFAULTS[lost]
 
 
 # --- explain ---
@@ -270,7 +302,7 @@ def _outcome(
     if condition is not None and condition.result is False:
         return "condition_false", "its condition does not hold"
     try:
-        content = experience.render(inputs, catalogue)
+        content = experience.content.render(inputs, catalogue)
     except Exception as error:
         return "error", f"its content failed: {type(error).__name__}"
     if isinstance(content, Ineligible):
@@ -287,7 +319,7 @@ def _with_kills(considered: Considered, placement: str, kills: Kills) -> Conside
     off = kills.everything or placement in kills.placements or considered.experience in kills.experiences
     if not off:
         return considered
-    return msgspec.structs.replace(considered, outcome="killed", why="switched off by an operator")
+    return msgspec.structs.replace(considered, outcome="killed", why=_KILLED.why)
 
 
 # --- answer ---

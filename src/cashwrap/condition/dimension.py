@@ -36,7 +36,7 @@ def subject(node: Node) -> str | None:
 class Dimension:
     """The places of one attribute, from all predicates about it."""
 
-    __slots__ = ("_numbers", "_texts", "count", "masks", "points", "texts")
+    __slots__ = ("_numbers", "_texts", "count", "masks", "numeric", "points", "texts")
 
     def __init__(self, predicates: Iterable[Node]) -> None:
         texts: dict[str, None] = {}
@@ -54,6 +54,8 @@ class Dimension:
         self.count = first + 2 * len(self.points) + 1
         self._numbers = first
         self.masks: list[int] = []
+        self.numeric: list[int] = []
+        """The masks of the gaps and points alone."""
 
     def place(self, value: object) -> int:
         """Where a value belongs."""
@@ -123,11 +125,7 @@ class Dimension:
             if bits:
                 mask ^= to_mask(bits)
             self.masks.append(mask)
-
-    @property
-    def numeric(self) -> list[int]:
-        """The masks of the gaps and points alone."""
-        return self.masks[self._numbers :]
+        self.numeric = self.masks[self._numbers :]
 
 
 def to_mask(bits: Iterable[int]) -> int:

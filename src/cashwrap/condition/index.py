@@ -9,7 +9,7 @@ is checked on the bits that are left, and only there.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
@@ -81,6 +81,18 @@ class Index:
             mask &= self._present(values)
         return mask
 
+    def _present(self, values: Values) -> int:
+        """The bits that need one of the rarely present attributes and find it, and those that need none."""
+        mask, sparse = self._unsparse, self._sparse
+        for name in values.keys() & sparse.keys():
+            dimension, value = sparse[name], values[name]
+            if type(value) is int:
+                at = bisect_left(points := dimension.points, value)
+                mask |= dimension.numeric[2 * at + (at < len(points) and points[at] == value)]
+            else:
+                mask |= dimension.masks[dimension.place(value)]
+        return mask
+
     def slice(self, name: str, dimension: Dimension) -> None:
         """Add an attribute, under the cheapest look-up that answers the same."""
         masks = dimension.masks
@@ -118,30 +130,28 @@ class Index:
         self._sparse[name] = dimension
         self._unsparse &= ~bits
 
-    def _present(self, values: Values) -> int:
-        """The bits that need one of the rarely present attributes and find it, and those that need none."""
-        mask = self._unsparse
-        for name in values.keys() & self._sparse.keys():
-            dimension = self._sparse[name]
-            mask |= dimension.masks[dimension.place(values[name])]
-        return mask
-
     def holds(self, bit: int, values: Values) -> bool:
         """Whether the residual tests of a bit come out as wanted."""
         return all(test(values) is wanted for test, wanted in self.residuals.get(bit, ()))
 
-    def winners(self, mask: int, first: int, stop: int, values: Values) -> Iterator[int]:
-        """Positions within ``first`` and ``stop`` whose condition holds, in order, each once."""
+    def span(self, first: int, stop: int) -> tuple[int, int]:
+        """The bits of the conditions from ``first`` up to ``stop``: their offset, and a mask as wide as they are."""
         offset = self.starts[first]
-        left = mask >> offset & ((1 << self.starts[stop] - offset) - 1)
-        owner = -1
+        return offset, (1 << self.starts[stop] - offset) - 1
+
+    def first(self, left: int, offset: int, values: Values) -> int:
+        """The lowest bit of a span whose condition holds, counted from its offset; -1 where there is none.
+
+        ``left`` are the bits still in question, at first ``matches(values) >> offset & ones``.
+        """
+        residuals = self.residuals
         while left:
             low = left & -left
+            at = low.bit_length() - 1
+            if offset + at not in residuals or self.holds(offset + at, values):
+                return at
             left ^= low
-            bit = offset + low.bit_length() - 1
-            if self.owners[bit] != owner and (bit not in self.residuals or self.holds(bit, values)):
-                owner = self.owners[bit]
-                yield owner
+        return -1
 
 
 def _members(value: object, members: Mapping[str, tuple[int, int]], base: int, neither: int) -> int:

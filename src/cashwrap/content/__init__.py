@@ -1,17 +1,19 @@
 """What a placement shows: messages and typed content, compiled once and rendered to plain strings."""
 
 from cashwrap.content.catalogue import Catalogue
-from cashwrap.content.components import Render, compile_content
+from cashwrap.content.components import MAX_RECENT, Render, Rendering, compile_content
 from cashwrap.content.message import Message, Placeholder, parse_message
 from cashwrap.content.reads import content_faults, placeholders
 from cashwrap.content.texts import Ineligible, Shop
 
 __all__ = [
+    "MAX_RECENT",
     "Catalogue",
     "Ineligible",
     "Message",
     "Placeholder",
     "Render",
+    "Rendering",
     "Shop",
     "compile_content",
     "content_faults",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -28,9 +29,19 @@ from cashwrap.model import Inputs, Product, Purpose, Value
 Render = Callable[[Inputs, Catalogue], Raw | Ineligible]
 """Content for one shopper as encoded JSON, or why there is none."""
 
+
+class Rendering(NamedTuple):
+    """Compiled content. ``steady`` content is the same for all requests in one locale."""
+
+    render: Render
+    steady: bool = False
+
+
 MAX_PRODUCTS = 24
 """Products one placement may show."""
 MAX_INSTALLMENTS = 60
+MAX_RECENT = 16
+"""Answers remembered for one content; requests choose the keys, so there is a limit."""
 MAX_TOKENS = 200
 """Design tokens one layout may set."""
 
@@ -48,32 +59,32 @@ def _raw(content: msgspec.Struct) -> Raw:
     return Raw(_encode(content))
 
 
-def compile_content(show: Content, placement: PlacementDecl, shop: Shop) -> Render:
-    """A function that renders. Raises ContentError at the first mistake."""
+def compile_content(show: Content, placement: PlacementDecl, shop: Shop) -> Rendering:
+    """Content ready to render. Raises ContentError at the first mistake."""
     match show:
         case Message():
             return _message(show, shop)
         case Options():
-            return _options(show, placement, shop)
+            return Rendering(_options(show, placement, shop))
         case Products():
-            return _products(show, shop)
+            return Rendering(_products(show, shop))
         case Button(text, style):
             token = _word(style, "style")
             return _labelled(Localised(text, shop), lambda said: wire.ButtonContent(said, token))
         case Help(text, style):
             return _labelled(Localised(text, shop), lambda said: wire.HelpContent(style, said))
         case Field():
-            return _field(show, shop)
+            return Rendering(_field(show, shop), steady=show.prefill is None)
         case Layout():
-            return _layout(show)
+            return Rendering(_layout(show), steady=True)
         case Installments():
-            return _installments(show, shop)
+            return Rendering(_installments(show, shop))
 
 
 # --- message ---
 
 
-def _message(show: Message, shop: Shop) -> Render:
+def _message(show: Message, shop: Shop) -> Rendering:
     variants: dict[tuple[str, str | None], tuple[Localised, str | None]] = {}
     for tone, texts in show.tones.items():
         variant = Localised(texts, shop, COMPUTED["message"], f"tones.{tone}")
@@ -95,7 +106,8 @@ def _message(show: Message, shop: Shop) -> Render:
                     return _write(*variants[key], tag, inputs, progress)
         return missing_translation(inputs)
 
-    return render
+    one_tone = show.tone is not None or not show.tones
+    return Rendering(render, steady=one_tone and len(fixed) == len(variants))
 
 
 def _finished(
@@ -144,7 +156,7 @@ def _write(text: Localised, tone: str | None, tag: str, inputs: Inputs, progress
 # --- button, help, field, layout ---
 
 
-def _labelled(text: Localised, content: Callable[[str], msgspec.Struct]) -> Render:
+def _labelled(text: Localised, content: Callable[[str], msgspec.Struct]) -> Rendering:
     """Content that is one text and constants."""
     fixed = {tag: _raw(content(done.text)) for tag in text.tags() if (done := text.fixed(tag)) is not None}
 
@@ -155,7 +167,7 @@ def _labelled(text: Localised, content: Callable[[str], msgspec.Struct]) -> Rend
         done = text.render(inputs)
         return done if isinstance(done, Ineligible) else _raw(content(done.text))
 
-    return render
+    return Rendering(render, text.steady)
 
 
 def _field(show: Field, shop: Shop) -> Render:
@@ -239,9 +251,20 @@ def _options(show: Options, placement: PlacementDecl, shop: Shop) -> Render:
     names = {method: Localised(texts, shop, where=f"rename.{method}") for method, texts in show.rename.items()}
     badges = {method: Localised(texts, shop, where=f"badge.{method}") for method, texts in show.badge.items()}
     highlight = frozenset(show.highlight)
+    steady = all(text.steady for text in (*names.values(), *badges.values()))
+    recent: dict[tuple[str, tuple[str, ...], str | None], Raw] = {}
 
     def render(inputs: Inputs, _: Catalogue) -> Raw | Ineligible:
         offered = inputs.payment_methods if of == "payment_methods" else inputs.delivery_methods
+        key = inputs.locale, offered, inputs.saved_method
+        if key in recent:
+            return recent[key]
+        done = arranged(inputs, offered)
+        if steady and isinstance(done, Raw) and len(recent) < MAX_RECENT:
+            recent[key] = done
+        return done
+
+    def arranged(inputs: Inputs, offered: tuple[str, ...]) -> Raw | Ineligible:
         order = arrange(show, offered)
         if not order:
             return Ineligible(f"the request offers no {of}")
@@ -251,8 +274,10 @@ def _options(show: Options, placement: PlacementDecl, shop: Shop) -> Render:
             if method in hidden:
                 continue
             name, badge = _said(names.get(method), inputs), _said(badges.get(method), inputs)
-            if isinstance(name, Ineligible) or isinstance(badge, Ineligible):
-                return Ineligible(f"the name or badge of {method} cannot be written: {name or badge}")
+            if isinstance(name, Ineligible):
+                return name
+            if isinstance(badge, Ineligible):
+                return badge
             options.append(wire.Option(method, name, method in highlight, badge))
         return _raw(wire.OptionsContent(options, hidden))
 

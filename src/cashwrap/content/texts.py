@@ -70,6 +70,11 @@ class Localised:
         """The locales there is a text for."""
         return [*self._fixed, *self._writers]
 
+    @property
+    def steady(self) -> bool:
+        """Whether nothing but the locale makes a difference."""
+        return not self._writers
+
     def fixed(self, tag: str) -> Rendered | None:
         """The text that is the same for everyone, where it is."""
         return self._fixed.get(tag)
