@@ -60,7 +60,7 @@ class Aggregate(Protocol):
     def init(self) -> State:
         """The state of no events."""
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:
         """The state after one more event. ``state`` may be changed; keep what is returned."""
 
     def merge(self, a: State, b: State) -> State:
@@ -114,7 +114,7 @@ class Count(Timeless):
         """0."""
         return 0
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002, ARG002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:  # noqa: ARG002
         """One more."""
         return state + 1
 
@@ -134,7 +134,7 @@ class Sum(Timeless):
         """0."""
         return 0
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002, ARG002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:  # noqa: ARG002
         """Plus ``value``."""
         return add(state, value)
 
@@ -154,7 +154,7 @@ class Average(Timeless):
         """[0, 0]."""
         return [0, 0]
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002, ARG002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:  # noqa: ARG002
         """``value`` more, and one more."""
         state[0] = add(state[0], value)
         state[1] += 1
@@ -175,7 +175,7 @@ class Rate(Average):
     ``update`` takes True for a counted event and False for a dividing one. With nothing to divide by: None.
     """
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002, ARG002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:  # noqa: ARG002
         """One more above (True) or below (False) the line."""
         state[0 if value else 1] += 1
         return state
@@ -191,7 +191,7 @@ class Extreme(Timeless):
         """None."""
         return None
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002, ARG002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:  # noqa: ARG002
         """The better of what was kept and ``value``."""
         return value if state is None else self._pick(state, value)
 
@@ -205,7 +205,7 @@ class Extreme(Timeless):
 
 
 class Edge:
-    """The first or last value by (time, event id). State: [time, id, value] or None. Over nothing None."""
+    """The first or last value by (time, event id). State: [time, event_id, value] or None. Over nothing None."""
 
     def __init__(self, *, last: bool) -> None:
         self._last = last
@@ -214,9 +214,9 @@ class Edge:
         """None."""
         return None
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:
         """The new one where it is further out."""
-        return self._better(state, [time, id, value])
+        return self._better(state, [time, event_id, value])
 
     def merge(self, a: State, b: State) -> State:
         """The one further out."""
@@ -255,7 +255,7 @@ class Decayed:
         """{}."""
         return {}
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002, ARG002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:  # noqa: ARG002
         """``value`` more, as of ``time``."""
         epoch, step = divmod(time // self._step, STEPS)
         if epoch in state:
@@ -313,18 +313,18 @@ class Keyed:
         """{}."""
         return {}
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:
         """The inner update for one key."""
         key, part = value
         if key in state:
-            state[key] = self.inner.update(state[key], part, time, id)
+            state[key] = self.inner.update(state[key], part, time, event_id)
             return state
         if len(state) >= self._limit:
             largest = max(state, key=self._rank)
             if self._rank(key) > self._rank(largest):
                 return state
             del state[largest]
-        state[key] = self.inner.update(self.inner.init(), part, time, id)
+        state[key] = self.inner.update(self.inner.init(), part, time, event_id)
         return state
 
     def merge(self, a: State, b: State) -> State:
@@ -381,14 +381,14 @@ class Tiles:
         """{}."""
         return {}
 
-    def update(self, state: State, value: Any, time: Millis, id: str) -> State:  # noqa: A002
+    def update(self, state: State, value: Any, time: Millis, event_id: str) -> State:
         """The inner update for the tile of ``time``."""
         tile = time // self._size
         inner = self.inner
         if tile in state:
-            state[tile] = inner.update(state[tile], value, time, id)
+            state[tile] = inner.update(state[tile], value, time, event_id)
         elif not state or tile >= max(state) - self._kept:
-            state[tile] = inner.update(inner.init(), value, time, id)
+            state[tile] = inner.update(inner.init(), value, time, event_id)
             _prune(state, max(state) - self._kept)
         return state
 

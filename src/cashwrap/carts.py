@@ -134,17 +134,19 @@ def _token(cart: OpenCart, token: str | None, time: Millis) -> None:
         cart.token, cart.token_at = token, time
 
 
-def _picture(cart: OpenCart, inside: Iterable[Line], time: Millis, id: str) -> None:  # noqa: A002
-    if (time, id) <= (cart.cleared, cart.cleared_by):
+def _picture(cart: OpenCart, inside: Iterable[Line], time: Millis, event_id: str) -> None:
+    if (time, event_id) <= (cart.cleared, cart.cleared_by):
         return
-    cart.cleared, cart.cleared_by = time, id
+    cart.cleared, cart.cleared_by = time, event_id
     cart.lines = {}
     for line in inside:
         old = cart.lines.get(line.product_id)
         pieces = line.quantity + (old.line.quantity if old else 0)
         if pieces > 0:
-            cart.lines[line.product_id] = CartLine(replace(line, quantity=pieces), time, id)
-    cart.changes = {name: change for name, change in cart.changes.items() if (change.time, change.id) > (time, id)}
+            cart.lines[line.product_id] = CartLine(replace(line, quantity=pieces), time, event_id)
+    cart.changes = {
+        name: change for name, change in cart.changes.items() if (change.time, change.id) > (time, event_id)
+    }
 
 
 def _change(cart: OpenCart, change: CartLine) -> None:

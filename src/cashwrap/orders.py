@@ -87,7 +87,7 @@ def merge(into: Profile, other: Profile) -> None:
 
 def counts(order: Order) -> bool:
     """Whether the order stands: reported by the shop's backend, and neither taken back nor paid back in full."""
-    return order.state == "completed" and not (order.refunds and order.refunded >= _gross(order, "total"))
+    return order.state == "completed" and not (order.refunds and order.refunded >= gross(order, "total"))
 
 
 def net(order: Order) -> Net:
@@ -96,13 +96,25 @@ def net(order: Order) -> Net:
         return Net(refunded=order.refunded if order.state != "hinted" else 0)
     back = order.refunded
     return Net(
-        max(0, _gross(order, "subtotal") - back),
-        max(0, _gross(order, "total") - back),
+        max(0, gross(order, "subtotal") - back),
+        max(0, gross(order, "total") - back),
         order.shipping,
         order.tax,
         order.discount,
         back,
     )
+
+
+def gross(order: Order, part: str) -> Minor:
+    """An amount before refunds (one of ``MONEY``): as reported, else as the other amounts imply it."""
+    amount: Minor = getattr(order, part)
+    if _stamp(order, part) != _NEVER:
+        return amount
+    if part == "total":
+        return gross(order, "subtotal") + order.shipping + order.tax
+    if _stamp(order, "total") != _NEVER:
+        return max(0, order.total - order.shipping - order.tax)
+    return _goods(order.lines)
 
 
 def refunded_at(order: Order) -> Millis | None:
@@ -211,23 +223,11 @@ def _settle(order: Order) -> None:
     order.time = next(stamps[step][0] for step in _STEPS if step in stamps)
     paid = 0
     for amount in order.refunds.values():
-        paid = add(paid, amount)
+        paid = add(paid, max(0, amount))
     if _CONTENT in stamps:
-        total = _gross(order, "total")
+        total = gross(order, "total")
         paid = total if _WHOLE in order.refunds.values() else min(paid, total)
-    order.refunded = max(0, paid)
-
-
-def _gross(order: Order, part: str) -> Minor:
-    """An amount as reported, else as the other amounts imply it."""
-    amount: Minor = getattr(order, part)
-    if _stamp(order, part) != _NEVER:
-        return amount
-    if part == "total":
-        return _gross(order, "subtotal") + order.shipping + order.tax
-    if _stamp(order, "total") != _NEVER:
-        return max(0, order.total - order.shipping - order.tax)
-    return _goods(order.lines)
+    order.refunded = paid
 
 
 def _goods(lines: Iterable[object]) -> Minor:

@@ -5,11 +5,11 @@ planted aggregates at the end break one law each, and the test is that the law s
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cashwrap import aggregates
@@ -71,9 +71,7 @@ SAMPLES = {
 }
 
 Events = list[tuple[Any, int, str]]
-few = settings(
-    max_examples=12, deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)
-)
+few = settings(max_examples=12, deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
 
 
 def events_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Events]:
@@ -162,8 +160,14 @@ def law_changes_when_it_says(aggregate: Aggregate, data: st.DataObject, events: 
 LAWS = [law for name, law in sorted(globals().items()) if name.startswith("law_")]
 
 
-def check(law: Callable[..., None], aggregate: Aggregate, values: st.SearchStrategy[Any], examples: int = 12) -> None:
-    @settings(few, max_examples=examples, derandomize=True, database=None)
+def check(
+    law: Callable[..., None],
+    aggregate: Aggregate,
+    values: st.SearchStrategy[Any],
+    examples: int = 12,
+    phases: Sequence[Phase] = tuple(Phase),
+) -> None:
+    @settings(few, max_examples=examples, phases=phases, derandomize=True, database=None)
     @given(st.data(), events_of(values))
     def run(data: st.DataObject, events: Events) -> None:
         law(aggregate, data, events)
@@ -224,10 +228,10 @@ class LastWithoutTieBreak(Edge):
 
 
 class KeepsTheFirstKeys(Keyed):
-    def update(self, state: State, value: Any, time: int, id: str) -> State:
+    def update(self, state: State, value: Any, time: int, event_id: str) -> State:
         if value[0] not in state and len(state) >= 3:
             return state
-        return super().update(state, value, time, id)
+        return super().update(state, value, time, event_id)
 
 
 class AveragesAverages(Average):
@@ -246,7 +250,7 @@ class KeepsTuples(Average):
     def init(self) -> State:
         return (0, 0)
 
-    def update(self, state: State, value: Any, time: int, id: str) -> State:
+    def update(self, state: State, value: Any, time: int, event_id: str) -> State:
         return (state[0] + value, state[1] + 1)
 
 
@@ -261,15 +265,15 @@ class LeavesTooLate(Tiles):
 class PrunesByArrival(Tiles):
     """Forgets tiles relative to the event at hand, not to the newest."""
 
-    def update(self, state: State, value: Any, time: int, id: str) -> State:
-        state = super().update(state, value, time, id)
+    def update(self, state: State, value: Any, time: int, event_id: str) -> State:
+        state = super().update(state, value, time, event_id)
         return {tile: part for tile, part in state.items() if tile <= time // DAY}
 
 
 class DecaysAtWrite(Sum):
     """Backward decay: halves what is there whenever something comes."""
 
-    def update(self, state: State, value: Any, time: int, id: str) -> State:
+    def update(self, state: State, value: Any, time: int, event_id: str) -> State:
         return state // 2 + value
 
 
@@ -292,4 +296,4 @@ PLANTED = [
 )
 def test_the_laws_catch(planted: Aggregate, values: st.SearchStrategy[Any], law: Callable[..., None]) -> None:
     with pytest.raises((AssertionError, TypeError)):
-        check(law, planted, values, examples=300)
+        check(law, planted, values, examples=300, phases=(Phase.generate,))
