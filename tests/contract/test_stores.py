@@ -1,16 +1,19 @@
 """Every adapter keeps the public contracts, and the contracts notice an adapter that does not."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.sqlite import SqliteStore
 from cashwrap.adapters.system import SystemRandom
 from cashwrap.adapters.vault import FileVault, MemoryVault
-from cashwrap.model import Millis
-from cashwrap.ports import Changes, ShopperKey, Vault
+from cashwrap.model import Millis, Tenant
+from cashwrap.ports import Changes, Failure, Record, Row, ShopperKey, Transition, Vault
 from cashwrap.testing import FullStore, StoreContract, VaultContract
 
 
@@ -81,3 +84,58 @@ def test_the_store_contract_is_red_on_a_planted_bug(broken: type[MemoryStore], p
 def test_the_vault_contract_is_red_on_a_repeated_nonce() -> None:
     with pytest.raises(AssertionError):
         VaultContract().test_sealing_twice_never_repeats_itself(MemoryVault(FixedNonce()))
+
+
+_tenants = st.sampled_from([Tenant("a", "live"), Tenant("a", "test"), Tenant("b", "live")])
+_shoppers = st.sampled_from([bytes([n]) * 16 for n in range(4)])
+_keys = st.builds(ShopperKey, _tenants, _shoppers)
+_digests = st.sampled_from([bytes([n]) * 16 for n in range(5)])
+_names = st.sampled_from(["vip", "new", "löwe"])
+_bytes = st.binary(max_size=6)
+_times = st.integers(0, 20)
+_changes = st.builds(
+    Changes,
+    records=st.lists(
+        st.builds(Record, _tenants, _shoppers, _times, st.sampled_from(["events", "merge"]), _bytes, _times), max_size=3
+    ),
+    rows=st.dictionaries(_keys, st.none() | st.builds(Row, _bytes, _bytes, st.none() | _times), max_size=3),
+    dues=st.dictionaries(_keys, st.none() | _times, max_size=2),
+    identities=st.dictionaries(_digests, _keys, max_size=3),
+    transitions=st.lists(st.builds(Transition, _tenants, _shoppers, _names, st.booleans(), _times), max_size=4),
+    failures=st.lists(st.builds(Failure, _tenants, _times, _names, _names, _names, _times), max_size=2),
+)
+
+
+def everything_in(store: FullStore) -> list[object]:
+    tenants = [Tenant("a", "live"), Tenant("a", "test"), Tenant("b", "live")]
+    keys = [ShopperKey(tenant, bytes([n]) * 16) for tenant in tenants for n in range(4)]
+    return [
+        list(store.log()),
+        store.load(keys),
+        store.resolve([bytes([n]) * 16 for n in range(5)]),
+        # ties are told apart by the shopper alone
+        [(store.load([key])[key].due, key.shopper) for key in store.due(15, 100)],
+        [store.members(tenant, name) for tenant in tenants for name in ("vip", "new", "löwe")],
+        [store.sizes(tenant) for tenant in tenants],
+        store.inside(keys),
+        [transition for _, transition in store.pending(1000)],
+        store.failures(),
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_changes | _keys, max_size=6))
+def test_both_stores_answer_the_same_after_any_history(history: list[Changes | ShopperKey]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        memory, file = MemoryStore(), SqliteStore(folder)
+        for step in history:
+            for store in (memory, file):
+                if isinstance(step, Changes):
+                    store.commit(step)
+                else:
+                    store.forget(step)
+        assert everything_in(memory) == everything_in(file)
+        file.close()
+        again = SqliteStore(folder)
+        assert everything_in(memory) == everything_in(again)
+        again.close()

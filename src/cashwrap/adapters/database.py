@@ -86,15 +86,12 @@ class Database:
             self._connected().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def close(self) -> None:
-        """Write everything back into the one file and let go of it."""
+        """Let go of the file. The last process to do so has SQLite write the log back and remove it."""
         self._closed = True
-        while reader := self._idle_reader():
+        while reader := self._idle_reader():  # first: one that may only read could not write the log back
             _close(reader)
         with self._writing:
-            if self._writer is not None:
-                with suppress(apsw.Error):
-                    self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                self._drop_writer()
+            self._drop_writer()
 
     def _connected(self) -> apsw.Connection:
         if self._writer is None:
