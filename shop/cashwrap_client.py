@@ -131,6 +131,8 @@ class Client:
             answer = json.loads(payload)
             if status == 200 and isinstance(answer, dict):
                 return answer
+            if isinstance(answer, dict) and answer.get("code") == "no_such_shopper":
+                return {}  # not trouble: nothing is stored about them
             self._say(f"{path.split('?')[0]} answered {status}: {payload[:200]!r}")
         except Unreachable as error:
             self._ask_again = time.monotonic() + BREAK_SECONDS

@@ -8,6 +8,7 @@ Without --engine the shop runs without cashwrap, as it would if cashwrap went aw
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -35,6 +36,10 @@ def prepare(args):
         CASHWRAP_PUBLISHABLE_KEY=args.publishable,
         CASHWRAP_SECRET_KEY=args.secret,
     )
+    pinned = HERE.parent / "sdk" / "lib" / "integrity.json"
+    if pinned.exists():  # a shop of its own writes the hash of the version it tested into its settings
+        hashes = json.loads(pinned.read_text(encoding="utf-8"))
+        os.environ.setdefault("CASHWRAP_SDK_INTEGRITY", hashes["cashwrap.min.js"])
     sys.path.insert(0, str(HERE))
     import django  # noqa: PLC0415 - Django reads its settings when imported
     from django.core.management import call_command  # noqa: PLC0415

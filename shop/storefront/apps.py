@@ -7,7 +7,7 @@ class StorefrontConfig(AppConfig):
     verbose_name = "Storefront"
 
     def ready(self):
-        from . import events, privacy
+        from . import events, privacy  # noqa: PLC0415 - needs the models
 
         events.connect()
         privacy.forget_views()

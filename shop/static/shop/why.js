@@ -1,4 +1,4 @@
-/** Opens and closes the demo's drawer, and passes its switches on to cashwrap where cashwrap runs. */
+/** Opens and closes the demo's drawer. What is in it is a page of its own (see why_frame.js). */
 const toggle = document.querySelector("[data-why-toggle]");
 const drawer = document.querySelector("[data-why]");
 
@@ -10,7 +10,8 @@ if (toggle && drawer) {
     if (open && !drawer.firstElementChild) {
       const frame = document.createElement("iframe");
       frame.title = drawer.getAttribute("aria-label");
-      frame.src = drawer.dataset.src;
+      const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      frame.src = `${drawer.dataset.src}&zone=${encodeURIComponent(zone)}`;
       drawer.append(frame);
     }
     try {
@@ -18,13 +19,6 @@ if (toggle && drawer) {
     } catch {} // the drawer is a demo tool: it may forget
   };
   toggle.addEventListener("click", () => show(drawer.hidden));
-  addEventListener("message", async ({ origin, source, data }) => {
-    if (origin !== location.origin || source !== drawer.querySelector("iframe")?.contentWindow || !data?.consent) return;
-    // On payment pages there is no SDK; the drawer then asks the shop's backend instead.
-    window.cashwrap?.consent.set(data.consent);
-    await window.cashwrap?.flush();
-    source.postMessage({ done: true }, origin);
-  });
   try {
     if (sessionStorage.getItem("why")) show(true);
   } catch {}
