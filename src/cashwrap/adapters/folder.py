@@ -1,10 +1,11 @@
-"""The data folder belongs to one serving process at a time."""
+"""The data folder belongs to one serving process at a time, and its parts belong together."""
 
 import fcntl
 import os
 from pathlib import Path
 
-from cashwrap.errors import Locked
+from cashwrap.errors import Locked, StoreError
+from cashwrap.ports import Registry, Vault
 
 
 class FolderLock:
@@ -30,3 +31,20 @@ class FolderLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def pair(registry: Registry, vault: Vault) -> None:
+    """Tie a store to its vault at first sight, and refuse another one ever after.
+
+    Without it a lost ``keys.db`` would be made anew in silence, and every shopper would look forgotten. Raises
+    ``StoreError`` with code ``keys_mismatch``.
+    """
+    mark = vault.digest("cashwrap", "data folder")
+    known = registry.documents("folder").get("keys")
+    if known is None:
+        registry.put("folder", "keys", mark)
+    elif known != mark:
+        raise StoreError(
+            "keys.db is not the one this cashwrap.db was written with: put the right copy back before serving",
+            code="keys_mismatch",
+        )
