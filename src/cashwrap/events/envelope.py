@@ -264,7 +264,7 @@ def _reason(error: Exception) -> InvalidEvent:
     if isinstance(error, msgspec.ValidationError):
         text = str(error)
         where = _WHERE.search(text)
-        path = where[1] if where else ""
+        path = where[1].replace("[...]", "") if where else ""
         return InvalidEvent(_WHERE.sub("", text) + ".", code="invalid_type", path=path)
     return InvalidEvent("The event is not valid JSON (NaN and lone surrogates are not).", code="invalid_json")
 

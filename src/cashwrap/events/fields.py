@@ -70,18 +70,18 @@ def integer(value: object) -> int:
     return number
 
 
-def number(value: object) -> Decimal:
+def number(value: object) -> Number:
     """An exact number, also as text."""
-    return Decimal(integer(value)) if type(value) is int else _decimal(value)
+    return Number(integer(value)) if type(value) is int else _decimal(value)
 
 
-def _decimal(value: object) -> Decimal:
+def _decimal(value: object) -> Number:
     if type(value) is not str:
         raise wrong("a number", value)
     try:
-        exact = Decimal(value.strip()) if len(value) <= 40 else Decimal("NaN")
+        exact = Number(value.strip()) if len(value) <= 40 else Number("NaN")
     except InvalidOperation:
-        exact = Decimal("NaN")
+        exact = Number("NaN")
     if not exact.is_finite() or abs(exact) > LARGEST_INTEGER:
         raise InvalidEvent("Expected a finite number.", code="invalid_number")
     return exact

@@ -31,7 +31,7 @@ _GATE = _gate()
 _RUN = b"0" * _DIGITS_IN_A_CARD.start
 
 _EMAIL = re.compile(r"[\w.!#$%&'*+=?^`{|}~-]{1,64}(?:@|%40|＠)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", re.IGNORECASE)
-_CANDIDATE = re.compile(rf"\d(?:[{re.escape(_SEPARATORS)}]{{0,2}}\d){{12,}}")
+_CANDIDATE = re.compile(rf"\d(?:[{re.escape(_SEPARATORS)}]{{0,3}}\d){{12,}}")
 _GROUP = re.compile(r"\d+")
 
 

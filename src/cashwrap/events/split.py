@@ -6,6 +6,8 @@ thousand brackets must not take the other ones with it. No recursion, one pass, 
 
 import re
 
+import msgspec
+
 from cashwrap.errors import InvalidInput
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{},]', re.DOTALL)
@@ -15,6 +17,14 @@ _OPEN, _CLOSE = b"[{", b"]}"
 def malformed() -> InvalidInput:
     """The error for a body that is no JSON object as a whole."""
     return InvalidInput("The body is not valid JSON; send one JSON object.", code="invalid_json")
+
+
+def _check(body: bytes) -> None:
+    """Raise where a body is no JSON at all."""
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed() from error
 
 
 def split_batch(body: bytes) -> tuple[bytes, list[bytes]]:
@@ -46,6 +56,7 @@ def split_batch(body: bytes) -> tuple[bytes, list[bytes]]:
     if depth != 0 or b'"' in _TOKEN.sub(b"", body):
         raise malformed()
     if end < 0:
+        _check(body)
         raise InvalidInput("The body has no array named batch.", code="missing_batch")
     if items == [b""]:
         items = []
