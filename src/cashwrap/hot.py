@@ -11,6 +11,10 @@ from cashwrap.dedup import Seen
 from cashwrap.model import Profile, Tenant, Value
 from cashwrap.ports import ShopperKey
 
+Identifier = tuple[Tenant, str, str]
+"""Tenant, kind (``user``, ``anonymous``, ``email``, ``cart``) and value of what may name a shopper."""
+MISSING = ShopperKey(Tenant(), b"")
+"""Stands for an identifier that is known to name nobody."""
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -88,4 +92,4 @@ class Hot:
 
     def __init__(self, profiles: int = 50_000, identities: int = 200_000) -> None:
         self.profiles: Generations[ShopperKey, HotProfile] = Generations(profiles)
-        self.identities: Generations[tuple[Tenant, str, str], ShopperKey] = Generations(identities)
+        self.identities: Generations[Identifier, ShopperKey] = Generations(identities)

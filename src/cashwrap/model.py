@@ -9,13 +9,19 @@ go last with a default).
 import enum
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 Millis = int
 Minor = int
+
+
+class Number(Decimal):
+    """An exact decimal that is no money: it comes back from disk as what it was (``codec``)."""
+
+
 Scalar = bool | int | Decimal | str
 Value = bool | int | Decimal | str | frozenset[str] | tuple[int, int] | None
 """What an attribute may hold at run time.
@@ -111,7 +117,7 @@ class Event(Struct, frozen=True, array_like=True):
     cart_token: str | None = None
     email_hash: str | None = None
     properties: dict[str, object] = {}
-    traits: dict[str, Scalar] = {}
+    traits: dict[str, Any] = {}
     choices: dict[str, str] = {}
     """A consent choice carried by the event: purpose name to ``granted`` or ``denied``."""
     scope: Literal["device", "person"] = "device"
@@ -131,7 +137,8 @@ class Event(Struct, frozen=True, array_like=True):
 class Stamped(Struct, frozen=True, array_like=True):
     """A value and the event that set it. The later (time, id) wins, so any order of arrival ends the same."""
 
-    value: Scalar
+    value: Any
+    """A ``Scalar``."""
     time: Millis
     id: str
 
@@ -263,9 +270,7 @@ class Product(Struct, frozen=True, omit_defaults=True):
 # --- what goes out ---
 
 Level = Literal["profile", "session", "request", "default"]
-Reason = Literal[
-    "match", "no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error"
-]
+Reason = Literal["match", "no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error"]
 
 
 class Inputs(Struct, frozen=True):

@@ -7,9 +7,7 @@ seven days leave the same values.
 
 from collections.abc import Iterable
 
-import msgspec
-
-from cashwrap import carts, consent, orders, sessions
+from cashwrap import carts, codec, consent, orders, sessions
 from cashwrap.features import FeatureSet
 from cashwrap.model import ConsentState, Event, Millis, OpenCart, Profile, Purpose, Stamped, Value
 
@@ -21,18 +19,18 @@ TRAITS = 100
 WISHLIST = 200
 
 _WHERE = ("device", "os", "browser", "locale", "time_zone", "country", "region", "location_source")
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Profile)
+_decode = codec.decoder(Profile).decode
 
 
 def encode(profile: Profile) -> bytes:
     """The profile as bytes for its row."""
-    return _encoder.encode(profile)
+    return codec.encode(profile)
 
 
 def decode(state: bytes) -> Profile:
     """A fresh draft from a row's bytes. Raises ``msgspec.DecodeError`` where they are no profile."""
-    return _decoder.decode(state)
+    profile: Profile = _decode(state)
+    return profile
 
 
 def fold(profile: Profile, event: Event, features: FeatureSet) -> None:
@@ -127,6 +125,22 @@ def attributes(profile: Profile, features: FeatureSet, now: Millis, mask: int) -
     return values
 
 
+def lists(profile: Profile) -> dict[str, bool]:
+    """Audience memberships pushed in from outside."""
+    return {name: stamped.value is True for name, stamped in profile.lists.items()}
+
+
+def time_zone(profile: Profile) -> str | None:
+    """The shopper's own time zone, where it is known."""
+    stamped = profile.where.get("time_zone")
+    return str(stamped.value) if stamped is not None else None
+
+
+def has_history(profile: Profile) -> bool:
+    """Whether more is known than the visit at hand."""
+    return profile.user_id is not None or sessions.count(profile) > 1
+
+
 def _granted(state: ConsentState) -> Purpose:
     return Purpose(consent.mask_of(state) & ~Purpose.NECESSARY)
 
@@ -151,12 +165,17 @@ def _remember(profile: Profile, event: Event) -> None:
         fact = getattr(where, name)
         if fact is not None:
             _stamp(profile.where, name, Stamped(fact, event.time, event.id))
-    if event.name in _WISHES:
+    if event.name in _LISTINGS:
+        audience = event.properties.get("audience")
+        if isinstance(audience, str):
+            _stamp(profile.lists, audience, Stamped(_LISTINGS[event.name], event.time, event.id))
+    elif event.name in _WISHES:
         product = event.properties.get("product_id")
         if isinstance(product, str) and (product in profile.wishlist or len(profile.wishlist) < WISHLIST):
             _stamp(profile.wishlist, product, Stamped(_WISHES[event.name], event.time, event.id))
 
 
+_LISTINGS = {"Audience Member Added": True, "Audience Member Removed": False}
 _WISHES = {"Product Added to Wishlist": True, "Product Removed from Wishlist": False}
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
+from cashwrap.events import RequestFacts, read_agent
 from cashwrap.model import Millis, Minor, Value
 
 Text = Annotated[str, Meta(max_length=200)]
@@ -99,6 +100,26 @@ class DecideRequest(Struct, frozen=True, rename="camel"):
     placements: Annotated[list[Text], Meta(max_length=100)] | None = None
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] | None = None
     explain: bool = False
+    write_key: Text | None = None
+    """The key, where a page cannot send headers without a preflight."""
+
+
+def describe(values: dict[str, Value], facts: RequestFacts, *, trusted: bool) -> None:
+    """Add what the request itself tells and the page left out: device by user agent, country by a trusted header.
+
+    A backend's own user agent says nothing about the shopper.
+    """
+    agent = read_agent(None if trusted else facts.user_agent)
+    for path, value in (
+        ("device.type", agent.device),
+        ("device.os", agent.os),
+        ("device.browser", agent.browser),
+    ):
+        if value:
+            values.setdefault(path, value)
+    if facts.country and "location.country" not in values:
+        values["location.country"] = facts.country.upper()
+        values["location.source"] = "header"
 
 
 def request_values(context: PageContext, currency: str, digits: int) -> dict[str, Value]:
@@ -106,10 +127,9 @@ def request_values(context: PageContext, currency: str, digits: int) -> dict[str
 
     ``currency`` and ``digits`` are the shop's: an amount in another currency is unknown.
     """
-    values: dict[str, Value] = {}
     page, device, place, checkout = context.page, context.device, context.location, context.checkout
     asked = (context.currency or currency).upper()
-    for path, value in (
+    told = (
         ("page.path", page.path and page.path.partition("?")[0]),
         ("page.type", page.type),
         ("device.type", device.type),
@@ -123,9 +143,8 @@ def request_values(context: PageContext, currency: str, digits: int) -> dict[str
         ("location.source", place.source if place.country or place.region else None),
         ("checkout.step", checkout.step),
         ("checkout.saved_method", checkout.saved_method),
-    ):
-        if value:
-            values[path] = value
+    )
+    values: dict[str, Value] = {path: value for path, value in told if value}
     if checkout.payment_methods:
         values["checkout.payment_methods"] = frozenset(checkout.payment_methods)
     if checkout.delivery_methods:

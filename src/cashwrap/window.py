@@ -9,18 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from cashwrap import consent, profiles
+from cashwrap import codec, consent, profiles
 from cashwrap.dedup import Seen, event_key
 from cashwrap.enrich import enrich
 from cashwrap.errors import Forgotten
-from cashwrap.events.accounting import Accounting
-from cashwrap.hot import Hot, HotProfile
+from cashwrap.events import Accounting, Refused
+from cashwrap.hot import MISSING, Hot, HotProfile, Identifier
 from cashwrap.model import ConsentState, Event, Millis, Product, Profile, Tenant
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Changes, Failure, Random, Record, Row, ShopperKey, Store, Vault
-
-Identifier = tuple[Tenant, str, str]
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Submission:
@@ -63,7 +60,7 @@ class Context(Struct, frozen=True):
     """What a window needs from around it, fixed for its life."""
 
     playbook: Playbook
-    catalogue: Mapping[str, Product]
+    catalogue: Callable[[Tenant], Mapping[str, Product]]
     store: Store
     vault: Vault
     random: Random
@@ -91,8 +88,9 @@ class Window:
                 for identifier in _identifiers(submission.tenant, event):
                     if identifier in self._found:
                         continue
-                    self._found[identifier] = hot.identities.get(identifier)
-                    if self._found[identifier] is None:
+                    known = hot.identities.get(identifier)
+                    self._found[identifier] = None if known is MISSING else known
+                    if known is None:
                         wanted[digest_of(vault, identifier)] = identifier
         for digest, key in store.resolve(list(wanted)).items() if wanted else ():
             self._found[wanted[digest]] = key
@@ -103,6 +101,7 @@ class Window:
     def take(self, submission: Submission) -> None:
         """Fold one submission. One bad event fails alone and is kept with its reason."""
         count = submission.accounting
+        count.received = len(submission.failures) + len(submission.events)
         groups: dict[ShopperKey, list[Event]] = {}
         for failure in submission.failures:
             count.failed += 1
@@ -118,7 +117,7 @@ class Window:
             if isinstance(content, list):
                 for event in content:
                     mask |= event.mask
-            payload = _encode(content)
+            payload = codec.encode(content)
             out.records.append(
                 Record(
                     tenant=draft.key.tenant,
@@ -168,11 +167,13 @@ class Window:
         draft = self._resolve(tenant, event)
         state = draft.profile.consent if draft is not None else ConsentState()
         mask = consent.gate(state, event, playbook.settings)
+        if event.mask:
+            mask |= event.mask & ~consent.denied(state)
         purpose = playbook.vocabulary.purpose(event)
         if not purpose & mask and not (draft is not None and event.choices):
             count.dropped_by_consent += 1
             return
-        kept = enrich(event, self._context.catalogue)
+        kept = enrich(event, self._context.catalogue(tenant))
         if kept is None:
             count.refused += 1
             return
@@ -214,7 +215,7 @@ class Window:
 
     def _fail(self, draft: Draft, event: Event, code: str, message: str) -> None:
         """Keep an event that could not be stored; its payload dies with the shopper's key like all others."""
-        shopper, payload = draft.key.shopper, _encode(event)
+        shopper, payload = draft.key.shopper, codec.encode(event)
         self._failures.append(
             Failure(
                 tenant=draft.key.tenant,
@@ -325,6 +326,14 @@ def digest_of(vault: Vault, identifier: Identifier) -> bytes:
     """The keyed hash under which an identifier is kept."""
     tenant, kind, value = identifier
     return vault.digest("identity", tenant.store, tenant.environment, kind, value)
+
+
+def failures_of(tenant: Tenant, refused: Iterable[Refused], now: Millis) -> list[Failure]:
+    """The events of a request that could not be read: their reason, path and size, and nothing of what they held."""
+    return [
+        Failure(tenant=tenant, received=now, code=each.code, message=each.message, path=each.path, size=each.size)
+        for each in refused
+    ]
 
 
 def _identifiers(tenant: Tenant, event: Event) -> list[Identifier]:

@@ -27,7 +27,7 @@ class Writer:
     def __init__(
         self,
         context: Callable[[], Context],
-        sweep: Callable[[], None],
+        sweep: Callable[[], object],
         monotonic: Callable[[], float],
         pause: float = 0.25,
     ) -> None:
@@ -98,11 +98,11 @@ class Writer:
             self._tidy()
 
     def _gather(
-        self, first: Submission | Callable[[], None]
+        self, first: Submission | Callable[[], None] | None
     ) -> tuple[list[Submission], Callable[[], None] | None, bool]:
         """Everything waiting, up to the first action; order is kept."""
         batch: list[Submission] = []
-        item: Submission | Callable[[], None] | None = first
+        item = first
         while True:
             if item is None:
                 return batch, None, True

@@ -6,13 +6,13 @@ Fractions arrive as text (see ``envelope``), so a converter never meets a float.
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import InvalidOperation
 from urllib.parse import unquote
 
 from cashwrap.errors import InvalidEvent
 from cashwrap.events.money import LARGEST, minor_digits, to_minor, whole
 from cashwrap.events.scrub import scrub
-from cashwrap.model import Line, Millis
+from cashwrap.model import Line, Millis, Number
 
 Convert = Callable[[object], object]
 

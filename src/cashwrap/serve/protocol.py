@@ -25,10 +25,12 @@ class LimitedProtocol(HttpToolsProtocol):
     """When the request being received began, on the loop's clock; ``None`` between requests."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock."""
         super().connection_made(transport)
         self.began = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
+        """Count the head's bytes as they come."""
         if self._in_head:
             self._head += len(data)
         super().data_received(data)
@@ -36,16 +38,19 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
 
     def on_message_begin(self) -> None:
+        """A request begins."""
         super().on_message_begin()
         self._in_head = True
         self.began = self.loop.time()
 
     def on_headers_complete(self) -> None:
+        """The head is whole."""
         self._in_head = False
         self._head = 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        """The request is whole."""
         self._in_head = True
         self.began = None
         super().on_message_complete()

@@ -1,0 +1,62 @@
+"""The products of every store in memory, arranged for decisions, and their changes."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from cashwrap.content import Catalogue
+from cashwrap.model import Minor, Product, Tenant
+from cashwrap.ports import CatalogueStore
+
+Change = tuple[str, Minor | None, int | None]
+"""A product's id, new price and new stock; ``None`` leaves one as it is."""
+
+
+class Catalogues:
+    """One immutable snapshot a tenant, replaced when its products change."""
+
+    def __init__(self, source: CatalogueStore) -> None:
+        self._source = source
+        self._snapshots: dict[Tenant, Catalogue] = {}
+
+    def of(self, tenant: Tenant) -> Catalogue:
+        """The tenant's products; read from the store the first time."""
+        found = self._snapshots.get(tenant)
+        return found if found is not None else self._read(tenant)
+
+    def products(self, tenant: Tenant) -> Mapping[str, Product]:
+        """The tenant's products by id."""
+        return self.of(tenant).products
+
+    def refresh(self) -> None:
+        """See products written by another process."""
+        for tenant, snapshot in list(self._snapshots.items()):
+            if self._source.version(tenant) != snapshot.version:
+                self._read(tenant)
+
+    def change(self, tenant: Tenant, changes: Iterable[Change]) -> dict[str, object]:
+        """New prices and stock of known products; unknown ids are told back."""
+        known = self.products(tenant)
+        changed, unknown = [], []
+        for product_id, price, stock in changes:
+            product = known.get(product_id)
+            if product is None:
+                unknown.append(product_id)
+                continue
+            changed.append(
+                msgspec.structs.replace(
+                    product,
+                    price=product.price if price is None else price,
+                    stock=product.stock if stock is None else stock,
+                )
+            )
+        if changed:
+            self._source.upsert(tenant, changed)
+            self._read(tenant)
+        return {"changed": len(changed), "unknown": unknown[:100]}
+
+    def _read(self, tenant: Tenant) -> Catalogue:
+        version = self._source.version(tenant)
+        found = Catalogue.of(self._source.products(tenant), version=version)
+        self._snapshots[tenant] = found
+        return found

@@ -1,0 +1,73 @@
+"""``keys``: make, list and revoke API keys."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
+from cashwrap.cli.world import open_world
+from cashwrap.keys import Keys
+
+Kind = Literal["publishable", "secret"]
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add this room's commands."""
+    parent.add_typer(app, name="keys")
+
+
+@app.command()
+def create(
+    kind: Annotated[Kind, typer.Argument(help="publishable for browsers, secret for the shop's backend.")],
+    *,
+    data: Data = Path("data"),
+    origin: Annotated[list[str] | None, typer.Option(help="An origin whose pages may use it; repeat it.")] = None,
+    store: Store = "default",
+    env: Environment = "live",
+) -> None:
+    """Make a key. Its text is printed once, alone on the last line, and kept nowhere.
+
+    Example: `cashwrap keys create publishable --origin https://shop.example --data data`
+    """
+    with open_world(data, serving=False) as world:
+        text = Keys(world.registry).create(kind, tenant_of(store, env), tuple(origin or ()), world.random)
+    typer.echo(f"A {kind} key for store {store}, {env}. Keep it now: it cannot be shown again.", err=True)
+    typer.echo(text)
+
+
+@app.command("list")
+def list_keys(*, data: Data = Path("data"), json: Json = False) -> None:
+    """List the keys; their texts are not kept.
+
+    Example: `cashwrap keys list --data data`
+    """
+    with open_world(data, serving=False) as world:
+        keys = Keys(world.registry).all()
+    rows = [
+        {
+            "id": key.id,
+            "kind": key.kind,
+            "store": key.tenant.store,
+            "environment": key.tenant.environment,
+            "origins": list(key.origins),
+        }
+        for key in keys
+    ]
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['id']}  {row['kind']:<11}  {row['store']}/{row['environment']}  {' '.join(row['origins'])}")  # type: ignore[arg-type]
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")], *, data: Data = Path("data")) -> None:
+    """Revoke a key: it is refused from the next request on.
+
+    Example: `cashwrap keys revoke abcdefgh --data data`
+    """
+    with open_world(data, serving=False) as world:
+        Keys(world.registry).revoke(key_id)
+    typer.echo(f"{key_id} is revoked.")

@@ -1,0 +1,44 @@
+"""The commands, one function each. Every error ends with one line that says what to do next, and exit code 1."""
+
+import sys
+
+import typer
+from typer.core import TyperGroup
+
+from cashwrap.cli import data, imports, keys, operate, playbooks, server
+from cashwrap.errors import CashwrapError, PlaybookError
+
+
+class Group(TyperGroup):
+    """Turns our errors into one line on stderr; anything else is a bug and shows its traceback."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except PlaybookError as error:
+            for fault in error.faults:
+                typer.echo(fault, err=True)
+            typer.secho(error.message, fg="red", err=True)
+        except CashwrapError as error:
+            typer.secho(f"{error.message} ({error.code})", fg="red", err=True)
+        except BrokenPipeError:
+            sys.stderr.close()
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    help="A self-hosted checkout personalization engine: collect, profile, decide, prove, learn.",
+)
+for module in (playbooks, server, keys, imports, data, operate):
+    module.register(app)
+
+
+def main() -> None:
+    """The entry point of the command ``cashwrap``."""
+    app()

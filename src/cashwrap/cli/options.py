@@ -1,0 +1,38 @@
+"""Options that several commands share, and how reports are printed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cashwrap.errors import InvalidInput
+from cashwrap.model import Tenant
+from cashwrap.request import ShopperRef
+
+Data = Annotated[Path, typer.Option("--data", help="The data folder.", show_default=False)]
+PlaybookFolder = Annotated[Path, typer.Option("--playbook", help="The folder with the playbook.", show_default=False)]
+Store = Annotated[str, typer.Option("--store", help="The store.")]
+Environment = Annotated[str, typer.Option("--env", help="The environment: live or test.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+User = Annotated[str, typer.Option("--user", help="The shop's own user id.")]
+Anonymous = Annotated[str, typer.Option("--anonymous", help="The anonymous id.")]
+
+
+def tenant_of(store: str, environment: str) -> Tenant:
+    """A store in an environment. Raises ``InvalidInput`` for an environment that is none."""
+    if environment not in {"live", "test"}:
+        raise InvalidInput("an environment is live or test", code="unknown_environment")
+    return Tenant(store, environment)
+
+
+def shopper_of(user: str, anonymous: str) -> ShopperRef:
+    """The shopper that ``--user`` or ``--anonymous`` names."""
+    if not user and not anonymous:
+        raise InvalidInput("say who: --user ID or --anonymous ID", code="missing_identity")
+    return ShopperRef(anonymous_id=anonymous or None, user_id=user or None)
+
+
+def print_json(value: object) -> None:
+    """A report for a program."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -1,0 +1,47 @@
+"""``serve``: the engine behind HTTP."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cashwrap.cli.options import Data, PlaybookFolder
+from cashwrap.cli.world import open_world
+from cashwrap.engine import Engine
+from cashwrap.publishing import PlaybookSource
+from cashwrap.serve.run import ServeOptions
+from cashwrap.serve.run import serve as run
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands."""
+    app.command()(serve)
+
+
+def serve(
+    playbook: PlaybookFolder = Path("playbook"),
+    data: Data = Path("data"),
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8377,
+    rate: Annotated[int, typer.Option(help="Events and decisions a second per client with a publishable key.")] = 200,
+    proxy: Annotated[list[str] | None, typer.Option(help="A proxy whose X-Forwarded-For is believed.")] = None,
+) -> None:
+    """Collect and decide until SIGTERM; a change of the playbook is live within a second.
+
+    Example: `cashwrap serve --playbook playbook --data data --port 8377`
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    source = PlaybookSource(playbook)
+    first = source.load()
+    proxies = tuple(proxy) if proxy else ServeOptions().proxies
+    with open_world(data) as world:
+        engine = Engine(first, world)
+        try:
+            run(engine, source, ServeOptions(host, port, rate, proxies), _ready)
+        finally:
+            engine.close()
+
+
+def _ready(address: str) -> None:
+    typer.echo(f"cashwrap is ready at {address}")

@@ -1,0 +1,29 @@
+"""Choose the adapters: a data folder becomes the world an engine stands on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cashwrap.adapters.sqlite import SqliteStore
+from cashwrap.adapters.system import SystemClock, SystemRandom
+from cashwrap.adapters.vault import FileVault
+from cashwrap.engine import World
+
+
+@contextmanager
+def open_world(data: Path, *, serving: bool = True) -> Iterator[World]:
+    """The embedded store in a folder, made where it is not there.
+
+    ``serving`` takes the folder's lock (one process that folds and commits); without it only small documents such as
+    keys and switches may be written, also while a server runs. Raises ``Locked``.
+    """
+    random = SystemRandom()
+    store = SqliteStore(data, serving=serving)
+    try:
+        vault = FileVault(data, random)
+        try:
+            yield World(store, store, store, store, store, vault, SystemClock(), random)
+        finally:
+            vault.close()
+    finally:
+        store.close()

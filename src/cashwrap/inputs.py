@@ -1,0 +1,82 @@
+"""From a request and a profile to ``Inputs``: everything a decision may depend on, through the consent lens.
+
+What the shopper does not allow is not filtered later: it never becomes an attribute, so no condition, message or
+segment can reach it.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from cashwrap import consent, profiles
+from cashwrap.declarations import Settings
+from cashwrap.events import RequestFacts
+from cashwrap.hot import HotProfile
+from cashwrap.keys import ApiKey
+from cashwrap.model import Inputs, Level, Millis, Purpose, Value
+from cashwrap.playbook import Playbook
+from cashwrap.request import DecideRequest, clock_values, describe, request_values
+
+BASKET = 100
+"""Products of the cart that recommendations look at."""
+
+
+class Caller(Struct, frozen=True):
+    """Who sent a request, as far as the shell could tell."""
+
+    key: ApiKey
+    facts: RequestFacts
+
+
+def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotProfile | None, now: Millis) -> Inputs:
+    """Everything the decision may depend on, as one frozen value."""
+    settings, context = playbook.settings, request.context
+    values = request_values(context, settings.currency, playbook.digits)
+    describe(values, caller.facts, trusted=caller.key.trusted)
+    mask, level = _lens(settings, caller, hot, values)
+    zone = context.time_zone or settings.time_zone
+    lists: Mapping[str, bool] = {}
+    if hot is not None and mask & Purpose.PERSONALIZATION:
+        values = {**_attributes(hot, playbook, now, mask), **values}
+        lists = profiles.lists(hot.profile)
+        zone = context.time_zone or profiles.time_zone(hot.profile) or zone
+    values.update(clock_values(now, zone))
+    values.update(consent.values(mask))
+    playbook.deciding.evaluate(values, lists)
+    checkout, ref = context.checkout, request.shopper
+    return Inputs(
+        now=now,
+        tenant=caller.key.tenant,
+        values=values,
+        level=level,
+        mask=mask,
+        placements=tuple(request.placements) if request.placements is not None else None,
+        unit=ref.user_id or ref.anonymous_id or context.cart.token or "",
+        locale=context.locale or settings.locale,
+        currency=context.currency or settings.currency,
+        payment_methods=tuple(checkout.payment_methods),
+        delivery_methods=tuple(checkout.delivery_methods),
+        saved_method=checkout.saved_method,
+        basket=tuple(item.id for item in context.cart.items[:BASKET]),
+    )
+
+
+def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Mapping[str, Value]) -> tuple[int, Level]:
+    """The purposes allowed now, and the level of data they give."""
+    mask = int(Purpose.NECESSARY)
+    if hot is not None:
+        market = values.get("location.country")
+        known = market if isinstance(market, str) else None
+        mask = int(consent.mask_of(hot.profile.consent, gpc=caller.facts.gpc, market=known, settings=settings))
+        if mask & Purpose.PERSONALIZATION:
+            return mask, "profile" if profiles.has_history(hot.profile) else "session"
+    return mask, "request" if settings.request_level else "default"
+
+
+def _attributes(hot: HotProfile, playbook: Playbook, now: Millis, mask: int) -> Mapping[str, Value]:
+    """The profile's attributes, computed once a second, mask and playbook."""
+    stamp = (now // 1000, mask, playbook.hash)
+    if hot.stamp != stamp:
+        hot.attributes = profiles.attributes(hot.profile, playbook.features, now, mask)
+        hot.stamp = stamp
+    return hot.attributes

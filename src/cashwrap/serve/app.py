@@ -1,0 +1,33 @@
+"""One ASGI application: the hot routes first, everything else by Starlette."""
+
+from starlette.applications import Starlette
+
+from cashwrap.engine import Engine
+from cashwrap.serve.admin import routes as admin_routes
+from cashwrap.serve.hot import HotRoutes
+from cashwrap.serve.operations import Health
+from cashwrap.serve.operations import routes as operation_routes
+from cashwrap.serve.rates import Rates
+from cashwrap.serve.wire import Receive, Scope, Send, respond
+
+
+class Application:
+    """What a server runs. ``health`` says whether it is ready; ``close`` lets go of threads."""
+
+    def __init__(self, engine: Engine, rates: Rates, health: Health) -> None:
+        self._hot = HotRoutes(engine, rates)
+        self._rest = Starlette(routes=[*operation_routes(engine, health), *admin_routes(engine, self._hot)])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        try:
+            if not await self._hot(scope, receive, send):
+                await self._rest(scope, receive, send)
+        except UnicodeDecodeError:
+            await respond(send, 400, b'{"code":"invalid_request","message":"the path is not UTF-8"}')
+
+    def close(self) -> None:
+        """Let go of the reading threads."""
+        self._hot.close()

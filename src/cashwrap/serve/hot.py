@@ -1,0 +1,262 @@
+"""The two hot routes, bytes to bytes: ``collect`` answers when events are durable, ``decide`` inside its deadline."""
+
+import asyncio
+import base64
+import binascii
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from cashwrap.engine import Engine
+from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed
+from cashwrap.events.envelope import Refused
+from cashwrap.events.normalise import RequestFacts
+from cashwrap.hot import HotProfile
+from cashwrap.inputs import Caller
+from cashwrap.keys import ApiKey
+from cashwrap.request import DecideRequest
+from cashwrap.serve.rates import Rates
+from cashwrap.serve.wire import (
+    PREFLIGHT,
+    PRIVATE,
+    Disconnected,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    cors,
+    read,
+    respond,
+    respond_error,
+)
+
+COLLECT_LIMIT = 512_000
+DECIDE_LIMIT = 1_000_000
+DEADLINE_MS = 50
+"""How long a decision may take where the caller does not say."""
+LOOKUPS = 32
+"""Cold profile reads at once; beyond them a decision does not wait."""
+_SUCCESS = b'{"success":true}'
+_PATHS = {
+    **{f"/v1/{name}": name for name in ("track", "identify", "page", "screen", "group", "alias", "consent")},
+    **{f"/v1/{name[0]}": name for name in ("track", "identify", "page", "screen", "group", "alias")},
+    "/v1/batch": None,
+    "/v1/b": None,
+    "/v1/import": None,
+}
+_request = msgspec.json.Decoder(DecideRequest)
+_encode = msgspec.json.Encoder().encode
+
+
+class Settlements:
+    """Wakes requests on the event loop when the writer thread has settled their events: one wake-up a commit."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._settled: deque[asyncio.Future[None]] = deque()
+        self._waking = False
+
+    def settle(self, waiting: "asyncio.Future[None]") -> None:
+        """Called on the writer thread."""
+        self._settled.append(waiting)
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        while self._settled:
+            waiting = self._settled.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+
+
+class HotRoutes:
+    """Collect and decide over one engine."""
+
+    def __init__(self, engine: Engine, rates: Rates) -> None:
+        self._engine = engine
+        self._rates = rates
+        self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="cashwrap-read")
+        self._reading = 0
+        self._settlements: Settlements | None = None
+
+    def close(self) -> None:
+        """Let go of the reading threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer if the path is a hot one; whether it was."""
+        path = scope["path"]
+        if path != "/v1/decide" and path not in _PATHS:
+            return False
+        method = scope["method"]
+        headers = heads(scope)
+        if method == "OPTIONS":
+            await self._preflight(headers, send)
+        elif method != "POST":
+            await respond(
+                send, 405, b'{"code":"method_not_allowed","message":"use POST"}', [(b"allow", b"POST, OPTIONS")]
+            )
+        else:
+            await self._guarded(path, headers, (scope, receive, send))
+        return True
+
+    async def _guarded(self, path: str, headers: dict[bytes, bytes], asgi: tuple[Scope, Receive, Send]) -> None:
+        scope, receive, send = asgi
+        granted: Headers = []
+        try:
+            if path == "/v1/decide":
+                await self._decide(scope, headers, receive, send, granted)
+            else:
+                await self._collect(scope, headers, receive, send, granted)
+        except Disconnected:
+            return
+        except CashwrapError as error:
+            await respond_error(send, error, granted)
+
+    # --- collect ---
+
+    async def _collect(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, granted: Headers
+    ) -> None:
+        engine = self._engine
+        body = await read(receive, COLLECT_LIMIT)
+        batch = engine.parse(body, _PATHS[scope["path"]])
+        caller = self.caller(scope, headers, batch.write_key, granted)
+        self._rates.check(caller.key, caller.facts.ip, max(1, len(batch.items)))
+        loop = asyncio.get_running_loop()
+        if self._settlements is None:
+            self._settlements = Settlements(loop)
+        waiting: asyncio.Future[None] = loop.create_future()
+        settlements = self._settlements
+        submission, refused = engine.collect(batch, caller, lambda _: settlements.settle(waiting))
+        await waiting
+        if submission.error is not None:
+            raise submission.error
+        await respond(send, 200, _receipt(refused), granted)
+
+    # --- decide ---
+
+    async def _decide(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, granted: Headers
+    ) -> None:
+        engine = self._engine
+        body = await read(receive, DECIDE_LIMIT)
+        request = _decode_request(body)
+        caller = self.caller(scope, headers, request.write_key, granted)
+        self._rates.check(caller.key, caller.facts.ip, 1)
+        if request.explain and not caller.key.trusted:
+            raise NotAllowed("explanations need a secret key: they show what is known about the shopper")
+        key, known = engine.who(request.shopper, caller)
+        hot = engine.recall(key) if key is not None else None
+        late = False
+        if hot is None and not (known and key is None):
+            hot, late = await self._read(request, caller)
+        granted.append(PRIVATE)
+        await respond(send, 200, engine.answer(request, caller, hot, late=late), granted)
+
+    async def _read(self, request: DecideRequest, caller: Caller) -> tuple[HotProfile | None, bool]:
+        """The profile from the store, if it comes inside the deadline; and whether it came too late."""
+        if self._reading >= LOOKUPS:
+            return None, True
+        self._reading += 1
+        limit = (request.deadline_ms or DEADLINE_MS) / 1000 * 0.8
+        reading = asyncio.get_running_loop().run_in_executor(self._threads, self._engine.find, request.shopper, caller)
+        reading.add_done_callback(self._read_done)
+        done, _ = await asyncio.wait((reading,), timeout=limit)
+        if not done or reading.exception() is not None:
+            return None, True
+        return reading.result(), False
+
+    def _read_done(self, reading: "asyncio.Future[HotProfile | None]") -> None:
+        self._reading -= 1
+        if not reading.cancelled():
+            reading.exception()  # looked at, so that a late failure is not reported as forgotten
+
+    # --- who calls ---
+
+    def caller(self, scope: Scope, headers: dict[bytes, bytes], write_key: str | None, granted: Headers) -> Caller:
+        """Who sent this, or ``NotAllowed``; adds the headers that let an allowed page read the answer."""
+        key = self._engine.keys.find(_key_text(headers.get(b"authorization")) or write_key)
+        origin = headers.get(b"origin")
+        if origin is not None:
+            text = origin.decode("latin-1")
+            granted += cors(text, key.origins)
+            if not granted:
+                raise NotAllowed(
+                    f"this key may not be used from {text[:100]}; make one with --origin", code="wrong_origin"
+                )
+        return Caller(key, self._facts(scope, headers, key))
+
+    def _facts(self, scope: Scope, headers: dict[bytes, bytes], key: ApiKey) -> RequestFacts:
+        client = scope.get("client")
+        address = client[0] if client else None
+        forwarded = headers.get(b"x-forwarded-for")
+        if forwarded is not None and self._rates.trusts(address):
+            address = forwarded.rpartition(b",")[2].strip().decode("latin-1")
+        wanted = self._engine.live.playbook.settings.country_header
+        return RequestFacts(
+            received=self._engine.world.clock.now(),
+            source=key.id,
+            tenant=key.tenant,
+            trusted=key.trusted,
+            ip=address,
+            user_agent=_text(headers, b"user-agent"),
+            gpc=headers.get(b"sec-gpc") == b"1",
+            country=_text(headers, wanted.lower().encode()) if wanted is not None else None,
+            qa=headers.get(b"x-cashwrap-qa") == b"1",
+        )
+
+    async def _preflight(self, headers: dict[bytes, bytes], send: Send) -> None:
+        """Which origins may ask is public; which key they may use is checked with the request itself."""
+        origin = headers.get(b"origin")
+        allowed = {origin for key in self._engine.keys.all() for origin in key.origins}
+        granted = cors(origin.decode("latin-1") if origin else None, allowed)
+        await respond(send, 204 if granted else 403, b"", [*granted, *PREFLIGHT] if granted else [])
+
+
+def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    found = headers.get(name)
+    return found.decode("latin-1") if found is not None else None
+
+
+def heads(scope: Scope) -> dict[bytes, bytes]:
+    """The headers by lower-case name; of repeated ones the last."""
+    return dict(scope["headers"])
+
+
+def _decode_request(body: bytes) -> DecideRequest:
+    try:
+        return _request.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"the request does not fit: {error}", code="invalid_request") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"the body is not JSON: {error}", code="invalid_json") from None
+
+
+def _key_text(authorization: bytes | None) -> str | None:
+    """The key in an ``Authorization`` header: Bearer, or Basic with the key as user name."""
+    if authorization is None:
+        return None
+    scheme, _, rest = authorization.partition(b" ")
+    rest = rest.strip()
+    if scheme.lower() == b"basic":
+        try:
+            rest = base64.b64decode(rest, validate=True).partition(b":")[0]
+        except binascii.Error:
+            return None
+    elif scheme.lower() != b"bearer":
+        return None
+    return rest.decode("latin-1") or None
+
+
+def _receipt(refused: list[Refused]) -> bytes:
+    if not refused:
+        return _SUCCESS
+    errors = [
+        {"index": each.index, "messageId": each.message_id, "code": each.code, "message": each.message}
+        for each in refused
+    ]
+    return _encode({"success": True, "errors": errors})

@@ -1,0 +1,174 @@
+"""The OpenAPI document, made from the structs that decode the requests: it cannot drift from the code."""
+
+from functools import lru_cache
+
+import msgspec
+
+from cashwrap.events.envelope import Envelope
+from cashwrap.request import DecideRequest
+from cashwrap.serve.admin import Deltas, Pushed, SwitchBody, WebhookBody
+from cashwrap.serve.wire import ApiError
+
+Schema = dict[str, object]
+_COMPONENTS = "#/components/schemas/{name}"
+_CALLS = ("track", "identify", "page", "screen", "group", "alias", "consent")
+_EITHER, _SECRET = [{"bearer": []}, {"basic": []}], [{"bearer": []}]
+_LISTS = {"type": "object"}
+
+
+class BatchBody(msgspec.Struct, rename="camel"):
+    """``POST /v1/batch``."""
+
+    batch: list[Envelope]
+    write_key: str | None = None
+
+
+class Receipt(msgspec.Struct, rename="camel"):
+    """What a tracking call answers; ``errors`` only where single events were refused."""
+
+    success: bool
+    errors: list[dict[str, object]] = []
+
+
+class Answer(msgspec.Struct, rename="camel"):
+    """What one placement shows; nulls stand for the shop's default."""
+
+    reason: str
+    experience: str | None = None
+    variation: str | None = None
+    content: dict[str, object] | None = None
+
+
+class DecideAnswer(msgspec.Struct, rename="camel"):
+    """What ``POST /v1/decide`` answers."""
+
+    decision_id: str
+    playbook: str
+    placements: dict[str, Answer]
+    level: str
+    degraded: bool
+    token: str | None = None
+
+
+@lru_cache(maxsize=1)
+def document(version: str) -> Schema:
+    """The whole document, OpenAPI 3.1."""
+    bodies = (
+        BatchBody,
+        Envelope,
+        DecideRequest,
+        Deltas,
+        Pushed,
+        SwitchBody,
+        WebhookBody,
+        Receipt,
+        DecideAnswer,
+        ApiError,
+    )
+    _, components = msgspec.json.schema_components(bodies, ref_template=_COMPONENTS)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "cashwrap",
+            "version": version,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "Collect events, decide what each placement of a checkout shows, and administer both.",
+        },
+        "paths": {**_tracking(), **_deciding(), **_administration(), **_operations()},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "a publishable or secret key"},
+                "basic": {"type": "http", "scheme": "basic", "description": "the key as user name"},
+            },
+        },
+    }
+
+
+def _tracking() -> Schema:
+    paths: Schema = {
+        "/v1/batch": {"post": _operation("batch", "Send up to 500 KB of events", _body("BatchBody"), _ok("Receipt"))}
+    }
+    for call in _CALLS:
+        paths[f"/v1/{call}"] = {"post": _operation(call, f"Send one {call} event", _body("Envelope"), _ok("Receipt"))}
+    return paths
+
+
+def _deciding() -> Schema:
+    summary = "Decide what each placement of a page shows"
+    return {"/v1/decide": {"post": _operation("decide", summary, _body("DecideRequest"), _ok("DecideAnswer"))}}
+
+
+def _administration() -> Schema:
+    who = [_query("userId"), _query("anonymousId")]
+    name = [{"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
+    paging = [*name, _query("after"), {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1}}]
+    return {
+        "/v1/shoppers": {
+            "get": _secret("describeShopper", "One shopper's profile, segments and consent", parameters=who),
+            "delete": _secret("forgetShopper", "Forget one shopper for good", parameters=who),
+        },
+        "/v1/catalog": {"patch": _secret("changeProducts", "New prices and stock", **_body("Deltas"))},
+        "/v1/audiences": {"get": _secret("listAudiences", "Every segment with its size")},
+        "/v1/audiences/{name}/members": {
+            "get": _secret("listMembers", "One page of a segment's members", parameters=paging),
+            "post": _secret("pushMembers", "Push members in or take them out", parameters=name, **_body("Pushed")),
+        },
+        "/v1/webhooks": {
+            "get": _secret("listWebhooks", "The webhooks, without secrets"),
+            "put": _secret("putWebhook", "Make or change a webhook; shows its secret once", **_body("WebhookBody")),
+        },
+        "/v1/webhooks/{name}": {"delete": _secret("removeWebhook", "Remove a webhook", parameters=name)},
+        "/v1/kill": {
+            "get": _secret("listSwitches", "What is switched off"),
+            "put": _secret("throwSwitch", "Switch something off or on", **_body("SwitchBody")),
+        },
+    }
+
+
+def _operations() -> Schema:
+    json = {"200": {"description": "as named", "content": {"application/json": {"schema": _LISTS}}}}
+    text = {"200": {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+    unready = {**json, "503": {"description": "not ready", "content": {"application/json": {"schema": _LISTS}}}}
+    return {
+        "/healthz": {"get": {"operationId": "healthz", "responses": json}},
+        "/readyz": {"get": {"operationId": "readyz", "responses": unready}},
+        "/metrics": {"get": {"operationId": "metrics", "responses": text}},
+    }
+
+
+def _operation(name: str, summary: str, body: Schema, responses: Schema) -> Schema:
+    return {"operationId": name, "summary": summary, "security": _EITHER, **body, "responses": responses}
+
+
+def _secret(name: str, summary: str, **more: object) -> Schema:
+    answers = {"200": {"description": "done", "content": {"application/json": {"schema": _LISTS}}}, **_errors()}
+    return {"operationId": name, "summary": summary, "security": _SECRET, **more, "responses": answers}
+
+
+def _body(name: str) -> Schema:
+    content = {"application/json": {"schema": {"$ref": _COMPONENTS.format(name=name)}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _ok(name: str) -> Schema:
+    schema = {"$ref": _COMPONENTS.format(name=name)}
+    return {"200": {"description": "done", "content": {"application/json": {"schema": schema}}}, **_errors()}
+
+
+def _errors() -> Schema:
+    schema = {"application/json": {"schema": {"$ref": _COMPONENTS.format(name="ApiError")}}}
+    said = {
+        "400": "cannot be used as sent",
+        "401": "no known key",
+        "403": "this key may not",
+        "404": "not there",
+        "413": "too large",
+        "429": "too many; Retry-After says when",
+        "503": "cannot be kept now; Retry-After says when",
+    }
+    return {status: {"description": text, "content": schema} for status, text in said.items()}
+
+
+def _query(name: str) -> Schema:
+    return {"name": name, "in": "query", "schema": {"type": "string"}}

@@ -1,0 +1,136 @@
+"""What an operator and a browser fetch: health, metrics, schemas and the SDK. No key, no personal data."""
+
+import base64
+import hashlib
+import importlib.metadata
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cashwrap.engine import Engine
+from cashwrap.playbook.schema import playbook_schema
+from cashwrap.serve.openapi import document
+
+VERSION = importlib.metadata.version("cashwrap")
+_FATES = ("stored", "duplicate", "conflict", "failed", "dropped_by_consent", "refused")
+
+
+class Health:
+    """Whether the server takes requests, and what it last said about the playbook."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.playbook_error = ""
+        """The mistakes of the newest change, while an older playbook stays live; empty when all is well."""
+
+
+class EngineMetrics(Collector):
+    """The engine's counts in Prometheus' form."""
+
+    def __init__(self, engine: Engine, health: Health) -> None:
+        self._engine = engine
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        """One scrape. The fates of events always add up to ``cashwrap_events_received_total``."""
+        engine = self._engine
+        account = engine.account()
+        yield CounterMetricFamily("cashwrap_events_received", "Events received.", value=account.received)
+        fates = CounterMetricFamily("cashwrap_events", "Received events by what became of them.", labels=["fate"])
+        for fate in _FATES:
+            fates.add_metric([fate], getattr(account, fate))
+        yield fates
+        counts = engine.counts
+        yield CounterMetricFamily("cashwrap_decisions", "Decisions answered.", value=counts.decisions)
+        yield CounterMetricFamily(
+            "cashwrap_decisions_degraded", "Decisions that fell back a data level.", value=counts.degraded
+        )
+        dropped = CounterMetricFamily("cashwrap_fields_dropped", "Undeclared fields dropped.", labels=["event"])
+        for event, count in list(engine.live.normaliser.dropped.items()):
+            dropped.add_metric([event], count)
+        yield dropped
+        broken = GaugeMetricFamily("cashwrap_playbook_broken", "1 while the newest playbook has mistakes.")
+        broken.add_metric([], 1 if self._health.playbook_error else 0)
+        yield broken
+
+
+def routes(engine: Engine, health: Health) -> list[Route]:
+    """The routes that need no key."""
+    registry = CollectorRegistry()
+    registry.register(EngineMetrics(engine, health))
+    sdk = _sdk_files()
+
+    async def healthz(_: Request) -> Response:
+        return _json({"status": "ok", "version": VERSION})
+
+    async def readyz(_: Request) -> Response:
+        playbook = {"hash": engine.live.playbook.hash, "error": health.playbook_error or None}
+        return _json({"ready": health.ready, "playbook": playbook}, 200 if health.ready else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def openapi(_: Request) -> Response:
+        return _json(document(VERSION))
+
+    async def schema(_: Request) -> Response:
+        return _json(playbook_schema(), headers={"cache-control": "public, max-age=300"})
+
+    async def script(request: Request) -> Response:
+        found = sdk.get((request.path_params["version"], request.path_params["name"]))
+        if found is None:
+            return _json({"code": "no_such_file", "message": f"the SDK's version here is {VERSION}"}, 404)
+        return Response(found, media_type="text/javascript; charset=utf-8", headers=_IMMUTABLE)
+
+    async def settings(request: Request) -> Response:
+        engine.keys.find(request.path_params["key"])
+        return _json(
+            {"integrations": {"Segment.io": {"apiKey": request.path_params["key"]}}, "plan": {}}, headers=_OPEN
+        )
+
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+        Route("/openapi.json", openapi),
+        Route("/schemas/playbook.json", schema),
+        Route("/sdk/{version}/{name}", script),
+        Route("/v1/projects/{key}/settings", settings),
+    ]
+
+
+_IMMUTABLE = {
+    "cache-control": "public, max-age=31536000, immutable",
+    "cross-origin-resource-policy": "cross-origin",
+    "access-control-allow-origin": "*",
+    "x-content-type-options": "nosniff",
+}
+_OPEN = {"access-control-allow-origin": "*", "cache-control": "public, max-age=60"}
+
+
+def sdk_folder() -> Path:
+    """Where the SDK's files are: inside the package, or beside it in a working tree."""
+    inside = Path(__file__).parent / "static" / "sdk"
+    return inside if inside.is_dir() else Path(__file__).parents[3] / "sdk" / "lib"
+
+
+def _sdk_files() -> dict[tuple[str, str], bytes]:
+    folder = sdk_folder()
+    return {(VERSION, path.name): path.read_bytes() for path in sorted(folder.glob("*.js"))}
+
+
+def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(value), status, headers, "application/json")
+
+
+def integrity(name: str) -> str:
+    """The SRI hash of one of the SDK's files, for the ``integrity`` attribute."""
+    digest = hashlib.sha384((sdk_folder() / name).read_bytes()).digest()
+    return "sha384-" + base64.b64encode(digest).decode()

@@ -1,0 +1,175 @@
+"""Run the server: uvicorn with our protocol, and what goes on beside requests: playbook, registry, webhooks, timeouts."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import uvicorn
+import uvloop
+from msgspec import Struct
+
+from cashwrap.engine import Engine
+from cashwrap.errors import CashwrapError, PlaybookError
+from cashwrap.playbook import Playbook
+from cashwrap.publishing import PlaybookSource
+from cashwrap.serve.app import Application
+from cashwrap.serve.deliver import Deliverer
+from cashwrap.serve.operations import Health
+from cashwrap.serve.protocol import LimitedProtocol, expire
+from cashwrap.serve.rates import Rates
+
+log = logging.getLogger("cashwrap")
+LOOK = 0.25
+"""Seconds between two looks at the playbook's files and the registry."""
+
+
+class ServeOptions(Struct, frozen=True):
+    """Where to listen and what to allow."""
+
+    host: str = "127.0.0.1"
+    port: int = 8377
+    rate: int = 200
+    """Events and decisions a second that one client may send with a publishable key; 0 for no limit."""
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses whose ``X-Forwarded-For`` is believed."""
+
+
+def serve(
+    engine: Engine, source: PlaybookSource, options: ServeOptions, ready: Callable[[str], None] = lambda _: None
+) -> None:
+    """Serve until SIGTERM or SIGINT; then answer what has begun, commit what waits, and return.
+
+    ``ready`` is called with the server's address when it takes requests.
+    """
+    uvloop.run(_serve(engine, source, options, ready))
+
+
+async def _serve(engine: Engine, source: PlaybookSource, options: ServeOptions, ready: Callable[[str], None]) -> None:
+    health = Health()
+    rates = Rates(engine.world.clock, options.rate, proxies=frozenset(options.proxies))
+    app = Application(engine, rates, health)
+    server = uvicorn.Server(_config(app, options))
+    listener = _listen(options)
+    async with _beside(engine, source, health, server):
+        task = asyncio.create_task(_quietly(server, listener))
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers nothing to wait for
+            await asyncio.sleep(0.005)
+        health.ready = server.started
+        gc.collect()
+        gc.freeze()
+        host, port = listener.getsockname()[:2]
+        ready(f"http://{host}:{port}")
+        await task
+        health.ready = False
+    app.close()
+
+
+async def _quietly(server: uvicorn.Server, listener: socket.socket) -> None:
+    """uvicorn re-raises the signal that stopped it; stopping on a signal is no failure of ours."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, server)
+    with contextlib.suppress(asyncio.CancelledError):
+        await server._serve([listener])
+
+
+def _stop(server: uvicorn.Server) -> None:
+    server.should_exit = True
+
+
+def _config(app: Application, options: ServeOptions) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=options.host,
+        port=options.port,
+        loop="none",
+        http=LimitedProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=10,
+        limit_concurrency=10_000,
+    )
+
+
+def _listen(options: ServeOptions) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((options.host, options.port))
+    except OSError as error:
+        listener.close()
+        raise CashwrapError(
+            f"cannot listen on {options.host}:{options.port}: {error.strerror}; choose another --port",
+            code="port_taken",
+        ) from None
+    listener.listen(2048)
+    return listener
+
+
+@contextlib.asynccontextmanager
+async def _beside(
+    engine: Engine, source: PlaybookSource, health: Health, server: uvicorn.Server
+) -> AsyncIterator[None]:
+    """What runs beside requests, ended with them."""
+    tasks = [
+        asyncio.create_task(_watch_playbook(engine, source, health)),
+        asyncio.create_task(_refresh(engine)),
+        asyncio.create_task(_expire(server)),
+        asyncio.create_task(Deliverer(engine).run()),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch_playbook(engine: Engine, source: PlaybookSource, health: Health) -> None:
+    """Publish each valid change; keep the old playbook through a broken one, and say so."""
+    while True:
+        await asyncio.sleep(LOOK)
+        try:
+            if not await asyncio.to_thread(source.changed):
+                continue
+            playbook = await asyncio.to_thread(source.load)
+        except PlaybookError as error:
+            health.playbook_error = "\n".join(error.faults) or error.message
+            log.warning("the changed playbook is not live: %s", health.playbook_error)
+        except Exception:
+            log.exception("the playbook could not be read; the old one stays live")
+        else:
+            _swap(engine, playbook, health)
+
+
+def _swap(engine: Engine, playbook: Playbook, health: Health) -> None:
+    health.playbook_error = ""
+    if playbook.hash != engine.live.playbook.hash:
+        engine.publish(playbook)
+        gc.freeze()
+        log.info("playbook %s is live", playbook.hash)
+
+
+async def _refresh(engine: Engine) -> None:
+    while True:
+        await asyncio.sleep(LOOK)
+        try:
+            await asyncio.to_thread(engine.refresh)
+        except CashwrapError as error:
+            log.warning("keys and switches could not be read again: %s", error)
+
+
+async def _expire(server: uvicorn.Server) -> None:
+    while True:
+        await asyncio.sleep(1)
+        expire(list(server.server_state.connections), asyncio.get_running_loop().time())

@@ -1,0 +1,69 @@
+"""One shopper as the shop's own people may see them, and forgetting them. Behind a secret key only."""
+
+from cashwrap import consent
+from cashwrap.engine import Engine
+from cashwrap.errors import InvalidInput
+from cashwrap.hot import HotProfile
+from cashwrap.inputs import Caller
+from cashwrap.model import ConsentState, Profile, Purpose
+from cashwrap.orders import net
+from cashwrap.ports import ShopperKey
+from cashwrap.request import ShopperRef
+from cashwrap.sweep import standing_values
+
+
+def describe(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, object]:
+    """Everything held about a shopper and what follows from it, through the lens of their consent.
+
+    Money in minor units, times in milliseconds. Raises ``InvalidInput`` (``no_such_shopper``).
+    """
+    hot = _found(engine, ref, caller)
+    profile, playbook = hot.profile, engine.live.playbook
+    now = engine.world.clock.now()
+    values = standing_values(playbook, profile, now)
+    mask = consent.mask_of(profile.consent, gpc=caller.facts.gpc, settings=playbook.settings)
+    return {
+        "identified": profile.user_id is not None,
+        "userId": profile.user_id,
+        "created": profile.created,
+        "updated": profile.updated,
+        "consent": {name: _word(profile.consent, name) for name in sorted(consent.CHOOSABLE)},
+        "allowed": sorted(name for name, purpose in consent.BY_NAME.items() if purpose & mask),
+        "segments": {name: values.get(f"segments.{name}") for name in sorted(playbook.segments.names)},
+        "attributes": {
+            path: sorted(value) if isinstance(value, frozenset) else value
+            for path, value in sorted(values.items())
+            if not path.startswith(("segments.", "consent."))
+        },
+        "traits": {name: kept.value for name, kept in sorted(profile.traits.items())},
+        "cart": _cart(profile) if mask & Purpose.PERSONALIZATION else None,
+        "orders": [
+            {"id": order.id, "time": order.time, "state": order.state, "net": net(order), "currency": order.currency}
+            for order in sorted(profile.orders.values(), key=lambda each: each.time)
+        ],
+    }
+
+
+def forget(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, object]:
+    """Destroy the shopper's keys and rows. Raises ``InvalidInput`` (``no_such_shopper``)."""
+    hot = _found(engine, ref, caller)
+    return {"forgotten": engine.forget(ShopperKey(caller.key.tenant, hot.profile.id))}
+
+
+def _found(engine: Engine, ref: ShopperRef, caller: Caller) -> HotProfile:
+    hot = engine.find(ref, caller)
+    if hot is None:
+        raise InvalidInput("nobody is known by this id in this store and environment", code="no_such_shopper")
+    return hot
+
+
+def _word(state: ConsentState, name: str) -> str:
+    choices = [choice for choice in (state.device.get(name), state.person.get(name)) if choice is not None]
+    if not choices:
+        return consent.UNKNOWN
+    return consent.GRANTED if all(choice.granted for choice in choices) else consent.DENIED
+
+
+def _cart(profile: Profile) -> list[dict[str, object]]:
+    lines = sorted(profile.cart.lines.values(), key=lambda each: (each.time, each.id))
+    return [{"id": each.line.product_id, "quantity": each.line.quantity, "price": each.line.price} for each in lines]

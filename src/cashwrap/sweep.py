@@ -1,0 +1,85 @@
+"""Segments entered and left, found afterwards: after new events, and when only time has passed.
+
+A commit marks each changed shopper as due at once. The sweep looks at who is due, compares the segments they are in
+with the ones they were in, commits the difference with the moment to look again, and leaves the notices in the outbox.
+It runs on the writer thread between commits, so membership never races with a fold.
+"""
+
+from collections.abc import Callable
+
+from cashwrap import consent, profiles, segments
+from cashwrap.errors import Forgotten
+from cashwrap.hot import Hot
+from cashwrap.model import Millis, Profile, Value
+from cashwrap.playbook import Playbook
+from cashwrap.ports import Changes, Clock, ShopperKey, Store, Transition, Vault
+from cashwrap.request import clock_values, zone_of
+
+AT_ONCE = 200
+"""Shoppers in one sweep: bounds how long events wait behind it."""
+
+
+class Sweeper:
+    """Finds segment changes for the shoppers that are due."""
+
+    def __init__(self, store: Store, vault: Vault, clock: Clock, hot: Hot, playbook: Callable[[], Playbook]) -> None:
+        self._store = store
+        self._vault = vault
+        self._clock = clock
+        self._hot = hot
+        self._playbook = playbook
+
+    def run(self) -> int:
+        """One sweep; how many shoppers were due."""
+        now = self._clock.now()
+        due = self._store.due(now, AT_ONCE)
+        if not due:
+            return 0
+        playbook, changes = self._playbook(), Changes()
+        before = self._store.inside(due)
+        for key, profile in self._profiles(due).items():
+            self._judge(playbook, key, profile, before.get(key, frozenset()), changes)
+        for key in due:
+            changes.dues.setdefault(key, None)
+        self._store.commit(changes)
+        return len(due)
+
+    def _judge(
+        self, playbook: Playbook, key: ShopperKey, profile: Profile, before: frozenset[str], changes: Changes
+    ) -> None:
+        now = self._clock.now()
+        values = standing_values(playbook, profile, now)
+        after = segments.members_of(values, playbook.segments)
+        changes.transitions += [
+            Transition(key.tenant, key.shopper, name, entered, now)
+            for name, entered in segments.transitions(before, after)
+        ]
+        zone = zone_of(profiles.time_zone(profile) or playbook.settings.time_zone)
+        changes.dues[key] = segments.next_change(playbook.segments, playbook.features, profile, now, zone)
+
+    def _profiles(self, keys: list[ShopperKey]) -> dict[ShopperKey, Profile]:
+        found = {}
+        cold = []
+        for key in keys:
+            hot = self._hot.profiles.get(key)
+            if hot is None:
+                cold.append(key)
+            else:
+                found[key] = hot.profile
+        for key, row in self._store.load(cold).items() if cold else ():
+            try:
+                found[key] = profiles.decode(self._vault.open(key.shopper, row.state))
+            except Forgotten:
+                continue
+        return found
+
+
+def standing_values(playbook: Playbook, profile: Profile, now: Millis) -> dict[str, Value]:
+    """The attributes and segments of a shopper when no request is there: places and devices as last seen."""
+    mask = consent.mask_of(profile.consent, settings=playbook.settings)
+    values: dict[str, Value] = segments.remembered_values(profile)
+    values.update(profiles.attributes(profile, playbook.features, now, mask))
+    values.update(clock_values(now, profiles.time_zone(profile) or playbook.settings.time_zone))
+    values.update(consent.values(mask))
+    playbook.segments.evaluate(values, profiles.lists(profile))
+    return values
