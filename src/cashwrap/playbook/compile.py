@@ -39,6 +39,8 @@ class Playbook(Struct, frozen=True):
     deciding: Segments
     experiences: Experiences
     digits: int
+    money: frozenset[str] = frozenset()
+    """The attributes that hold amounts, in minor units."""
     warnings: tuple[Fault, ...] = ()
 
     @property
@@ -108,6 +110,7 @@ def compile_playbook(checked: CheckedPlaybook, warnings: tuple[Fault, ...] = ())
         deciding=segments.only(read),
         experiences=experiences,
         digits=checked.environment.digits,
+        money=checked.money,
         warnings=warnings,
     )
 

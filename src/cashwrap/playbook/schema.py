@@ -197,7 +197,7 @@ _CONTENT: dict[str, Schema] = {
     ),
 }
 
-DEFINITIONS: dict[str, Schema] = {
+_DECLARED: dict[str, Schema] = {
     "shop": _SHOP,
     "event": _EVENT,
     "feature": _FEATURE,
@@ -208,10 +208,52 @@ DEFINITIONS: dict[str, Schema] = {
     **_CONTENT,
 }
 
+_CASES: dict[str, Schema] = {
+    "case": _object(
+        "A shopper at a moment, and what must come of it.",
+        ("name", "expect"),
+        name=_text("What it shows, in a few words."),
+        given=_ref("given"),
+        expect=_ref("expect"),
+    ),
+    "given": _object(
+        "What happened before, and what the page says.",
+        now=_text("The moment, such as 2026-03-02T20:30:00+01:00; noon of 15 January 2026 (UTC) where left out."),
+        consent=_list("The purposes the shopper has granted.", {"enum": list(PURPOSES)}),
+        user=_text("The shopper's verified user id."),
+        traits=_map("Traits of the shopper.", {}),
+        country=_text("What your trusted country header says."),
+        events=_list("What the shopper did, in any order.", _ref("happened")),
+        context={"description": "What the page sends: the context of POST /v1/decide.", "type": "object"},
+    ),
+    "happened": _object(
+        "One event.",
+        ("event",),
+        event=_text("Its name."),
+        ago=_text("How long before now, such as 3d.", pattern=DURATION),
+        times=_integer("How often, a millisecond apart.", minimum=1, maximum=1000),
+        browser=_flag("Sent by the shopper's browser instead of your backend, so that it moves no money."),
+        properties={"description": "Its properties, as the tracking API takes them.", "type": "object"},
+        context={"description": "Its context, as the tracking API takes it.", "type": "object"},
+    ),
+    "expect": _object(
+        "What must come of it.",
+        segments=_ref("expect_segments"),
+        placements=_map("The experience that shows, or default, by placement.", {"type": "string"}),
+    ),
+    "expect_segments": _object(
+        "Segments the shopper must be in or out of.",
+        **{"in": _list("Inside.", {"type": "string"})},
+        out=_list("Outside, or not known.", {"type": "string"}),
+    ),
+}
+
+DEFINITIONS: dict[str, Schema] = _DECLARED | _CASES
+
 PLAYBOOK: Schema = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "cashwrap playbook",
-    "$defs": DEFINITIONS,
+    "$defs": _DECLARED,
     **_object(
         "One file of a playbook; the files of a folder are read as one.",
         shop=_ref("shop"),
@@ -237,6 +279,11 @@ def required(schema: Schema) -> tuple[str, ...]:
     names = schema.get("required", [])
     assert isinstance(names, list)  # noqa: S101 - built here
     return tuple(names)
+
+
+def playbook_schema() -> Schema:
+    """The JSON Schema of a playbook's files."""
+    return PLAYBOOK
 
 
 def encode() -> bytes:

@@ -1,0 +1,327 @@
+"""What a playbook's author expects of it: shoppers in ``expect/*.yaml``, walked through the true fold and decision.
+
+A case gives what happened (events as the tracking API takes them, consent, the moment) and what a page asks, and names
+the segments and experiences that must come of it. A case that fails keeps the change from being published.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from cashwrap import consent, profiles
+from cashwrap.condition.evaluate import Explanation
+from cashwrap.condition.evaluate import explain as explain_condition
+from cashwrap.decide import Explained, explain
+from cashwrap.declarations import Spot
+from cashwrap.errors import InvalidInput
+from cashwrap.events import Limits, Normaliser, Refused, RequestFacts, decode_batch
+from cashwrap.hot import HotProfile
+from cashwrap.inputs import Caller, gather
+from cashwrap.keys import ApiKey
+from cashwrap.model import ConsentState, Event, Inputs, Millis, Profile, Tenant, Value
+from cashwrap.playbook import Playbook
+from cashwrap.playbook.document import Node, read_document
+from cashwrap.playbook.faults import Faults
+from cashwrap.playbook.schema import DEFINITIONS, PURPOSES
+from cashwrap.playbook.shape import Shape
+from cashwrap.request import DecideRequest, PageContext
+
+MAX_CASES = 1_000
+NOON: Millis = 1_768_478_400_000
+"""Thursday, 15 January 2026, 12:00 UTC: when a case happens that names no moment."""
+_WHO = "expected"
+
+
+class Happened(Struct, frozen=True):
+    """One event of a case: its body as the tracking API takes it, and who sends it."""
+
+    body: dict[str, object]
+    time: Millis
+    browser: bool
+    spot: Spot
+
+
+class Case(Struct, frozen=True):
+    """One shopper at one moment, and what must come of it."""
+
+    name: str
+    spot: Spot
+    now: Millis = NOON
+    consent: tuple[str, ...] = ()
+    country: str | None = None
+    events: tuple[Happened, ...] = ()
+    context: PageContext = PageContext()
+    inside: dict[str, Spot] = {}
+    """Segments the shopper must be in."""
+    outside: dict[str, Spot] = {}
+    placements: dict[str, tuple[str, Spot]] = {}
+    """The experience that must show in a placement, or ``default``."""
+
+
+# --- reading ---
+
+
+def read_cases(files: Mapping[str, str], faults: Faults) -> list[Case]:
+    """The cases of some files, by name. Mistakes go to ``faults``; sound cases are returned all the same."""
+    cases: list[Case] = []
+    for name, text in sorted(files.items()):
+        document = read_document(name, text, faults)
+        shape = Shape(document, faults)
+        if document.root is None or document.root.value is None:
+            continue
+        if not isinstance(document.root.value, list):
+            shape.fail(document.root, "wrong_type", "cases are a list: write each as '- name: ...'")
+            continue
+        cases += [case for node in document.root.value if (case := _case(shape, node)) is not None]
+    if len(cases) > MAX_CASES:
+        faults.error(cases[MAX_CASES].spot, "too_many", f"a playbook may have {MAX_CASES} cases")
+    return cases[:MAX_CASES]
+
+
+def _case(shape: Shape, node: Node) -> Case | None:
+    before = len(shape.faults)
+    fields = shape.fields(node, DEFINITIONS["case"], "a case")
+    if "name" not in fields or "expect" not in fields:
+        return None
+    given_node, expect_node = fields.get("given"), fields["expect"]
+    given = shape.fields(given_node, DEFINITIONS["given"], "'given'") if given_node is not None else {}
+    expect = shape.fields(expect_node, DEFINITIONS["expect"], "'expect'")
+    now = _moment(shape, given["now"]) if "now" in given else NOON
+    segments = (
+        shape.fields(expect["segments"], DEFINITIONS["expect_segments"], "'segments'") if "segments" in expect else {}
+    )
+    country = given.get("country")
+    case = Case(
+        name=shape.text(fields["name"], "a name"),
+        spot=shape.spot(node),
+        now=now,
+        consent=tuple(_purposes(shape, given.get("consent"))),
+        country=shape.text(country, "a country") if country is not None else None,
+        events=tuple(_events(shape, given, now)),
+        context=_context(shape, given.get("context")),
+        inside=_named(shape, segments.get("in")),
+        outside=_named(shape, segments.get("out")),
+        placements=_placements(shape, expect.get("placements")),
+    )
+    return case if len(shape.faults) == before else None
+
+
+def _purposes(shape: Shape, node: Node | None) -> Iterator[str]:
+    for member in shape.items(node, "consent"):
+        purpose = shape.choice(member, PURPOSES, "a purpose")
+        if purpose and purpose != "necessary":
+            yield purpose
+
+
+def _named(shape: Shape, node: Node | None) -> dict[str, Spot]:
+    return {shape.text(member, "a segment"): shape.spot(member) for member in shape.items(node, "segments")}
+
+
+def _placements(shape: Shape, node: Node | None) -> dict[str, tuple[str, Spot]]:
+    return shape.mapped(node, "placements", lambda value: (shape.text(value, "an experience"), shape.spot(value)))
+
+
+def _moment(shape: Shape, node: Node) -> Millis:
+    text = shape.text(node, "a moment")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        if text:
+            shape.fail(node, "bad_value", "write a moment as 2026-03-02T20:30:00+01:00")
+        return NOON
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _events(shape: Shape, given: Mapping[str, Node], now: Millis) -> Iterator[Happened]:
+    """Who it is as a call of ``identify``, then the events."""
+    user, traits = given.get("user"), given.get("traits")
+    who = {"userId": shape.text(user, "a user id")} if user is not None else {}
+    told = traits if traits is not None else user
+    if told is not None:
+        body = {"type": "identify", **who, "traits": plain(traits) if traits is not None else {}}
+        yield Happened(body, now, browser=False, spot=shape.spot(told))
+    for node in shape.items(given.get("events"), "events"):
+        fields = shape.fields(node, DEFINITIONS["happened"], "an event")
+        ago = shape.duration(fields.get("ago"), "'ago'") or 0
+        body = {"type": "track", **who, "event": plain(fields["event"]) if "event" in fields else ""}
+        body |= {key: plain(fields[key]) for key in ("properties", "context") if key in fields}
+        browser = shape.flag(fields.get("browser"), "browser", default=False)
+        times = shape.integer(fields.get("times"), "'times'", (1, 1000), 1)
+        for count in range(times):
+            yield Happened(body, now - ago + count, browser, shape.spot(node))
+
+
+def _context(shape: Shape, node: Node | None) -> PageContext:
+    if node is None:
+        return PageContext()
+    try:
+        return msgspec.convert(plain(node), PageContext)
+    except msgspec.ValidationError as error:
+        shape.fail(node, "bad_value", f"the context is what POST /v1/decide takes: {error}")
+        return PageContext()
+
+
+def plain(node: Node) -> object:
+    """A node's value without its places."""
+    if isinstance(node.value, dict):
+        return {key: plain(value) for key, value in node.value.items()}
+    return [plain(value) for value in node.value] if isinstance(node.value, list) else node.value
+
+
+# --- running ---
+
+
+def run_cases(playbook: Playbook, cases: list[Case], faults: Faults) -> None:
+    """Walk every case through fold and decision, and complain of each that ends otherwise than expected."""
+    for case in cases:
+        _Run(playbook, case, faults).judge()
+
+
+class _Run:
+    """One case against one playbook."""
+
+    def __init__(self, playbook: Playbook, case: Case, faults: Faults) -> None:
+        self.playbook = playbook
+        self.case = case
+        self.faults = faults
+
+    def judge(self) -> None:
+        profile = self.walk()
+        inputs = self.inputs(profile)
+        self.judge_segments(inputs, profile)
+        if self.case.placements:
+            answers = explain(self.playbook.experiences, inputs)
+            for name, (wanted, spot) in self.case.placements.items():
+                self.judge_placement(name, wanted, spot, answers.get(name))
+
+    def fail(self, spot: Spot, message: str) -> None:
+        self.faults.error(spot, "expectation_failed", f"{self.case.name}: {message}")
+
+    # --- what happened ---
+
+    def walk(self) -> Profile | None:
+        """The shopper's profile after everything that happened, as far as consent let it be kept."""
+        profile: Profile | None = None
+        settings, vocabulary = self.playbook.settings, self.playbook.vocabulary
+        for event in self.events():
+            state = profile.consent if profile is not None else ConsentState()
+            mask = consent.gate(state, event, settings)
+            if not vocabulary.purpose(event) & mask and not (profile is not None and event.choices):
+                continue
+            if profile is None:
+                profile = Profile(id=bytes(16), analytic_id=bytes(16), created=event.received)
+            profiles.fold(profile, msgspec.structs.replace(event, mask=mask), self.playbook.features)
+        return profile
+
+    def events(self) -> list[Event]:
+        """The events through the true front door, in the order they happened; consent came before them all."""
+        case = self.case
+        normaliser = Normaliser(self.playbook.vocabulary, self.playbook.settings, _digest)
+        first = min((happened.time for happened in case.events), default=case.now)
+        told = list(case.events)
+        if case.consent:
+            body: dict[str, object] = {"type": "consent", "choices": dict.fromkeys(case.consent, "granted")}
+            told.insert(0, Happened(body, first - 1, browser=False, spot=case.spot))
+        events: list[Event] = []
+        for number, happened in enumerate(sorted(told, key=lambda each: each.time)):
+            facts = RequestFacts(case.now, "expect", trusted=not happened.browser, historic=True)
+            body = {**happened.body, "messageId": f"case-{number}", "anonymousId": _WHO}
+            body["timestamp"] = datetime.fromtimestamp(happened.time / 1000, UTC).isoformat()
+            try:
+                batch = decode_batch(_encode({"batch": [body]}), Limits())
+                found = normaliser.batch(batch, facts)
+            except InvalidInput as error:
+                self.fail(happened.spot, f"this event cannot be read: {error.message}")
+                continue
+            for each in found:
+                if isinstance(each, Refused):
+                    self.fail(happened.spot, f"this event is refused ({each.code} {each.path}): {each.message}")
+                else:
+                    events.append(each)
+        return events
+
+    def inputs(self, profile: Profile | None) -> Inputs:
+        case, tenant = self.case, Tenant()
+        key = ApiKey("expect", "secret", tenant, b"")
+        facts = RequestFacts(case.now, key.id, trusted=True, country=case.country)
+        request = DecideRequest(context=case.context)
+        hot = HotProfile(profile, b"", None) if profile is not None else None
+        return gather(self.playbook, request, Caller(key, facts), hot, case.now)
+
+    # --- what must come of it ---
+
+    def judge_segments(self, inputs: Inputs, profile: Profile | None) -> None:
+        values: dict[str, Value] = dict(inputs.values)
+        allowed = profile is not None and values["consent.personalization"] is True
+        lists = profiles.lists(profile) if profile is not None and allowed else {}
+        self.playbook.segments.evaluate(values, lists)
+        for wanted, named in ((True, self.case.inside), (False, self.case.outside)):
+            for name, spot in named.items():
+                if name not in self.playbook.segments.names:
+                    hint = self.faults.did_you_mean(name, self.playbook.segments.names)
+                    self.faults.error(spot, "unknown_segment", f"{name!r} is not a segment{hint}")
+                elif (values[f"segments.{name}"] is True) is not wanted:
+                    where = "inside" if wanted else "outside"
+                    self.fail(spot, f"expected {where} segment {name}: {self.segment_told(name, values)}")
+
+    def segment_told(self, name: str, values: Mapping[str, Value]) -> str:
+        segment = next(each for each in self.playbook.segments.ordered if each.name == name)
+        if segment.checked is None:
+            return "its members are pushed in"
+        return self.told(explain_condition(segment.checked, values))
+
+    def judge_placement(self, name: str, wanted: str, spot: Spot, found: Explained | None) -> None:
+        declared = self.playbook.declarations
+        placement = declared.placements.get(name)
+        if found is None or placement is None:
+            hint = self.faults.did_you_mean(name, declared.placements)
+            self.faults.error(spot, "unknown_placement", f"{name!r} is not a placement{hint}")
+            return
+        if wanted != "default" and wanted not in declared.experiences:
+            hint = self.faults.did_you_mean(wanted, declared.experiences)
+            self.faults.error(spot, "unknown_experience", f"{wanted!r} is not an experience{hint}")
+            return
+        if placement.component == "products":
+            message = f"{name!r} shows products, which depend on the catalogue; a case cannot name it"
+            self.faults.error(spot, "not_judged", message)
+            return
+        got = found.answer.experience or "default"
+        if got != wanted:
+            self.fail(spot, f"{name} shows {got}, expected {wanted}{self.why(wanted, found)}")
+
+    def why(self, wanted: str, found: Explained) -> str:
+        for each in found.considered:
+            if each.experience == wanted:
+                told = f": {self.told(each.condition)}" if each.condition and not each.condition.result else ""
+                return f" ({each.outcome}: {each.why}{told})"
+        return ""
+
+    def told(self, explanation: Explanation) -> str:
+        """The smallest parts that made a condition what it is, with the values they read."""
+        parts = [part for part in explanation.parts if part.result == explanation.result]
+        if parts:
+            return "; ".join(self.told(part) for part in parts)
+        read = ", ".join(f"{name} is {self.written(name, value)}" for name, value in explanation.values.items())
+        result = {True: "holds", False: "does not hold", None: "is unknown"}[explanation.result]
+        return f"{explanation.text!r} {result}" + (f" as {read}" if read else "")
+
+    def written(self, name: str, value: object) -> str:
+        if value is None:
+            return "not known"
+        if name in self.playbook.money and isinstance(value, int):
+            return f"{Decimal(value).scaleb(-self.playbook.digits)} {self.playbook.settings.currency}"
+        if isinstance(value, frozenset):
+            return "{" + ", ".join(sorted(value)) + "}"
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _digest(*parts: str) -> bytes:
+    """Stands in for the data folder's keyed hash: a case has no data folder."""
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
+
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
