@@ -83,9 +83,17 @@ class _Feature(NamedTuple):
     decl: FeatureDecl
     purpose: int
     key: str
+    order_key: str
     aggregate: Aggregate
     kind: Kind
     """Of what is measured: says how its integers read."""
+    read: "_Reader"
+    nothing: dict[str, Value]
+    """What it says of a shopper without a history."""
+
+
+_Reader = Callable[[dict[str, Value], Any], None]
+"""Spreads an aggregate's value over the paths that conditions name."""
 
 
 def problems(decl: FeatureDecl) -> list[str]:
@@ -147,7 +155,7 @@ class FeatureSet:
     ) -> None:
         self.currency = currency
         self._kinds = kinds
-        self._features = {name: _compile(decl, currency, kinds) for name, decl in features.items()}
+        self._features = {name: _compile(name, decl, currency, kinds) for name, decl in features.items()}
         self._listeners: dict[str, tuple[_Listener, ...]] = {}
         self._order_listeners: dict[str, tuple[_Listener, ...]] = {}
         self._aggregates = {feature.key: feature.aggregate for feature in self._features.values()}
@@ -169,7 +177,7 @@ class FeatureSet:
             for event in dict.fromkeys(events):
                 of_orders = event in ORDER_EVENTS
                 table = self._order_listeners if of_orders else self._listeners
-                key = feature.key + _ORDER if of_orders else feature.key
+                key = feature.order_key if of_orders else feature.key
                 aggregate = feature.aggregate
                 listener = _Listener(feature.purpose, key, aggregate.update, aggregate.init, extract)
                 table[event] = (*table.get(event, ()), listener)
@@ -255,9 +263,13 @@ class FeatureSet:
         start = session.start if session is not None else None
         states = profile.features
         found: dict[str, Value] = {}
-        for name, feature in self._features.items():
+        for feature in self._features.values():
             if feature.purpose & mask:
-                _read(found, name, feature, _value(feature, _state(feature, states), now, start))
+                state = _state(feature, states)
+                if state is None:
+                    found |= feature.nothing
+                else:
+                    feature.read(found, _value(feature, state, now, start))
         for feature, name in self._asked:
             if feature.purpose & mask:
                 found.setdefault(name, 0)
@@ -272,14 +284,14 @@ class FeatureSet:
         states = profile.features
         moments: list[Millis | None] = []
         for name, feature in self._features.items():
-            key = feature.key
-            if (names is not None and name not in names) or (key not in states and key + _ORDER not in states):
+            state = _state(feature, states)
+            if state is None or (names is not None and name not in names):
                 continue
             if feature.decl.session:
                 if session is None:
                     continue
                 moments.append(session.end + sessions.GAP)
-            moments.append(feature.aggregate.next_change(_state(feature, states), now))
+            moments.append(feature.aggregate.next_change(state, now))
         return earliest(moments)
 
 
@@ -293,7 +305,7 @@ def _take(
                 states[key] = update(states[key] if key in states else init(), value, time, name)
 
 
-def _compile(decl: FeatureDecl, currency: str, kinds: Mapping[str, Kind]) -> _Feature:
+def _compile(name: str, decl: FeatureDecl, currency: str, kinds: Mapping[str, Kind]) -> _Feature:
     counts = decl.of is None or decl.measure in ("distinct", "top")
     kind: Kind = "integer" if counts else kind_of(decl.of or "", decl.measure, kinds)
     key = _hash(decl, kind, currency)
@@ -309,7 +321,10 @@ def _compile(decl: FeatureDecl, currency: str, kinds: Mapping[str, Kind]) -> _Fe
         aggregate = Tiles(aggregate, LONGEST_SESSION, size=SESSION_TILE, late=0)
     elif decl.window is not None:
         aggregate = Tiles(aggregate, decl.window, late=LATE)
-    return _Feature(decl, int(decl.purpose), key, aggregate, kind)
+    read = _reader(name, decl, kind)
+    nothing: dict[str, Value] = {}
+    read(nothing, aggregate.value(aggregate.init(), 0))
+    return _Feature(decl, int(decl.purpose), key, key + _ORDER, aggregate, kind, read, nothing)
 
 
 def _measure(decl: FeatureDecl, kind: Kind) -> Aggregate:
@@ -342,12 +357,12 @@ def _hash(decl: FeatureDecl, kind: Kind, currency: str) -> str:
 
 
 def _state(feature: _Feature, states: Mapping[str, State]) -> State:
-    key, aggregate = feature.key, feature.aggregate
-    told = states.get(key)
-    ordered = states.get(key + _ORDER)
-    if ordered is None:
-        return aggregate.init() if told is None else told
-    return ordered if told is None else aggregate.merge(told, ordered)
+    """What events and orders left together; None for no history."""
+    told = states.get(feature.key)
+    ordered = states.get(feature.order_key)
+    if ordered is None or told is None:
+        return told if ordered is None else ordered
+    return feature.aggregate.merge(told, ordered)
 
 
 def _value(feature: _Feature, state: State, now: Millis, session: Millis | None) -> Any:
@@ -358,58 +373,86 @@ def _value(feature: _Feature, state: State, now: Millis, session: Millis | None)
     return aggregate.value(state, now)
 
 
-def _unit(feature: _Feature) -> Callable[[int], int | Decimal]:
+def _unit(decl: FeatureDecl, kind: Kind) -> Callable[[int], int | Decimal]:
     """How an integer of the state reads."""
-    if feature.kind == "number":
+    if kind == "number":
         return lambda whole: Decimal(whole).scaleb(-NUMBER_PLACES)
-    if feature.decl.measure == "decayed" and feature.kind != "money":
+    if decl.measure == "decayed" and kind != "money":
         return lambda whole: Decimal(whole) / DECAYED_SCALE
     return lambda whole: whole
 
 
-def _read(found: dict[str, Value], name: str, feature: _Feature, value: Any) -> None:
-    """Spread one aggregate's value over the paths conditions name."""
-    decl = feature.decl
-    if value is None:
-        return
+def _reader(name: str, decl: FeatureDecl, kind: Kind) -> _Reader:
     if decl.by is not None:
-        _read_split(found, name, feature, value)
-        return
+        return _split_reader(name, decl, kind)
+    if decl.measure in ("first", "last"):
+        return _edge_reader(name, decl, kind)
+    unit = _unit(decl, kind)
+    reads: Callable[[Any], Value]
     match decl.measure:
         case "distinct":
-            found[name] = len(value)
+            reads = len
         case "top":
-            if value:
-                found[name] = _largest(value)
-        case "first" | "last":
-            if decl.of is not None:
-                found[name] = _unit(feature)(value[0]) if feature.kind == "number" else value[0]
-            found[f"{name}.days_ago"] = value[1]
-        case "average":
-            found[name] = (value[0], value[1] * 10**NUMBER_PLACES) if feature.kind == "number" else value
-        case "rate":
-            found[name] = value
+            reads = _largest
+        case "average" if kind == "number":
+            reads = _scaled_average
+        case "average" | "rate":
+            reads = _pair
         case _:
-            found[name] = _unit(feature)(value)
+            reads = unit
+
+    def read(found: dict[str, Value], value: Any) -> None:
+        known = None if value is None else reads(value)
+        if known is not None:
+            found[name] = known
+
+    return read
 
 
-def _read_split(found: dict[str, Value], name: str, feature: _Feature, value: dict[str, Any]) -> None:
-    measure = feature.decl.measure
-    unit = _unit(feature)
-    sizes: dict[str, int] = {key: len(part) for key, part in value.items()} if measure == "distinct" else value
-    for key, size in sizes.items():
-        found[_quoted(name, key)] = unit(size)
-    found[f"{name}.distinct"] = len(sizes)
-    found[f"{name}.max"] = unit(max(sizes.values(), default=0))
-    if measure in _ADDITIVE:
-        found[f"{name}.total"] = unit(sum(sizes.values()))
-    if sizes:
-        found[f"{name}.top"] = _largest(sizes)
+def _pair(value: tuple[int, int]) -> Value:
+    return value
 
 
-def _largest(sizes: Mapping[str, int]) -> str:
+def _scaled_average(value: tuple[int, int]) -> Value:
+    """The sum is in 1/10,000: so many times the count keeps the quotient exact."""
+    return value[0], value[1] * 10**NUMBER_PLACES
+
+
+def _edge_reader(name: str, decl: FeatureDecl, kind: Kind) -> _Reader:
+    unit = _unit(decl, kind)
+    ago = f"{name}.days_ago"
+
+    def read(found: dict[str, Value], value: Any) -> None:
+        if value is not None:
+            if decl.of is not None:
+                found[name] = unit(value[0])
+            found[ago] = value[1]
+
+    return read
+
+
+def _split_reader(name: str, decl: FeatureDecl, kind: Kind) -> _Reader:
+    unit = _unit(decl, kind)
+    distinct, largest, total, top = f"{name}.distinct", f"{name}.max", f"{name}.total", f"{name}.top"
+    of_sets, additive = decl.measure == "distinct", decl.measure in _ADDITIVE
+
+    def read(found: dict[str, Value], value: Any) -> None:
+        sizes: dict[str, int] = {key: len(part) for key, part in value.items()} if of_sets else value
+        for key, size in sizes.items():
+            found[_quoted(name, key)] = unit(size)
+        found[distinct] = len(sizes)
+        found[largest] = unit(max(sizes.values(), default=0))
+        if additive:
+            found[total] = unit(sum(sizes.values()))
+        if sizes:
+            found[top] = _largest(sizes)
+
+    return read
+
+
+def _largest(sizes: Mapping[str, int]) -> str | None:
     """The key with the largest size; of several the first in the alphabet."""
-    return min(sizes, key=lambda key: (-sizes[key], key))
+    return min(sizes, key=lambda key: (-sizes[key], key), default=None)
 
 
 def _types(name: str, feature: _Feature) -> dict[str, Type]:

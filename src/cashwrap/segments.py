@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from cashwrap import sessions
+from cashwrap import carts, sessions
 from cashwrap.attributes import ATTRIBUTES, DAY, MINUTE
 from cashwrap.condition.ast import Attribute, Compare, In, ListLiteral, Literal, Node, walk
 from cashwrap.condition.check import Checked
@@ -200,7 +200,7 @@ def _bases(profile: Profile, now: Millis) -> dict[str, Millis | None]:
     return {
         "session.age_minutes": session.start if session else None,
         "days_since_last_visit": ended[-1].end if ended else None,
-        "open_cart.idle_minutes": profile.cart.touched if profile.cart.lines else None,
+        "open_cart.idle_minutes": profile.cart.touched if carts.lines(profile.cart) else None,
     }
 
 
