@@ -1,7 +1,7 @@
 """Each component's content: compiled once, rendered for one shopper, encoded. Pure: same inputs, same bytes."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ from msgspec import Raw
 
 from cashwrap.content import locales, wire
 from cashwrap.content.catalogue import Catalogue, sellable, title
+from cashwrap.content.message import parse_message
+from cashwrap.content.text import Scope, compile_message
 from cashwrap.content.texts import Ineligible, Localised, Shop, missing_translation
 from cashwrap.declarations import (
     Button,
@@ -221,9 +223,18 @@ def _installments(show: Installments, shop: Shop) -> Render:
     amounts = COMPUTED["installments"] - _COUNTS
     own = Localised(show.text, shop, amounts)
     states_last = all("{last" in source for source in show.text.values())
-    locale = shop.settings.locale
-    even = Localised({locale: "{count} × {amount}"}, shop, amounts)
-    uneven = Localised({locale: "{before} × {amount} + {last}"}, shop, amounts)
+    even, uneven = (
+        compile_message(parse_message(source), amounts)
+        for source in ("{count} × {amount}", "{before} × {amount} + {last}")
+    )
+
+    def say(inputs: Inputs, computed: Mapping[str, Value], *, split: bool) -> str | Ineligible | None:
+        """The shop's own words, unless they would leave out that the last payment differs."""
+        if show.text and (states_last or not split):
+            done = own.render(inputs, computed)
+            return done if isinstance(done, Ineligible) else done.text
+        tag = locales.chain(inputs.locale, shop.settings.locale)[0]
+        return (uneven if split else even)(Scope({}, tag, currency, shop.settings.time_zone, computed))
 
     def render(inputs: Inputs, _: Catalogue) -> Raw | Ineligible:
         if not inputs.mask & Purpose.CREDIT:
@@ -233,12 +244,11 @@ def _installments(show: Installments, shop: Shop) -> Render:
             return Ineligible("the cart's total is unknown, below the minimum or in another currency")
         amount, rest = divmod(total, show.count)
         last = amount + rest
-        text = own if show.text and (states_last or not rest) else uneven if rest else even
         computed = {"count": show.count, "before": show.count - 1, "amount": amount, "last": last, "total": total}
-        done = text.render(inputs, computed)
-        if isinstance(done, Ineligible):
-            return done
-        return _raw(wire.InstallmentsContent(done.text, show.count, amount, currency, last if rest else None))
+        said = say(inputs, computed, split=rest > 0)
+        if not isinstance(said, str):
+            return said or Ineligible("the plan cannot be written")
+        return _raw(wire.InstallmentsContent(said, show.count, amount, currency, last if rest else None))
 
     return render
 

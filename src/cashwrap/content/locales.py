@@ -18,6 +18,10 @@ MAX_LOCALE = 35
 _TAG = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 
 
+_TOUCHING = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
+"""Where a currency's code stands against its digits: CLDR wants a space there that babel leaves out."""
+
+
 @lru_cache(maxsize=1024)
 def canonical(tag: str) -> str:
     """``de_at`` as ``de-AT``; empty for what is no locale."""
@@ -70,7 +74,8 @@ def exponent(currency: str) -> int:
 def money(amount: Minor, currency: str, tag: str) -> str:
     """Minor units as the locale writes them. Exact: a decimal shift, never a float."""
     shifted = Decimal(amount).scaleb(-exponent(currency))
-    return str(format_currency(shifted, currency, locale=rules(tag), numbering_system="default"))
+    said = format_currency(shifted, currency, locale=rules(tag), numbering_system="default")
+    return _TOUCHING.sub("\xa0", said)
 
 
 @lru_cache(maxsize=8192)
