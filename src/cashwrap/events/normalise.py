@@ -4,27 +4,28 @@ Pure but for two counters (dropped fields, senders' rates). The life of one enve
 bottom; anything wrong on the way refuses that event alone.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import blake2b
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from cashwrap import consent
 from cashwrap.declarations import Settings
 from cashwrap.errors import InvalidEvent, NotAllowed
-from cashwrap.events.agent import read_agent
 from cashwrap.events.envelope import Bag, Batch, Context, Envelope, Limits, Refused, too_deep
-from cashwrap.events.fields import LONGEST_ID, millis, url
+from cashwrap.events.fields import LONGEST_ID, millis
+from cashwrap.events.identifiers import Digest, blocked, shopper_id
 from cashwrap.events.money import minor_digits
-from cashwrap.events.tables import Digest, EventTable, FieldTable, Tables, compile_tables
-from cashwrap.events.traffic import RateWatch, is_bot, is_internal, networks
+from cashwrap.events.surroundings import RequestFacts, delivered_to, reduce
+from cashwrap.events.tables import EventTable, FieldTable, Tables, compile_tables
+from cashwrap.events.traffic import RateWatch, networks
 from cashwrap.events.vocabulary import Vocabulary
 from cashwrap.model import Event, Flag, Millis, Scalar, Tenant, Where
+
+__all__ = ["EARLIEST", "LATEST", "Normaliser", "RequestFacts", "Verify"]
 
 Verify = Callable[[str, Tenant, Millis], str]
 """Identity token, tenant, now to the user id it proves; raises ``NotAllowed``."""
@@ -34,58 +35,7 @@ EARLIEST: Millis = 7 * 86_400_000
 LATEST: Millis = 5_000
 """How far after its receipt an event may claim to have happened: clocks differ."""
 
-_BLOCKED = frozenset(
-    {
-        "",
-        "-1",
-        "0",
-        "anonymous",
-        "false",
-        "guest",
-        "n/a",
-        "na",
-        "nan",
-        "nil",
-        "none",
-        "null",
-        "[object object]",
-        "true",
-        "undefined",
-        "unknown",
-    }
-)
-_LONGEST_BLOCKED = max(map(len, _BLOCKED))
-_COUNTRY = re.compile(r"[A-Za-z]{2}")
-_LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_](?:[A-Za-z]{1,8}|\d{3,4})){0,3}")
-_ZONE = re.compile(
-    r"[A-Za-z][A-Za-z_-]{0,30}(?:[+-]?\d{1,2}[A-Z]{0,4})?(?:/[A-Za-z][A-Za-z_-]{0,30}(?:[+-]?\d{1,2})?){0,2}"
-)
-"""Both leave no room for twelve digits."""
-_NO_COUNTRY = frozenset({"XX", "T1", "ZZ"})
 _encode = msgspec.json.Encoder(order="deterministic").encode
-
-
-class RequestFacts(Struct, frozen=True):
-    """What the request itself says, beside its body. Nothing of it is kept as it is."""
-
-    received: Millis
-    source: str
-    """The key's id: part of what makes a message id unique."""
-    tenant: Tenant = Tenant()
-    trusted: bool = False
-    """Sent with a secret key."""
-    ip: str | None = None
-    user_agent: str | None = None
-    gpc: bool = False
-    """``Sec-GPC: 1``."""
-    country: str | None = None
-    """Value of the trusted country header the settings name."""
-    qa: bool = False
-    """``X-Cashwrap-QA: 1``."""
-    historic: bool = False
-    """An import: its times are taken as they are."""
-    basis: int = 0
-    """An import: the purposes it declares, as a mask."""
 
 
 class Normaliser:
@@ -136,7 +86,7 @@ class Normaliser:
 
         Raises ``InvalidEvent`` (``id_too_long``) above 200 characters.
         """
-        return None if value is None else _shopper_id(value, self.tables(self.digits, scrubbing=True))
+        return None if value is None else shopper_id(value, self.tables(self.digits, scrubbing=True).identifier)
 
 
 class _Request:
@@ -151,7 +101,7 @@ class _Request:
         self.tables = house.tables(house.digits, scrubbing=batch.suspicious)
         self.sent = None if batch.sent_at is None else millis(batch.sent_at)
         self.counts = _senders(batch) if house.rate is not None and not facts.trusted else {}
-        self.base = self.last = (*self.surroundings(batch.context), batch.context)
+        self.base = self.last = (*self.reduced(batch.context), batch.context)
 
     def take(self, index: int, envelope: Envelope) -> Event | Refused:
         """One event, or why not."""
@@ -176,14 +126,14 @@ class _Request:
         if envelope.type != "track":
             where = self.describe_call(envelope, properties, where)
         if "delivery_country" in properties:
-            where = _delivered_to(where, properties)
+            where = delivered_to(where, properties["delivery_country"])
         traits: dict[str, Scalar] = {}
         email: str | None = None
         if envelope.traits or "email" in properties or envelope.type == "identify":
             traits, email = self.traits(envelope, properties, table.name)
         anonymous_id = user_id = claimed = None
         if envelope.anonymous_id is not None:
-            anonymous_id = _shopper_id(envelope.anonymous_id, tables)
+            anonymous_id = shopper_id(envelope.anonymous_id, tables.identifier)
         if envelope.user_id is not None or envelope.token is not None:
             user_id, claimed = self.identity(envelope, tables)
         cart_token = self.cart_token(context, properties, tables)
@@ -312,7 +262,7 @@ class _Request:
     def identity(self, envelope: Envelope, tables: Tables) -> tuple[str | None, str | None]:
         """The verified user id, and the one merely claimed; at most one of them."""
         facts, verify = self.facts, self.house.verify
-        claimed = None if envelope.user_id is None else _shopper_id(envelope.user_id, tables)
+        claimed = None if envelope.user_id is None else shopper_id(envelope.user_id, tables.identifier)
         if facts.trusted:
             return claimed, None
         if envelope.token is None or verify is None:
@@ -321,16 +271,16 @@ class _Request:
             proven = verify(envelope.token, facts.tenant, facts.received)
         except NotAllowed:
             return None, claimed
-        user_id = _shopper_id(proven, self.house.tables(self.house.digits, scrubbing=True))
+        user_id = self.house.shopper_id(proven)
         return user_id, None if user_id is not None else claimed
 
     def cart_token(self, context: Context | None, properties: dict[str, object], tables: Tables) -> str | None:
         """The shop's own cart or checkout id."""
         if context is not None and context.cart is not None and context.cart.token is not None:
-            return _shopper_id(context.cart.token, tables)
+            return shopper_id(context.cart.token, tables.identifier)
         get = properties.get
         given = get("cart_token") or get("cart_id") or get("checkout_id")
-        return given if type(given) is str and not _blocked(given) else None
+        return given if type(given) is str and not blocked(given) else None
 
     # --- when ---
 
@@ -390,41 +340,12 @@ class _Request:
     def around(self, context: Context) -> tuple[Where, int, Context | None]:
         """Where this event happened, what is odd about its sender, and its context; neighbours mostly share them."""
         if context != self.last[2]:
-            self.last = (*self.surroundings(context), context)
+            self.last = (*self.reduced(context), context)
         return self.last
 
-    def surroundings(self, context: Context | None) -> tuple[Where, int]:
-        """Reduce request and context to ``Where``, and flag what is no shopper."""
-        facts = self.facts
-        context = context or Context()
-        page, place, device = context.page, context.location, context.device
-        backend = facts.trusted
-        user_agent = context.user_agent if backend else facts.user_agent
-        agent = read_agent(user_agent)
-        country, source = _place(facts.country, None if place is None else place.country)
-        where = Where(
-            device=agent.device or _device_word(None if device is None else device.type),
-            os=agent.os,
-            browser=agent.browser,
-            locale=_matching(_LOCALE, context.locale),
-            time_zone=_matching(_ZONE, context.timezone),
-            country=country,
-            region=None if place is None else self.short(place.region),
-            location_source=source,
-            path=None if page is None else _address(page.path or page.url),
-            page_type=None if page is None else self.short(page.type),
-            referrer=None if page is None else _address(page.referrer),
-        )
-        flags = Flag.QA.value if facts.qa else 0
-        if is_bot(user_agent) and not (backend and not user_agent):
-            flags |= Flag.BOT.value
-        if is_internal(context.ip if backend else facts.ip, self.house.internal):
-            flags |= Flag.INTERNAL.value
-        return where, flags
-
-    def short(self, text: str | None) -> str | None:
-        """A short free text of the context."""
-        return str(self.tables.text(text))[:64] if text else None
+    def reduced(self, context: Context | None) -> tuple[Where, int]:
+        """Where, and the flags of who sent it."""
+        return reduce(self.facts, context, self.tables.text, self.house.internal)
 
     def crowd(self, sender: str | int | None) -> int:
         """The bot flag for a sender of more events than a person makes; each sender counts once a request."""
@@ -459,16 +380,6 @@ def _senders(batch: Batch) -> dict[str | int, tuple[int, int]]:
     return {sender: (count, 0) for sender, count in counted.items()}
 
 
-def _blocked(text: str) -> bool:
-    return not text.strip("0- ") or (len(text) <= _LONGEST_BLOCKED and text.lower() in _BLOCKED)
-
-
-def _shopper_id(value: str | int, tables: Tables) -> str | None:
-    """An id of a shopper; what shops send by mistake for everyone ("null", "0000") counts as absent."""
-    text = value.strip() if type(value) is str else str(value)
-    return None if _blocked(text) else tables.identifier(text)
-
-
 def _choices(given: dict[str, str] | None) -> dict[str, str]:
     """The explicit choices of a consent call; ``unknown`` is no choice."""
     if not given:
@@ -493,31 +404,3 @@ def _measure(value: object, limits: Limits, depth: int = 2, keys: int = 0) -> in
         if type(item) is dict or type(item) is list:
             keys = _measure(item, limits, depth + 1, keys)
     return keys
-
-
-def _matching(pattern: re.Pattern[str], text: str | None) -> str | None:
-    return text if text is not None and pattern.fullmatch(text) else None
-
-
-def _address(text: str | None) -> str | None:
-    return url(text) or None if text else None
-
-
-def _device_word(text: str | None) -> str | None:
-    return text if text in {"mobile", "tablet", "desktop"} else None
-
-
-def _place(header: str | None, shop: str | None) -> tuple[str | None, str | None]:
-    """The country and who said so: a trusted header before the shop's own field."""
-    for country, source in ((header, "header"), (shop, "shop")):
-        if country is not None and _COUNTRY.fullmatch(country) and country.upper() not in _NO_COUNTRY:
-            return country.upper(), source
-    return None, None
-
-
-def _delivered_to(where: Where, properties: dict[str, object]) -> Where:
-    """Where nothing else names the country, the one the order goes to does."""
-    given = properties["delivery_country"]
-    if where.country is not None or not isinstance(given, str) or not _COUNTRY.fullmatch(given):
-        return where
-    return replace(where, country=given.upper(), location_source="delivery")

@@ -4,13 +4,11 @@ A table depends on the currency's minor digits and on whether the body needs scr
 converter stays a plain function of one value.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-from cashwrap.errors import InvalidEvent
 from cashwrap.events import fields
-from cashwrap.events.fields import LONGEST_ID, Convert
-from cashwrap.events.scrub import scrub
+from cashwrap.events.fields import Convert
+from cashwrap.events.identifiers import Digest, Identify, email_of, identifier_of
 from cashwrap.events.standard import (
     EVENT_ALIASES,
     EVENT_OF_CALL,
@@ -20,9 +18,6 @@ from cashwrap.events.standard import (
     WireKind,
 )
 from cashwrap.events.vocabulary import Vocabulary
-
-Digest = Callable[..., bytes]
-"""``Vault.digest``: a keyed hash of some texts."""
 
 FieldTable = dict[str, tuple[str, Convert]]
 """Field as sent to its own name and its converter."""
@@ -43,8 +38,8 @@ class Tables(NamedTuple):
     calls: dict[str, EventTable]
     """By the type of call, such as ``page``."""
     traits: FieldTable
-    identifier: Callable[[object], str]
-    text: Callable[[object], str]
+    identifier: Identify
+    text: Identify
 
 
 def compile_tables(vocabulary: Vocabulary, digest: Digest, digits: int, *, scrubbing: bool) -> Tables:
@@ -58,7 +53,7 @@ def compile_tables(vocabulary: Vocabulary, digest: Digest, digits: int, *, scrub
         tracked={**aliases, **events},
         calls={call: events[name] for call, name in EVENT_OF_CALL.items()},
         traits=_table(dict(vocabulary.traits), TRAIT_ALIASES, kinds),
-        identifier=_identifier(digest, scrubbing=scrubbing),
+        identifier=identifier_of(digest, scrubbing=scrubbing),
         text=fields.clean_text if scrubbing else fields.plain_text,
     )
 
@@ -73,7 +68,7 @@ def _table(declared: Fields, aliases: dict[str, str], kinds: dict[WireKind, Conv
 
 def _converters(digest: Digest, digits: int, *, scrubbing: bool) -> dict[WireKind, Convert]:
     text: Convert = fields.clean_text if scrubbing else fields.plain_text
-    identifier = _identifier(digest, scrubbing=scrubbing)
+    identifier = identifier_of(digest, scrubbing=scrubbing)
     money = fields.money_in(digits)
     named: dict[str, Convert] = dict.fromkeys(("category", "brand", "name", "variant", "coupon"), text)
     product = {**named, "price": money, "quantity": fields.quantity}
@@ -95,30 +90,3 @@ def _converters(digest: Digest, digits: int, *, scrubbing: bool) -> dict[WireKin
         "money": money,
         "products": fields.products_of(product),
     }
-
-
-def _identifier(digest: Digest, *, scrubbing: bool) -> Callable[[object], str]:
-    """A converter for ids. One that looks like an e-mail address or a card number is kept as its keyed hash."""
-
-    def convert(value: object) -> str:
-        if type(value) is str and len(value) <= LONGEST_ID:
-            text = value
-        else:
-            text = fields.plain_text(value)
-            if len(text) > LONGEST_ID:
-                raise InvalidEvent(f"An id is longer than {LONGEST_ID} characters.", code="id_too_long")
-        if scrubbing and scrub(text) != text:
-            return "h_" + digest("id", text.strip().lower()).hex()
-        return text
-
-    return convert
-
-
-def email_of(digest: Digest) -> Convert:
-    """A converter from an e-mail address to its keyed hash, 32 hex digits; upper and lower case are one."""
-
-    def convert(value: object) -> str | None:
-        address = value.strip().lower() if type(value) is str else ""
-        return digest("email", address).hex() if "@" in address and len(address) <= LONGEST_ID else None
-
-    return convert
