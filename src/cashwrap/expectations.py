@@ -228,7 +228,10 @@ class _Run:
             told.insert(0, Happened(body, first - 1, browser=False, spot=case.spot))
         events: list[Event] = []
         for number, happened in enumerate(sorted(told, key=lambda each: each.time)):
-            facts = RequestFacts(case.now, "expect", trusted=not happened.browser, historic=True)
+            agent = _AGENTS.get(case.context.device.type or "", _DESKTOP) if happened.browser else None
+            facts = RequestFacts(
+                case.now, "expect", trusted=not happened.browser, user_agent=agent, country=case.country, historic=True
+            )
             body = {**happened.body, "messageId": f"case-{number}", "anonymousId": _WHO}
             body["timestamp"] = datetime.fromtimestamp(happened.time / 1000, UTC).isoformat()
             try:
@@ -317,6 +320,14 @@ class _Run:
         if isinstance(value, frozenset):
             return "{" + ", ".join(sorted(value)) + "}"
         return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_DESKTOP = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+_AGENTS = {
+    "mobile": "Mozilla/5.0 (Android 14; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0",
+    "tablet": "Mozilla/5.0 (Android 14; Tablet; rv:140.0) Gecko/140.0 Firefox/140.0",
+}
+"""Who sends the browser's events of a case: without a user agent they would count as a bot's."""
 
 
 def _digest(*parts: str) -> bytes:
