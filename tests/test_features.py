@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from cashwrap import codec, orders, sessions
 from cashwrap.aggregates import DAY, HOUR, KEYS, MINUTE, TILE_KEYS, tile_size
 from cashwrap.condition.ast import keyed
+from cashwrap.condition.check import check
 from cashwrap.condition.environment import Environment, Type
+from cashwrap.condition.evaluate import compile_condition
 from cashwrap.declarations import Condition, FeatureDecl, Spot
 from cashwrap.errors import PlaybookError
 from cashwrap.features import FeatureSet, compile_features, problems
@@ -655,3 +657,19 @@ def test_the_oracle_catches(planted: Callable[[Profile, Event], None]) -> None:
         planted(draft, each)
     with pytest.raises(AssertionError):
         agree(draft, events, NOW)
+
+
+# --- with the real condition language ---
+
+
+def test_where_is_a_condition_over_the_event_in_minor_units() -> None:
+    names = Environment({"price": Type.MONEY, "category": Type.STRING})
+    features = compile_features(
+        {"x": FeatureDecl("x", "count", (VIEWED,), where=where('price > 19.99 && category != "hats"'))},
+        currency="EUR",
+        compile_where=lambda condition: compile_condition(check(condition.text, names)),
+    )
+    seen = [{"price": 2_000, "category": "shoes"}, {"price": 1_999, "category": "shoes"}, {"price": 2_000}]
+    seen.append({"price": 2_000, "category": "shoes", "currency": "USD"})
+    draft = folded([event(VIEWED, **facts) for facts in seen], features)
+    assert features.values(draft, NOW, ALL) == {"x": 1}
