@@ -119,6 +119,9 @@ def test_every_declared_kind_has_its_converter() -> None:
     }
     for field in sent:
         assert refused(track("Own", {field: {"an": "object"}}), house).code == "invalid_type"
+    assert refused(track("Own", {"f_time": "soon"}), house).code == "invalid_time"
+    assert refused(track("Own", {"f_integer": "1.5"}), house).code == "invalid_number"
+    assert refused(track("Own", {"f_integer": 2**60}), house).code == "invalid_number"
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ class Normaliser:
 class _Request:
     """One request being normalised: what its events share, worked out once."""
 
-    __slots__ = ("base", "counts", "facts", "house", "last", "scrubbing", "sent", "tables")
+    __slots__ = ("base", "counts", "device", "facts", "house", "last", "scrubbing", "sent", "tables")
 
     def __init__(self, house: Normaliser, batch: Batch, facts: RequestFacts) -> None:
         self.house = house
@@ -101,6 +101,7 @@ class _Request:
         self.tables = house.tables(house.digits, scrubbing=batch.suspicious)
         self.sent = None if batch.sent_at is None else millis(batch.sent_at)
         self.counts = _senders(batch) if house.rate is not None and not facts.trusted else {}
+        self.device: tuple[str | int | None, str | None] = (None, None)
         self.base = self.last = (*self.reduced(batch.context), batch.context)
 
     def take(self, index: int, envelope: Envelope) -> Event | Refused:
@@ -131,9 +132,10 @@ class _Request:
         email: str | None = None
         if envelope.traits or "email" in properties or envelope.type == "identify":
             traits, email = self.traits(envelope, properties, table.name)
-        anonymous_id = user_id = claimed = None
-        if envelope.anonymous_id is not None:
-            anonymous_id = shopper_id(envelope.anonymous_id, tables.identifier)
+        given, anonymous_id = self.device
+        if envelope.anonymous_id != given:
+            anonymous_id = self.device_of(envelope.anonymous_id)
+        user_id = claimed = None
         if envelope.user_id is not None or envelope.token is not None:
             user_id, claimed = self.identity(envelope, tables)
         cart_token = self.cart_token(context, properties, tables)
@@ -258,6 +260,12 @@ class _Request:
         return traits, email if self.facts.trusted else None  # type: ignore[return-value]
 
     # --- who ---
+
+    def device_of(self, given: str | int | None) -> str | None:
+        """The anonymous id; a batch is mostly of one device, so the last one is remembered."""
+        anonymous_id = None if given is None else shopper_id(given, self.tables.identifier)
+        self.device = (given, anonymous_id)
+        return anonymous_id
 
     def identity(self, envelope: Envelope, tables: Tables) -> tuple[str | None, str | None]:
         """The verified user id, and the one merely claimed; at most one of them."""
