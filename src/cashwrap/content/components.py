@@ -191,7 +191,9 @@ _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}|#[0-9A-Fa-f]{3,8}|-?[0-9]{1,5}(
 
 def _word(text: str, where: str) -> str:
     if not _WORD.fullmatch(text):
-        raise ContentError(f"{text!r} is no token; write a short word in small letters", code="bad_token", where=where)
+        raise ContentError(
+            f"{text!r} is no token; write a short word in small letters", code="unsafe_token", where=where
+        )
     return text
 
 
@@ -203,7 +205,7 @@ def _layout(show: Layout) -> Render:
         if not _TOKEN.fullmatch(value):
             raise ContentError(
                 f"{value!r} is no token; write a word, a colour such as #0a7 or a length such as 12px",
-                code="bad_token",
+                code="unsafe_token",
                 where=f"tokens.{name}",
             )
     done = _raw(wire.LayoutContent(dict(show.tokens)))
