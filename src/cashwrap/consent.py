@@ -9,6 +9,7 @@ carried the signal; a market listed in the settings is exempt from the second pa
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from cashwrap.declarations import Settings
 from cashwrap.model import Choice, ConsentState, Event, Purpose
@@ -45,6 +46,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 }
 """What common banners call their categories (lower case): OneTrust's groups, Google's consent mode, plain words."""
 
+_NONE = Purpose(0)
 _BITS = tuple((name, BY_NAME[name].value) for name in sorted(CHOOSABLE))
 
 
@@ -120,6 +122,8 @@ def apply_choice(state: ConsentState, event: Event) -> Purpose:
 
 def denied(state: ConsentState) -> Purpose:
     """The purposes the shopper has explicitly denied: what no declared basis may override."""
+    if not state.device and not state.person:
+        return _NONE
     return Purpose(sum(bit for name, bit in _BITS if _denied(state, name)))
 
 
@@ -180,6 +184,7 @@ def allowed(purpose: int, mask: int) -> bool:
     return bool(purpose & mask)
 
 
-def values(mask: int) -> dict[str, bool]:
+@lru_cache(maxsize=64)
+def values(mask: int) -> Mapping[str, bool]:
     """The attributes ``consent.<purpose>`` under this mask."""
     return {f"consent.{name}": bool(purpose & mask) for name, purpose in BY_NAME.items()}

@@ -7,6 +7,7 @@ what is asked for again moves up. Every step is one atomic dictionary operation.
 
 from typing import Generic, TypeVar
 
+from cashwrap import profiles
 from cashwrap.dedup import Seen
 from cashwrap.model import Profile, Tenant, Value
 from cashwrap.ports import ShopperKey
@@ -74,7 +75,7 @@ class Generations(Generic[K, V]):
 class HotProfile:
     """A published profile, its bytes, and what was computed from it lately."""
 
-    __slots__ = ("attributes", "profile", "seen", "stamp", "state")
+    __slots__ = ("attributes", "history", "lens", "lists", "profile", "seen", "stamp", "state", "zone")
 
     def __init__(self, profile: Profile, state: bytes, seen: Seen | None) -> None:
         self.profile = profile
@@ -82,6 +83,11 @@ class HotProfile:
         """The encoded profile: a fresh draft is decoded from it."""
         self.seen = seen
         """Only the writer looks; ``None`` where a decision loaded the profile."""
+        self.zone = profiles.time_zone(profile)
+        self.lists = profiles.lists(profile)
+        self.history = profiles.has_history(profile)
+        self.lens: tuple[object, int] = (None, 0)
+        """What the consent mask was last asked for, and the mask."""
         self.attributes: dict[str, Value] = {}
         self.stamp: tuple[int, int, str] = (0, 0, "")
         """For which second, consent mask and playbook ``attributes`` were computed."""

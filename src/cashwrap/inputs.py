@@ -13,7 +13,7 @@ from cashwrap.declarations import Settings
 from cashwrap.events import RequestFacts
 from cashwrap.hot import HotProfile
 from cashwrap.keys import ApiKey
-from cashwrap.model import Inputs, Level, Millis, Purpose, Value
+from cashwrap.model import NECESSARY, PERSONALIZATION, Inputs, Level, Millis, Value
 from cashwrap.playbook import Playbook
 from cashwrap.request import DecideRequest, clock_values, describe, request_values
 
@@ -34,15 +34,14 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotP
     values = request_values(context, settings.currency, playbook.digits)
     describe(values, caller.facts, trusted=caller.key.trusted)
     mask, level = _lens(settings, caller, hot, values)
-    zone = context.time_zone or settings.time_zone
-    lists: Mapping[str, bool] = {}
-    if hot is not None and mask & Purpose.PERSONALIZATION:
-        values = {**_attributes(hot, playbook, now, mask), **values}
-        lists = profiles.lists(hot.profile)
-        zone = context.time_zone or profiles.time_zone(hot.profile) or zone
-    values.update(clock_values(now, zone))
-    values.update(consent.values(mask))
-    playbook.deciding.evaluate(values, lists)
+    if hot is not None and mask & PERSONALIZATION:
+        clock = clock_values(now, context.time_zone or hot.zone or settings.time_zone)
+        values = {**_attributes(hot, playbook, now, mask), **clock, **consent.values(mask), **values}
+        playbook.deciding.evaluate(values, hot.lists)
+    else:
+        clock = clock_values(now, context.time_zone or settings.time_zone)
+        values = {**clock, **consent.values(mask), **values}
+        playbook.deciding.evaluate(values, {})
     checkout, ref = context.checkout, request.shopper
     return Inputs(
         now=now,
@@ -63,14 +62,18 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotP
 
 def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Mapping[str, Value]) -> tuple[int, Level]:
     """The purposes allowed now, and the level of data they give."""
-    mask = int(Purpose.NECESSARY)
-    if hot is not None:
-        market = values.get("location.country")
-        known = market if isinstance(market, str) else None
-        mask = int(consent.mask_of(hot.profile.consent, gpc=caller.facts.gpc, market=known, settings=settings))
-        if mask & Purpose.PERSONALIZATION:
-            return mask, "profile" if profiles.has_history(hot.profile) else "session"
-    return mask, "request" if settings.request_level else "default"
+    bare: Level = "request" if settings.request_level else "default"
+    if hot is None:
+        return NECESSARY, bare
+    asked = (caller.facts.gpc, values.get("location.country"), settings)
+    known, mask = hot.lens
+    if known != asked:
+        market = asked[1] if isinstance(asked[1], str) else None
+        mask = int(consent.mask_of(hot.profile.consent, gpc=asked[0], market=market, settings=settings))
+        hot.lens = (asked, mask)
+    if not mask & PERSONALIZATION:
+        return mask, bare
+    return mask, "profile" if hot.history else "session"
 
 
 def _attributes(hot: HotProfile, playbook: Playbook, now: Millis, mask: int) -> Mapping[str, Value]:

@@ -7,6 +7,8 @@ seven days leave the same values.
 
 from collections.abc import Iterable
 
+import msgspec
+
 from cashwrap import carts, codec, consent, orders, sessions
 from cashwrap.features import FeatureSet
 from cashwrap.model import ConsentState, Event, Millis, OpenCart, Profile, Purpose, Stamped, Value
@@ -19,7 +21,7 @@ TRAITS = 100
 WISHLIST = 200
 
 _WHERE = ("device", "os", "browser", "locale", "time_zone", "country", "region", "location_source")
-_decode = codec.decoder(Profile).decode
+_decoder: msgspec.msgpack.Decoder[Profile] = codec.decoder(Profile)
 
 
 def encode(profile: Profile) -> bytes:
@@ -29,8 +31,7 @@ def encode(profile: Profile) -> bytes:
 
 def decode(state: bytes) -> Profile:
     """A fresh draft from a row's bytes. Raises ``msgspec.DecodeError`` where they are no profile."""
-    profile: Profile = _decode(state)
-    return profile
+    return _decoder.decode(state)
 
 
 def fold(profile: Profile, event: Event, features: FeatureSet) -> None:

@@ -4,7 +4,8 @@ The wire is camelCase JSON with money in major units; attributes are flat dotted
 request names facts about now only: nothing of it is kept.
 """
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -109,14 +110,11 @@ def describe(values: dict[str, Value], facts: RequestFacts, *, trusted: bool) ->
 
     A backend's own user agent says nothing about the shopper.
     """
-    agent = read_agent(None if trusted else facts.user_agent)
-    for path, value in (
-        ("device.type", agent.device),
-        ("device.os", agent.os),
-        ("device.browser", agent.browser),
-    ):
-        if value:
-            values.setdefault(path, value)
+    if not trusted and facts.user_agent:
+        agent = read_agent(facts.user_agent)
+        for path, value in (("device.type", agent.device), ("device.os", agent.os), ("device.browser", agent.browser)):
+            if value:
+                values.setdefault(path, value)
     if facts.country and "location.country" not in values:
         values["location.country"] = facts.country.upper()
         values["location.source"] = "header"
@@ -153,13 +151,21 @@ def request_values(context: PageContext, currency: str, digits: int) -> dict[str
     return values
 
 
-def clock_values(now: Millis, time_zone: str) -> dict[str, Value]:
+def clock_values(now: Millis, time_zone: str) -> Mapping[str, Value]:
     """Hour and weekday where the shopper is; an unknown time zone leaves them unknown."""
+    return _clock(now // _QUARTER, time_zone)
+
+
+_QUARTER = 15 * 60_000
+"""No time zone is finer."""
+
+
+@lru_cache(maxsize=4096)
+def _clock(quarter: int, time_zone: str) -> Mapping[str, Value]:
     zone = zone_of(time_zone)
     if zone is None:
         return {}
-    local = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=now)
-    local = local.astimezone(zone)
+    local = datetime.fromtimestamp(quarter * _QUARTER // 1000, UTC).astimezone(zone)
     weekday = local.isoweekday()
     return {"time.hour": local.hour, "time.weekday": weekday, "time.is_weekend": weekday >= 6}
 

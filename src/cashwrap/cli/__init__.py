@@ -1,5 +1,1 @@
-"""The command ``cashwrap``: the only place where the parts meet."""
-
-from cashwrap.cli.main import main
-
-__all__ = ["main"]
+"""The command ``cashwrap``: the only place where the parts meet. ``main`` is its entry point."""

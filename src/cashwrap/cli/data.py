@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command()(forget)
 
 
-def explain(  # noqa: PLR0913 - each one is an option of the command
+def explain(
     *,
     playbook: PlaybookFolder = Path("playbook"),
     data: Data = Path("data"),

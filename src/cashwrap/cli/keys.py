@@ -45,21 +45,12 @@ def list_keys(*, data: Data = Path("data"), json: Json = False) -> None:
     """
     with open_world(data, serving=False) as world:
         keys = Keys(world.registry).all()
-    rows = [
-        {
-            "id": key.id,
-            "kind": key.kind,
-            "store": key.tenant.store,
-            "environment": key.tenant.environment,
-            "origins": list(key.origins),
-        }
-        for key in keys
-    ]
     if json:
-        print_json(rows)
+        print_json([{"id": key.id, "kind": key.kind, "tenant": key.tenant, "origins": key.origins} for key in keys])
         return
-    for row in rows:
-        typer.echo(f"{row['id']}  {row['kind']:<11}  {row['store']}/{row['environment']}  {' '.join(row['origins'])}")  # type: ignore[arg-type]
+    for key in keys:
+        where = f"{key.tenant.store}/{key.tenant.environment}"
+        typer.echo(f"{key.id}  {key.kind:<11}  {where}  {' '.join(key.origins)}")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cashwrap.adapters.folder import pair
 from cashwrap.adapters.sqlite import SqliteStore
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import FileVault
@@ -15,13 +16,15 @@ def open_world(data: Path, *, serving: bool = True) -> Iterator[World]:
     """The embedded store in a folder, made where it is not there.
 
     ``serving`` takes the folder's lock (one process that folds and commits); without it only small documents such as
-    keys and switches may be written, also while a server runs. Raises ``Locked``.
+    keys and switches may be written, also while a server runs. Raises ``Locked``, and ``StoreError`` where the keys
+    belong to another folder.
     """
     random = SystemRandom()
     store = SqliteStore(data, serving=serving)
     try:
         vault = FileVault(data, random)
         try:
+            pair(store, vault)
             yield World(store, store, store, store, store, vault, SystemClock(), random)
         finally:
             vault.close()

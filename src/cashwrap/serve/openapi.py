@@ -12,7 +12,8 @@ from cashwrap.serve.wire import ApiError
 Schema = dict[str, object]
 _COMPONENTS = "#/components/schemas/{name}"
 _CALLS = ("track", "identify", "page", "screen", "group", "alias", "consent")
-_EITHER, _SECRET = [{"bearer": []}, {"basic": []}], [{"bearer": []}]
+_EITHER: list[Schema] = [{"bearer": []}, {"basic": []}]
+_SECRET: list[Schema] = [{"bearer": []}]
 _LISTS = {"type": "object"}
 
 

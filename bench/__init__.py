@@ -1,0 +1,1 @@
+"""Benchmarks: every figure a ratio against a peer or a limit in the same run."""

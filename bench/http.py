@@ -1,0 +1,254 @@
+"""Collect and decide over HTTP, as shares of what the same server does without us, measured in turns in one run.
+
+    python -m bench.http decide
+    python -m bench.http collect
+
+The server has core 0 for itself, the load (wrk, 32 connections) core 1. Every rate is the median of the rounds.
+"""
+
+import contextlib
+import json
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.playbooks import write_playbook
+
+HERE = Path(__file__).parent
+ROUNDS = 3
+SECONDS = 4
+SERVER_CORE, LOAD_CORE = "0", "1"
+CASHWRAP = Path(sys.executable).with_name("cashwrap")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], port: int) -> Iterator[None]:
+    """A server on its own core, until the block ends."""
+    process = subprocess.Popen(
+        ["taskset", "-c", SERVER_CORE, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                raise SystemExit(f"{command[0]} ended early: {' '.join(command)}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+                break
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextlib.contextmanager
+def engine(folder: Path, experiences: int) -> Iterator[tuple[int, str]]:
+    """``cashwrap serve`` with a generated playbook; yields its port and a secret key."""
+    playbook, data = folder / f"playbook{experiences}", folder / f"data{experiences}"
+    if not playbook.exists():
+        write_playbook(playbook, experiences)
+    made = subprocess.run(
+        [CASHWRAP, "keys", "create", "secret", "--data", data], capture_output=True, text=True, check=True
+    )
+    port = free_port()
+    command = [str(CASHWRAP), "serve", "--playbook", str(playbook), "--data", str(data), "--port", str(port)]
+    with running(command, port):
+        yield port, made.stdout.strip().splitlines()[-1]
+
+
+def load(port: int, path: str, bodies: list[bytes], key: str, *, unique: bool = False) -> float:
+    """Requests a second that ``wrk`` gets answered with 200; raises on any other answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "load.lua"
+        script.write_text(lua(bodies, key, unique=unique))
+        command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", "-c32", f"-d{SECONDS}s", "--latency", "-s", str(script)]
+        out = subprocess.run(
+            [*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True
+        ).stdout
+    if "Non-2xx" in out or "Socket errors" in out:
+        raise SystemExit(f"answers were not all 200:\n{out}")
+    found = re.search(r"Requests/sec:\s+([\d.]+)", out)
+    assert found is not None
+    return float(found[1])
+
+
+def lua(bodies: list[bytes], key: str, *, unique: bool) -> str:
+    """A wrk script that sends the bodies in turn; ``unique`` makes every ``@@`` a number of its own."""
+    listed = ",\n".join(f"[=[{body.decode()}]=]" for body in bodies)
+    fresh = 'n = n + 1; body = string.gsub(body, "@@", string.format("%d-%d", start, n))' if unique else ""
+    return f"""
+local bodies = {{{listed}}}
+local i, n, start = 0, 0, {time.time_ns()}
+local headers = {{["Content-Type"] = "application/json", ["Authorization"] = "Bearer {key}"}}
+request = function()
+  i = i % #bodies + 1
+  local body = bodies[i]
+  {fresh}
+  return wrk.format("POST", nil, headers, body)
+end
+"""
+
+
+def post(port: int, path: str, key: str, body: object) -> bytes:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), {"Authorization": f"Bearer {key}"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return bytes(answer.read())
+
+
+def shopper(number: int) -> str:
+    return f"shopper-{number:024x}"
+
+
+def history(number: int) -> list[dict[str, object]]:
+    """What one shopper did before: a grant and some views, so that a decision has a profile to read."""
+    anonymous = shopper(number)
+    events: list[dict[str, object]] = [
+        {
+            "type": "consent",
+            "anonymousId": anonymous,
+            "messageId": f"c{number}",
+            "choices": {"personalization": "granted"},
+        }
+    ]
+    for view in range(20):
+        properties = {"product_id": f"p{view}", "category": ["coffee", "desk", "kitchen"][view % 3], "price": 10 + view}
+        events.append(
+            {
+                "type": "track",
+                "event": "Product Viewed",
+                "anonymousId": anonymous,
+                "messageId": f"v{number}.{view}",
+                "properties": properties,
+            }
+        )
+    return events
+
+
+def decide_body(number: int) -> bytes:
+    items = [{"id": f"p{item}", "quantity": 1, "price": 20 + item, "category": "coffee"} for item in range(8)]
+    body = {
+        "shopper": {"anonymousId": shopper(number)},
+        "context": {
+            "page": {"path": "/checkout/payment/", "type": "payment"},
+            "device": {"type": ["mobile", "desktop"][number % 2], "os": "ios", "browser": "safari"},
+            "locale": "en",
+            "currency": "EUR",
+            "timeZone": "Europe/Berlin",
+            "location": {"country": "DE"},
+            "cart": {"token": f"cart-{number}", "total": 212, "count": 8, "items": items},
+            "checkout": {
+                "step": "payment",
+                "paymentMethods": ["card", "paynow", "apple_pay", "google_pay", "invoice", "bank_transfer"],
+                "deliveryMethods": ["standard", "express", "pickup", "bike_courier"],
+            },
+        },
+    }
+    return json.dumps(body).encode()
+
+
+def bench_decide(folder: Path) -> None:
+    bodies = [decide_body(number) for number in range(100)]
+    print("decide over HTTP, one core, 20 placements, 100 shoppers, all of them hot (hit ratio 100 %)")
+    for experiences in (1_000, 10_000):
+        with engine(folder, experiences) as (port, key):
+            for number in range(100):
+                post(port, "/v1/batch", key, {"batch": history(number)})
+            answer = post(port, "/v1/decide", key, json.loads(bodies[0]))
+            echo_port = free_port()
+            peer = [sys.executable, "-m", "bench.peers", "echo", str(echo_port), str(len(answer))]
+            with running(peer, echo_port):
+                echoes, decides = [], []
+                for _ in range(ROUNDS):
+                    echoes.append(load(echo_port, "/", bodies, key))
+                    decides.append(load(port, "/v1/decide", bodies, key))
+        share = statistics.median(ours / peer for ours, peer in zip(decides, echoes, strict=True))
+        print(
+            f"{experiences:>7,} experiences: {statistics.median(decides):>8,.0f} req/s = {share:.0%} of the echo"
+            f" ({statistics.median(echoes):,.0f} req/s; {len(bodies[0])} B in, {len(answer)} B out)"
+        )
+
+
+def collect_body(shoppers: int) -> bytes:
+    """A batch of 20 events; every ``@@`` becomes unique, so that no event is a repeat."""
+    batch: list[dict[str, object]] = []
+    for event in range(20):
+        properties = {
+            "product_id": f"p{event}",
+            "sku": f"SKU-{event}",
+            "category": "coffee",
+            "name": "Pour-over kettle",
+            "brand": "Morgenrot",
+            "price": 49.9,
+            "quantity": 1,
+            "currency": "EUR",
+            "position": event,
+        }
+        batch.append(
+            {
+                "type": "track",
+                "event": "Product Viewed",
+                "messageId": f"m-@@-{event}",
+                "anonymousId": f"s{event % shoppers:02}-@@@",
+                "timestamp": "2026-11-22T10:00:00.000Z",
+                "properties": properties,
+            }
+        )
+    consent = {"categoryPreferences": {"analytics": True, "personalization": True}}
+    agent = (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1"
+    )
+    context = {
+        "consent": consent,
+        "locale": "en-GB",
+        "timezone": "Europe/Berlin",
+        "userAgent": agent,
+        "page": {"path": "/p/kettle"},
+    }
+    return json.dumps({"batch": batch, "context": context}).encode()
+
+
+def bench_collect(folder: Path) -> None:
+    print("collect over HTTP, durable (synchronous=FULL), folded, sealed, one core, batches of 20")
+    for shoppers in (1, 20):
+        # 200 groups of shoppers come back again and again: a shop's traffic, not a first visit each time.
+        bodies = [collect_body(shoppers).replace(b"@@@", b"%d" % group) for group in range(200)]
+        with engine(folder, 1_000) as (port, key):
+            parse_port = free_port()
+            with running([sys.executable, "-m", "bench.peers", "parse", str(parse_port)], parse_port):
+                parses, collects = [], []
+                for _ in range(ROUNDS):
+                    parses.append(load(parse_port, "/", bodies, key, unique=True))
+                    collects.append(load(port, "/v1/batch", bodies, key, unique=True))
+        share = statistics.median(ours / peer for ours, peer in zip(collects, parses, strict=True))
+        print(
+            f"{shoppers:>3} shoppers a batch: {statistics.median(collects):>7,.0f} req/s ="
+            f" {statistics.median(collects) * 20:>8,.0f} events/s = {share:.1%} of parsing alone"
+            f" ({statistics.median(parses):,.0f} req/s; {len(bodies[0])} B)"
+        )
+
+
+def main() -> None:
+    if shutil.which("wrk") is None:
+        raise SystemExit("this benchmark needs wrk: install it with your package manager (apt-get install wrk)")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in sys.argv[1:] or ["decide", "collect"]:
+            {"decide": bench_decide, "collect": bench_collect}[name](Path(folder))
+
+
+if __name__ == "__main__":
+    main()
