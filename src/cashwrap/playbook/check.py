@@ -89,7 +89,8 @@ class _Checker:
         checked = CheckedPlaybook(declared, vocabulary, features, names, segments, experiences)
         self.contents(checked)
         self.purposes(checked)
-        self.unused()
+        if not len(self.faults):
+            self.unused()
         return msgspec.structs.replace(checked, read=frozenset(self.used))
 
     # --- names ---
@@ -157,8 +158,9 @@ class _Checker:
         if isinstance(experience.show, Message) and experience.show.progress is not None:
             path = experience.show.progress[0]
             if names.types.get(path) is not Type.MONEY:
-                hint = names.suggest(path)
-                message = f"{path!r} is not an amount of money" + (f"; {hint}" if hint else "")
+                known = names.types.get(path)
+                hint = f", it is {known.value}" if known else f"; {names.suggest(path)}"
+                message = f"{path!r} is not an amount of money{hint}"
                 spot = self.places.value_spot("experiences", experience.name, "show", "progress", "of")
                 self.faults.error(spot, "unknown_attribute", message)
             self.used.add(path)

@@ -28,7 +28,7 @@ _Fields = dict[str, Node]
 def read_content(shape: Shape, component: Component, node: Node, locale: str) -> Content | None:
     """The typed content of a ``show``. ``None`` where it is no mapping at all."""
     before = len(shape.faults)
-    fields = shape.fields(node, DEFINITIONS[component], f"the content of a {component} placement")
+    fields = shape.fields(node, DEFINITIONS[component], f"content for {component}")
     if len(shape.faults) > before:
         return None
     content = _READERS[component](shape, fields, locale)
@@ -92,7 +92,7 @@ def _products(shape: Shape, fields: _Fields, locale: str) -> Products:
     source = shape.choice(fields["from"], ("complements", "category", "popular"), "a source of products")
     return Products(
         source=cast("Literal['complements', 'category', 'popular']", source or "popular"),
-        limit=shape.integer(fields.get("limit"), "a limit", (1, 24), 4),
+        limit=shape.integer(fields.get("limit"), "a limit", (1, 20), 4),
         category=shape.text(category, "a category") if category is not None else None,
         title=read_texts(shape, fields.get("title"), locale),
     )

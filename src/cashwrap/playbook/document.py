@@ -277,14 +277,15 @@ def locate(document: Document, node: Node, offset: int) -> Spot:
     return Spot(document.file, text.count("\n", 0, place) + 1, place - line_start + 1)
 
 
+_BLANKS = re.compile(r"[ \r\n]*")
+
+
 def _after(text: str, place: int, char: str, node: Node) -> int:
     """The place after the writing of ``char``. Blanks may have been folded: they match any run of blanks."""
     if char in " \n":
-        if text[place : place + 1] == " " and char == " " and text[place + 1 : place + 2] not in " \n":
-            return place + 1
-        while place < node.end and text[place] in " \r\n":
-            place += 1
-        return place
+        blanks = _BLANKS.match(text, place, node.end)
+        run = blanks.group() if blanks else ""
+        return place + (len(run) if "\n" in run else min(len(run), 1))
     while place < node.end and text[place] in " \r\n" and char not in " \r\n":
         place += 1
     if node.style == "'" and char == "'":

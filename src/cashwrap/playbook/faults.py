@@ -35,6 +35,8 @@ class Faults:
 
     def __init__(self) -> None:
         self._found: list[Fault] = []
+        self._refused: set[tuple[str, int, int]] = set()
+        """Where YAML itself was refused: what follows from that at the same place is not worth a word."""
         self._suggestions = 0
 
     def error(self, spot: Spot, code: str, message: str) -> None:
@@ -46,6 +48,11 @@ class Faults:
         self._add(Fault(spot.file, spot.line, spot.column, code, message, "warning"))
 
     def _add(self, fault: Fault) -> None:
+        place = (fault.file, fault.line, fault.column)
+        if fault.code.startswith("yaml_"):
+            self._refused.add(place)
+        elif place in self._refused:
+            return
         if len(self._found) < MAX_FAULTS:
             self._found.append(fault)
 

@@ -42,6 +42,8 @@ def check_features(
                 places.condition(error, "features", name, "where")
         if len(places.faults) == before:
             sound[name] = decl
+        else:
+            places.excuse(name)
     kinds = {field: kind for event in vocabulary.events.values() for field, kind in event.kinds().items()}
     return compile_features(sound, currency=settings.currency, compile_where=tests.__getitem__, kinds=kinds)
 

@@ -11,6 +11,7 @@ from cashwrap.playbook.read import Reading
 
 _WORDS = re.compile(r"""["']?([A-Za-z_][A-Za-z0-9_]*)(?:\.([A-Za-z_][A-Za-z0-9_]*))?""")
 _FAULT = re.compile(r"(?P<file>.*?):(?P<line>\d+):(?P<column>\d+) (?P<code>\w+) (?P<message>.*)", re.DOTALL)
+_TRAIT = re.compile(r"trait (\w+)")
 _UNKNOWN = frozenset({"unknown_attribute", "unknown_segment"})
 
 
@@ -21,6 +22,10 @@ class Places:
         self._documents = reading.documents
         self._unread = {name for _, name in reading.unread}
         self.faults = faults
+
+    def excuse(self, name: str) -> None:
+        """Hold nothing against conditions that name this: what it stands for was complained about already."""
+        self._unread.add(name)
 
     def find(self, *path: str) -> tuple[Document, Node] | None:
         """The node under a path such as ``experiences, thank_regulars, show, text, en``, as deep as it goes."""
@@ -78,7 +83,9 @@ class Places:
                 self.faults.error(self.spot(), "invalid_playbook", text)
                 continue
             spot = Spot(match["file"], int(match["line"]), int(match["column"]))
-            self.faults.error(spot if spot.file else self.spot(), match["code"], match["message"])
+            if not spot.file and (trait := _TRAIT.match(match["message"])):
+                spot = self.value_spot("traits", trait[1])
+            self.faults.error(spot, match["code"], match["message"])
 
     def _is_unread(self, text: str) -> bool:
         match = _WORDS.match(text)

@@ -56,7 +56,7 @@ class Reading(Struct, frozen=True):
 
     declarations: Declarations
     unread: frozenset[tuple[str, str]]
-    """Section and name of what has a mistake of form: declared, so no reason to complain about its name."""
+    """Section and name of what means nothing: it is declared all the same, so its name is no mistake."""
     documents: dict[str, Document]
 
 
@@ -123,12 +123,11 @@ _Read = Callable[[Shape, str, Node], _T | None]
 
 
 def _each(section: _Section, read: _Read[_T], what: str, unread: _Unread) -> dict[str, _T]:
-    """Read every entry; one with a mistake is left out and its name kept."""
+    """Read every entry. One that means nothing is left out and its name kept; others are as good as they can be."""
     found: dict[str, _T] = {}
     for name, (shape, node) in section.items():
-        before = len(shape.faults)
         value = read(shape, name, node)
-        if value is None or len(shape.faults) > before:
+        if value is None:
             unread.add((what, name))
         else:
             found[name] = value
@@ -302,13 +301,16 @@ def _experience(shape: Shape, name: str, node: Node, context: _Context) -> Exper
     shape.name(name, node, "an experience")
     fields = shape.fields(node, DEFINITIONS["experience"], f"experience {name!r}")
     when = shape.condition(fields.get("when"))
+    priority = shape.integer(fields.get("priority"), "a priority", (-1000, 1000), 0)
+    enabled = shape.flag(fields.get("enabled"), "enabled", default=True)
     if "in" not in fields or "show" not in fields:
         return None
     where = shape.text(fields["in"], "a placement")
     placement = context.placements.get(where)
     if placement is None:
         if where and ("placements", where) not in context.unread:
-            hint = shape.faults.did_you_mean(where, context.placements)
+            known = [*context.placements, *(name for section, name in context.unread if section == "placements")]
+            hint = shape.faults.did_you_mean(where, known)
             shape.fail(fields["in"], "unknown_placement", f"{where!r} is not a placement{hint}")
         return None
     show = read_content(shape, placement.component, fields["show"], context.locale)
@@ -319,7 +321,7 @@ def _experience(shape: Shape, name: str, node: Node, context: _Context) -> Exper
         placement=where,
         when=when,
         show=show,
-        priority=shape.integer(fields.get("priority"), "a priority", (-1000, 1000), 0),
-        enabled=shape.flag(fields.get("enabled"), "enabled", default=True),
+        priority=priority,
+        enabled=enabled,
         spot=shape.key_spot(node),
     )

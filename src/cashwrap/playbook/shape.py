@@ -1,7 +1,7 @@
 """Nodes to plain values, with a complaint at the very place where one is not what it should be."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import TypeVar
 
@@ -181,21 +181,9 @@ class Shape:
             self._expected(node, f"a condition is one text; {WRAP}")
             return None
         if node.value is None:
-            self.fail(node, "empty", "the condition is empty; leave the key out to mean everyone")
+            self.fail(node, "empty", "the condition is empty; write one, or true for everyone")
             return None
         return Condition(node.text, self.spot(node))
 
     def _expected(self, node: Node, message: str) -> None:
         self.fail(node, "wrong_type", message)
-
-
-def at(nodes: Mapping[str, Node], *path: str) -> Node | None:
-    """The node below, key by key; the deepest one found where the path goes further than the text."""
-    node: Node | None = None
-    for key in path:
-        below = nodes.get(key)
-        if below is None:
-            return node
-        node = below
-        nodes = node.value if isinstance(node.value, dict) else {}
-    return node
