@@ -345,6 +345,14 @@ def test_no_time_is_too_odd(text: str) -> None:
     assert NOW - 7 * 86_400_000 <= result.time <= NOW + 5_000
 
 
+@pytest.mark.parametrize("evil", [b'\\"', b"[", b"{", b'"', b'"a":[', b"\\", b',"', b"]"])
+def test_half_a_megabyte_of_anything_is_refused_in_linear_time(evil: bytes) -> None:
+    """Quadratic work on this much would run into the suite's time limit."""
+    body = (b'{"batch":["' + evil * (LIMITS.body // len(evil)))[: LIMITS.body]
+    with pytest.raises(InvalidInput):
+        run(body)
+
+
 def test_limits_are_settings() -> None:
     tight = Limits(body=1000, event=200, events=1)
     with pytest.raises(TooMuch):

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from crawleruseragents import CRAWLER_USER_AGENTS_DATA, is_crawler
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,23 @@ def test_browsers_are_people_with_a_device(text: str, agent: Agent) -> None:
 def test_bots_are_flagged(text: str | None) -> None:
     assert is_bot(text)
     assert kept(track(), user_agent=text).flags == Flag.BOT
+
+
+def test_every_crawler_the_package_knows_is_flagged() -> None:
+    examples = [text for entry in CRAWLER_USER_AGENTS_DATA for text in entry.get("instances", ())]
+    assert len(examples) > 1_500
+    missed = [text for text in examples if not is_bot(text) and is_crawler(text[:512])]
+    assert missed == []
+    assert sum(is_bot(text) for text in examples) > 0.99 * len(examples)
+
+
+PIECES = ["Googlebot/", "bot", "curl/", "Mozilla/5.0", "Chrome/130", "(compatible;", "spider", "+http:", "Yeti"]
+
+
+@given(st.lists(st.sampled_from(PIECES)))
+def test_words_and_patterns_agree_with_the_package(words: list[str]) -> None:
+    text = " ".join(words)
+    assert is_bot(text) == (not text or is_crawler(text))
 
 
 def test_a_flag_for_each_reason() -> None:

@@ -21,7 +21,7 @@ from cashwrap.events.identifiers import Digest, blocked, shopper_id
 from cashwrap.events.money import minor_digits
 from cashwrap.events.surroundings import RequestFacts, delivered_to, reduce
 from cashwrap.events.tables import EventTable, FieldTable, Tables, compile_tables
-from cashwrap.events.traffic import RateWatch, networks
+from cashwrap.events.traffic import RateWatch, is_bot, networks
 from cashwrap.events.vocabulary import Vocabulary
 from cashwrap.model import Event, Flag, Millis, Scalar, Tenant, Where
 
@@ -60,6 +60,7 @@ class Normaliser:
         self.rate = rate
         self.limits = Limits()
         self.internal = networks(settings.internal_networks)
+        is_bot("any")  # compiles the list of crawlers now, not under the first request
         self.digits = minor_digits(settings.currency)
         self.fingerprint = blake2b(digest_size=8, key=digest("fingerprint"))
         self.dropped: Counter[str] = Counter()

@@ -5,12 +5,14 @@ thousand brackets must not take the other ones with it. No recursion, one pass, 
 """
 
 import re
+from itertools import pairwise
 
 import msgspec
 
 from cashwrap.errors import InvalidInput
 
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{},]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[][{},]', re.DOTALL)
+"""A text that never closes is a token too: trying again from each quote inside it would take quadratic time."""
 _OPEN, _CLOSE = b"[{", b"]}"
 
 
@@ -33,31 +35,34 @@ def split_batch(body: bytes) -> tuple[bytes, list[bytes]]:
     Raises ``InvalidInput`` (``invalid_json``) where brackets or quotes do not close, ``missing_batch`` where
     there is no array named ``batch``.
     """
-    depth, key, begin = 0, b"", -1
-    start = end = -1
-    items: list[bytes] = []
+    cuts = _cuts(body)
+    if not cuts:
+        _check(body)
+        raise InvalidInput("The body has no array named batch.", code="missing_batch")
+    items = [body[begin + 1 : end].strip() for begin, end in pairwise(cuts)]
+    return body[: cuts[0] + 1] + body[cuts[-1] :], [] if items == [b""] else items
+
+
+def _cuts(body: bytes) -> list[int]:
+    """Where the batch opens, where its commas stand, and where it closes; nothing where there is none."""
+    depth, key, inside = 0, b"", False
+    cuts: list[int] = []
     for token in _TOKEN.finditer(body):
         text = token[0]
         if text in _OPEN:
             depth += 1
-            if depth == 2 and text == b"[" and key == b'"batch"' and start < 0:
-                start = begin = token.end()
-        elif text in _CLOSE:
-            if depth == 2 and begin >= 0:
-                items.append(body[begin : token.start()].strip())
-                end, begin = token.start(), -1
-            depth -= 1
-        elif text == b",":
-            if depth == 2 and begin >= 0:
-                items.append(body[begin : token.start()].strip())
-                begin = token.end()
+            if depth == 2 and text == b"[" and key == b'"batch"' and not cuts:
+                inside = True
+                cuts.append(token.start())
+        elif text in _CLOSE or text == b",":
+            if depth == 2 and inside:
+                inside = text == b","
+                cuts.append(token.start())
+            depth -= text != b","
+        elif not token[1]:
+            raise malformed()
         elif depth == 1:
             key = text
-    if depth != 0 or b'"' in _TOKEN.sub(b"", body):
+    if depth != 0:
         raise malformed()
-    if end < 0:
-        _check(body)
-        raise InvalidInput("The body has no array named batch.", code="missing_batch")
-    if items == [b""]:
-        items = []
-    return body[:start] + body[end:], items
+    return cuts

@@ -1,6 +1,6 @@
 """Who is no shopper: bots, the shop's own people, and quality assurance. Flagged events are kept out of profiles.
 
-The list of crawlers is the package ``crawler-user-agents``, compiled into one pattern.
+The list of crawlers is the package ``crawler-user-agents``.
 """
 
 import ipaddress
@@ -20,12 +20,10 @@ from cashwrap.model import Millis
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _READ = 512
-_HEADLESS = (r"HeadlessChrome", r"PhantomJS", r"Puppeteer", r"Playwright", r"Selenium", r"WebDriver", r"jsdom")
+_HEADLESS = ("headlesschrome", "phantomjs", "puppeteer", "playwright", "selenium", "webdriver", "jsdom")
 
 
-def _bounded(pattern: str) -> str:
-    """The package's pattern with every gap of any length limited, so that no header can make a match slow."""
-    return pattern.replace(r"[\s\S]*", r"[\s\S]{0,80}")
+_LITERAL = re.compile(r"(?:[A-Za-z0-9 _/:;,!@'=-]|\\[^A-Za-z0-9])+")
 
 
 class _Entry(Struct):
@@ -33,20 +31,34 @@ class _Entry(Struct):
 
 
 @cache
-def _crawler() -> re.Pattern[str]:
-    """All patterns of the package as one; its file is read directly, the package itself parses it far slower."""
+def _crawlers() -> re.Pattern[str]:
+    """The package's list as one pattern, its plain words as a tree: an unknown user agent must stay cheap.
+
+    Gaps of any length get a limit, so that no header can make a match slow. The package's file is read directly:
+    the package itself parses all of it at import.
+    """
     spec = find_spec("crawleruseragents")
     folder = Path(next(iter(spec.submodule_search_locations or ()))) if spec is not None else Path()
     entries = msgspec.json.decode((folder / "crawler-user-agents.json").read_bytes(), type=list[_Entry])
-    return re.compile("|".join(_bounded(entry.pattern) for entry in entries))
+    patterns = [entry.pattern.replace(r"[\s\S]*", r"[\s\S]{0,80}") for entry in entries]
+    words = {re.sub(r"\\(.)", r"\1", pattern) for pattern in patterns if _LITERAL.fullmatch(pattern)}
+    others = [pattern for pattern in patterns if not _LITERAL.fullmatch(pattern)]
+    return re.compile("|".join([_tree(words), *others]))
 
 
-_HINT = re.compile("|".join(_HEADLESS), re.IGNORECASE)
+def _tree(words: Iterable[str]) -> str:
+    """A pattern for any of these words that looks at each beginning once."""
+    tails: dict[str, list[str]] = {}
+    for word in sorted(words):
+        tails.setdefault(word[0], []).append(word[1:])
+    branches = [re.escape(head) if "" in rest else re.escape(head) + _tree(rest) for head, rest in tails.items()]
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
 @lru_cache(maxsize=4096)
 def _is_bot(user_agent: str) -> bool:
-    return _HINT.search(user_agent) is not None or _crawler().search(user_agent) is not None
+    lower = user_agent.lower()
+    return any(hint in lower for hint in _HEADLESS) or _crawlers().search(user_agent) is not None
 
 
 def is_bot(user_agent: str | None) -> bool:
