@@ -187,16 +187,17 @@ class _Checker:
 
     def purposes(self, checked: CheckedPlaybook) -> None:
         """No placement may use data of a purpose that it does not declare."""
+        purposes = {name: each.purpose for name, each in self.declared.features.items() if not each.purpose & _COMMON}
+        if not purposes:
+            return
         segments = {name: set(each.attributes) if each else set() for name, each in checked.segments.items()}
         for experience in self.declared.experiences.values():
             condition = checked.experiences[experience.name]
-            read = set(condition.attributes) if condition is not None else set()
-            read |= _read_by(experience.show)
-            allowed = _COMMON | (self.declared.placements[experience.placement].purpose or Purpose(0))
-            for feature in sorted(_features_behind(read, segments) & self.declared.features.keys()):
-                purpose = self.declared.features[feature].purpose
-                if not purpose & allowed:
-                    word = str(purpose.name).lower()
+            read = {*(condition.attributes if condition is not None else ()), *_read_by(experience.show)}
+            allowed = self.declared.placements[experience.placement].purpose or Purpose(0)
+            for feature in sorted(_features_behind(read, segments) & purposes.keys()):
+                if not purposes[feature] & allowed:
+                    word = str(purposes[feature].name).lower()
                     message = (
                         f"this uses {feature!r}, whose purpose is {word}; "
                         f"placement {experience.placement!r} does not declare 'purpose: {word}'"
