@@ -277,6 +277,37 @@ def test_a_value_of_another_kind_is_missing(source: str, value: Any) -> None:
     assert write(source, {"x": value}) is None
 
 
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([10**18, -(10**30), 2**63, 253_402_300_800_000]),
+    st.decimals(),
+    st.sampled_from([Decimal("1E+999999"), Decimal("1E-5000"), Decimal("-Infinity"), Decimal("sNaN")]),
+    st.text(max_size=20),
+    st.frozensets(st.text(max_size=3), max_size=2),
+    st.tuples(st.integers(), st.integers()),
+)
+EVERY = "{x} {x, number} {x, money} {x, date} {x, plural, =2 {two} one {one} other {#}}"
+CONTENTS: list[Content] = [
+    *(Message({"en": part}) for part in ("{x}", "{x, number}", "{x, money}", "{x, date}", EVERY)),
+    Message({"en": "{remaining}"}, progress=("x", "5")),
+    Message({"en": "a"}, tones={"b": {"en": "c"}}),
+    Products("category", category="x"),
+    Field("show", "{x, plural, other {#}}"),
+    Installments(3),
+]
+
+
+@given(value=ANYTHING, tag=st.sampled_from(["en", "ar-EG", "pl", "", "\ud800", "x" * 500]))
+@settings(max_examples=150, deadline=None)
+def test_any_value_is_written_or_missing_never_an_error(value: Any, tag: str) -> None:
+    for show in CONTENTS:
+        values = {"x": value, "traits.tone": value, "cart.total": value}
+        shown = render(show, catalogue(), values=values, locale=tag)
+        assert isinstance(shown, Ineligible) or len(str(shown)) < 1000
+
+
 # --- message content ---
 
 TEXTS = {"en": "Hello", "de": "Guten Tag"}
@@ -526,6 +557,12 @@ def _floats(monkeypatch: pytest.MonkeyPatch) -> None:
         return f"{amount / 10 ** locales.exponent(currency):,.{locales.exponent(currency)}f}"
 
     monkeypatch.setattr(locales, "money", money)
+
+
+def test_the_value_check_notices_numbers_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(text._FORMATS, "number", lambda value, scope: locales.number(value, scope.tag))
+    with pytest.raises(Exception):  # noqa: B017, PT011 - each kind of failure will do
+        test_any_value_is_written_or_missing_never_an_error()
 
 
 def test_the_money_check_notices_floats(monkeypatch: pytest.MonkeyPatch) -> None:

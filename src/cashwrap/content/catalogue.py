@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from cashwrap.content import locales
 from cashwrap.content.text import clean
 from cashwrap.model import Product
 
@@ -46,8 +47,6 @@ def sellable(product: Product) -> bool:
 
 def title(product: Product, tags: Sequence[str]) -> str:
     """The product's title in the first locale of the chain that has one, else its own; may be empty."""
-    for tag in tags:
-        found = product.titles.get(tag)
-        if found:
-            return clean(found)
-    return clean(product.title)
+    titles = {locales.canonical(tag): text for tag, text in product.titles.items()}
+    found = next((titles[tag] for tag in tags if titles.get(tag)), product.title)
+    return clean(found)

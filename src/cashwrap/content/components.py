@@ -54,7 +54,7 @@ COMPUTED = {
 """Values a content works out itself, by component. All but counts are amounts."""
 _COUNTS = frozenset({"count", "before"})
 
-_encode = msgspec.json.Encoder(decimal_format="string").encode
+_encode = msgspec.json.Encoder().encode
 
 
 def _raw(content: msgspec.Struct) -> Raw:

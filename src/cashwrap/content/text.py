@@ -6,7 +6,7 @@ the text around it reads. Escaping for HTML is the reader's: the text is data, n
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from msgspec import Struct
 
@@ -16,6 +16,12 @@ from cashwrap.model import Value
 
 MAX_VALUE = 100
 """Characters a single value may add to a text; longer ones are cut with an ellipsis."""
+MAX_DIGITS = 18
+"""Digits before the point of a number that is written; larger ones count as missing."""
+LARGEST = 10**MAX_DIGITS
+LAST_DAY = 250_000_000_000_000
+"""Times from here on (the year 9892, in milliseconds) count as missing: calendars end soon after."""
+_DIGITS, _FINEST = Decimal("0.01"), Decimal("0.000001")
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
@@ -113,16 +119,20 @@ def lookup(scope: Scope, name: str) -> Value:
 
 
 def _number(value: Value) -> int | Decimal | None:
-    """A number, an average as its quotient (two digits), or nothing."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, Decimal):
-        return value if value.is_finite() else None
+    """A number that can be written, an average as its quotient, or nothing."""
     if isinstance(value, tuple):
-        return (Decimal(value[0]) / value[1]).quantize(Decimal("0.01")) if value[1] else None
-    return None
+        value = _quotient(value, _DIGITS)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < MAX_DIGITS:
+        exponent = value.as_tuple().exponent
+        return value.quantize(_FINEST) if isinstance(exponent, int) and exponent < _FINEST.adjusted() else value
+    return value if isinstance(value, int) and abs(value) < LARGEST else None
+
+
+def _quotient(pair: tuple[int, int], digits: Decimal) -> Decimal | None:
+    total, count = pair
+    return (Decimal(total) / count).quantize(digits) if count > 0 and abs(total) < LARGEST else None
 
 
 def _as_plain(value: Value, scope: Scope) -> str | None:
@@ -137,16 +147,16 @@ def _as_number(value: Value, scope: Scope) -> str | None:
 
 
 def _as_money(value: Value, scope: Scope) -> str | None:
-    if isinstance(value, tuple) and value[1]:
-        quotient = Decimal(value[0]) / value[1]
-        value = int(quotient.to_integral_value(ROUND_HALF_EVEN))
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, tuple):
+        quotient = _quotient(value, Decimal(1))
+        value = None if quotient is None else int(quotient)
+    if type(value) is not int or abs(value) >= LARGEST:
         return None
     return locales.money(value, scope.currency, scope.tag)
 
 
 def _as_date(value: Value, scope: Scope) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if type(value) is not int or not 0 <= value < LAST_DAY:
         return None
     return locales.date(value, scope.time_zone, scope.tag)
 
