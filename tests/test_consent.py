@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cashwrap import consent
@@ -239,6 +239,7 @@ scopes = st.dictionaries(st.sampled_from(PURPOSES), choices)
 states = st.builds(ConsentState, device=scopes, person=scopes)
 
 
+@settings(deadline=None)
 @given(states, states, states)
 def test_merge_does_not_care_about_order(a: ConsentState, b: ConsentState, c: ConsentState) -> None:
     assert consent.merge(a, b) == consent.merge(b, a)
@@ -246,6 +247,7 @@ def test_merge_does_not_care_about_order(a: ConsentState, b: ConsentState, c: Co
     assert consent.merge(a, a) == a
 
 
+@settings(deadline=None)
 @given(states, states)
 def test_a_merge_never_loses_an_explicit_denial_that_is_newest(a: ConsentState, b: ConsentState) -> None:
     merged = consent.merge(a, b)
@@ -256,6 +258,7 @@ def test_a_merge_never_loses_an_explicit_denial_that_is_newest(a: ConsentState, 
             assert merged.person[name].granted == all(choice.granted for choice in newest)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(STATEMENTS), st.booleans()), max_size=6), st.randoms())
 def test_choices_split_over_two_devices_merge_to_the_same_state(parts: list[tuple[Said, bool]], random) -> None:  # type: ignore[no-untyped-def]
     whole = state_of("analytics", [said for said, _ in parts])

@@ -7,8 +7,10 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from segment.analytics.client import Client
+from segment.analytics.request import DatetimeSerializer
 
 from cashwrap.errors import CashwrapError, InvalidInput, TooMuch
 from cashwrap.events import Envelope, Limits, Refused, decode_batch, decode_one, read_body
@@ -298,6 +300,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(json_values, max_size=5), st.dictionaries(st.text(max_size=6), json_values, max_size=3), st.booleans())
 def test_splitting_agrees_with_a_json_parser(items: list[Any], around: dict[str, Any], ascii_only: bool) -> None:
     body = json.dumps(around | {"batch": items}, ensure_ascii=ascii_only).encode()
@@ -306,6 +309,7 @@ def test_splitting_agrees_with_a_json_parser(items: list[Any], around: dict[str,
     assert json.loads(rest) == around | {"batch": []}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text('[]{}",:\\ batch', max_size=80).map(str.encode))
 def test_no_bytes_crash_the_reader(body: bytes) -> None:
     with contextlib.suppress(InvalidInput, TooMuch):
@@ -317,6 +321,7 @@ WORDS = "type messageId anonymousId userId event timestamp sentAt context proper
 fields = st.sampled_from(f"{WORDS} groupId token choices scope source originalTimestamp".split())
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.dictionaries(fields, json_values), max_size=3),
     st.booleans(),
@@ -328,6 +333,7 @@ def test_no_json_crashes_the_reader(items: list[dict[str, Any]], trusted: bool, 
     assert len(results) == len(items)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["price", "products", "currency", "quantity", "name", "order_id", "email", "total"]),
@@ -361,3 +367,30 @@ def test_limits_are_settings() -> None:
     assert isinstance(item, Refused)
     (item,) = decode_batch(batch_of("{}"), tight).items
     assert isinstance(item, Envelope)
+
+
+# --- Segment's own client, unmodified ---
+
+
+def test_the_messages_of_segments_python_client_are_kept() -> None:
+    client = Client("key", send=False)
+    calls = [
+        client.track(anonymous_id="a", event="Order Completed", properties={"order_id": "o", "total": 19.99}),
+        client.identify(user_id="u", traits={"email": "jane@example.com", "firstName": "Jane"}),
+        client.page(anonymous_id="a", name="Home", properties={"url": "https://shop.example/x?y"}),
+        client.screen(anonymous_id="a", name="Home"),
+        client.group(user_id="u", group_id="g"),
+        client.alias("p", "u"),
+    ]
+    body = json.dumps({"batch": [message for _, message in calls]}, cls=DatetimeSerializer).encode()
+    kept_events = run(gzip.compress(body), trusted=True)
+    names = [event.name for event in kept_events if isinstance(event, Event)]
+    assert names == ["Order Completed", "Identified", "Page Viewed", "Screen Viewed", "Grouped", "Aliased"]
+    order, login, page = kept_events[:3]
+    assert isinstance(order, Event)
+    assert isinstance(login, Event)
+    assert isinstance(page, Event)
+    assert order.properties == {"order_id": "o", "total": 1999}
+    assert login.traits == {"first_name": "Jane"}
+    assert login.email_hash is not None
+    assert page.properties == {"url": "https://shop.example/x", "name": "Home"}

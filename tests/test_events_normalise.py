@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cashwrap.declarations import Declarations, EventDecl, Settings, Spot
@@ -173,12 +173,14 @@ def test_money_is_exact(sent: object, currency: str, minor: int) -> None:
     assert event.properties["currency"] == currency.upper()
 
 
+@settings(deadline=None)
 @given(st.decimals(0, 10**9, allow_nan=False, places=6), st.sampled_from(["JPY", "EUR", "KWD", "CLF"]))
 def test_money_agrees_with_a_decimal_oracle(amount: Decimal, currency: str) -> None:
     digits = minor_digits(currency)
     assert to_minor(str(amount), digits) == int((amount * 10**digits).to_integral_value(ROUND_HALF_UP))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=45))
 def test_no_text_crashes_money(text: str) -> None:
     try:

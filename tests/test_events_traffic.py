@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA, is_crawler
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cashwrap.declarations import Settings
@@ -83,6 +83,7 @@ def test_every_crawler_the_package_knows_is_flagged() -> None:
 PIECES = ["Googlebot/", "bot", "curl/", "Mozilla/5.0", "Chrome/130", "(compatible;", "spider", "+http:", "Yeti"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES)))
 def test_words_and_patterns_agree_with_the_package(words: list[str]) -> None:
     text = " ".join(words)
@@ -113,6 +114,7 @@ def test_addresses_are_cut_to_their_network() -> None:
     assert truncated(None) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_no_user_agent_crashes_or_is_slow(text: str) -> None:
     is_bot(text)
@@ -122,6 +124,7 @@ def test_no_user_agent_crashes_or_is_slow(text: str) -> None:
 # --- rate ---
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 30_000), st.integers(1, 20)), max_size=30))
 def test_the_rate_is_close_to_an_exact_count(hits: list[tuple[int, int]]) -> None:
     """Never over below the limit within two windows; always over beyond it within one slot."""
