@@ -129,7 +129,7 @@ def test_messages(source: str, said: str) -> None:
         ("{a, plural, =1 {x} =01 {z} other {y}}", 19, "invalid_message"),
         ("{a, plural, other {x}", 21, "invalid_message"),
         ("say '{ this", 4, "invalid_message"),
-        ("{a, plural, other {" * 4 + "}}" * 4, 57, "too_deep"),
+        ("{a, plural, other {" * 4 + "}}" * 4, 57, "plural_too_deep"),
         ("{a}" * 33, 96, "too_many_placeholders"),
         ("x" * (MAX_LENGTH + 1), MAX_LENGTH, "text_too_long"),
     ],

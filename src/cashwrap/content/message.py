@@ -179,7 +179,7 @@ class _Parser:
 
     def plural(self, number: Placeholder, depth: int) -> Plural:
         if depth > MAX_DEPTH:
-            raise self.fault(f"plurals may nest {MAX_DEPTH} deep", number.offset, "too_deep")
+            raise self.fault(f"plurals may nest {MAX_DEPTH} deep", number.offset, "plural_too_deep")
         if not self.take(","):
             raise self.fault("expected ', one {...} other {...}' after plural")
         arms: dict[str, tuple[Part, ...]] = {}
