@@ -65,7 +65,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.flatpages",
-    "storefront.apps.StorefrontConfig",
     "oscar.config.Shop",
     "oscar.apps.analytics.apps.AnalyticsConfig",
     "apps.checkout.apps.CheckoutConfig",  # ours: payment page, decisions, orders
@@ -102,6 +101,7 @@ INSTALLED_APPS = [
     "sorl.thumbnail",
     "django_tables2",
     "phonenumber_field",
+    "storefront.apps.StorefrontConfig",  # last: it disconnects what Oscar connects
 ]
 MIGRATION_MODULES = {"partner": "oscar.apps.partner.migrations", "shipping": "oscar.apps.shipping.migrations"}
 

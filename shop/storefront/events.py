@@ -20,11 +20,12 @@ from oscar.apps.checkout.signals import start_checkout
 
 from . import catalogue
 from .models import OutboxEvent
-from .personalization import cart, cart_token, client, shopper, user_id
+from .personalization import cart, cart_token, client, contents, shopper, user_id
 
 _waiting = queue.Queue(maxsize=1000)
 _wake = threading.Event()
 RETRY_SECONDS = 2.0
+POLL_SECONDS = 2.0
 
 
 def track(request, name, properties):
@@ -75,8 +76,9 @@ def _queue(event):
 
 def shown(request, decision):
     """Report each experience a payment page showed, with the decision's proof: the SDK does this elsewhere."""
-    for placement, answer in (decision.get("placements") or {}).items():
-        if answer.get("experience"):
+    rendered = contents(decision)
+    for placement, answer in decision.get("placements", {}).items() if rendered else ():
+        if placement in rendered and answer.get("experience"):
             proof = {name: answer.get(name) for name in ("experience", "variation")}
             track(request, "Experience Viewed", {"placement": placement, **proof, "token": decision.get("token")})
 
@@ -228,7 +230,7 @@ def start_delivery():
 def _run():
     _wake.set()  # what an earlier run left behind
     while True:
-        _wake.wait()
+        _wake.wait(POLL_SECONDS)  # a refund is written by another process
         _wake.clear()
         close_old_connections()
         if not deliver():

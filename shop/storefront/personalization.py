@@ -113,10 +113,45 @@ def gpc(request):
     return request.headers.get("Sec-GPC") == "1"
 
 
+# --- reading the answer: nothing from outside is trusted to have the right shape ---
+
+EXPECTED = {  # which kind of content each placement of this shop can show
+    "payment_methods": "options",
+    "delivery_methods": "options",
+    "basket_message": "message",
+    "checkout_button": "button",
+    "checkout_help": "help",
+    "checkout_layout": "layout",
+    "installment_line": "installments",
+}
+
+
 def contents(decision):
     """Return {placement: content} for the placements that have one; the templates show their default elsewhere."""
-    placements = decision.get("placements") or {}
-    return {name: answer["content"] for name, answer in placements.items() if answer.get("content")}
+    placements = decision.get("placements")
+    answers = placements.items() if isinstance(placements, dict) else ()
+    found = {name: answer.get("content") for name, answer in answers if isinstance(answer, dict)}
+    return {name: content for name, content in found.items() if fits(name, content)}
+
+
+def fits(name, content):
+    """Return whether this is content the template of this placement can show."""
+    if not isinstance(content, dict) or content.get("type") != EXPECTED.get(name, ""):
+        return False
+    if content["type"] == "options":
+        options, hidden = content.get("options"), content.get("hidden", [])
+        return _list_of(options, dict) and all(_text(option.get("id")) for option in options) and _list_of(hidden, str)
+    if content["type"] == "layout":
+        return isinstance(content.get("tokens"), dict)
+    return _text(content.get("text"))
+
+
+def _text(value):
+    return isinstance(value, str) and 0 < len(value) <= 500
+
+
+def _list_of(value, kind):
+    return isinstance(value, list) and all(isinstance(each, kind) for each in value)
 
 
 def in_order(methods, content, code_of):
@@ -125,8 +160,9 @@ def in_order(methods, content, code_of):
     The shop stays in charge: an unknown id is ignored, a method the answer forgot is kept at the end, and if
     everything would be hidden, nothing is.
     """
-    options = {option["id"]: option for option in (content or {}).get("options", [])}
-    hidden = set((content or {}).get("hidden", []))
+    content = content or {"options": []}
+    options = {option["id"]: option for option in content["options"]}
+    hidden = set(content.get("hidden", []))
     known = {code_of(method): method for method in methods}
     ordered = [code for code in options if code in known]
     ordered += [code for code in known if code not in options and code not in hidden]

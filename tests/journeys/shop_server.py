@@ -1,21 +1,24 @@
 """Starts the demo shop as a shop would run it, walks it by plain HTTP, and plays the engine well and badly."""
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-shop" / "bin" / "python"
+PATIENT = {"CASHWRAP_TIMEOUT_MS": "10000"}
+"""For tests that are about what is asked, not about who waits: a busy machine must not turn them red."""
 PUBLISHABLE = "cwp_test_k1abc_publishablekey"
 SECRET = "cws_test_k2def_secretkeysecretkey"
 METHODS = ["card", "paynow", "invoice", "bank_transfer", "apple_pay", "google_pay"]
@@ -24,9 +27,21 @@ METHODS = ["card", "paynow", "invoice", "bank_transfer", "apple_pay", "google_pa
 # --- the shop ---
 
 
-def set_up(data: Path) -> None:
-    """Migrate and seed once; every shop of a test run starts from a copy."""
-    subprocess.run([PYTHON, ROOT / "shop/run.py", "--setup-only", "--data", data], check=True, capture_output=True)
+def set_up() -> Path:
+    """Migrate and seed once for each state of the shop's files; every shop of a test run starts from a copy.
+
+    Kept between runs, because Oscar's migrations take longer than all tests of this shop together.
+    """
+    sources = sorted(path for path in (ROOT / "shop").rglob("*") if path.suffix in {".py", ".json", ".txt", ".po"})
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    kept = ROOT / ".data" / f"test-shop-{digest}"
+    if not kept.exists():
+        making = kept.with_name(f"{kept.name}.{os.getpid()}")
+        command = [PYTHON, ROOT / "shop/run.py", "--setup-only", "--data", making]
+        subprocess.run(command, check=True, capture_output=True)
+        with suppress(OSError):  # another worker was quicker
+            making.rename(kept)
+    return kept
 
 
 @contextmanager
@@ -43,8 +58,12 @@ def shop(seeded: Path, data: Path, *, engine: str = "", keys: tuple[str, str] = 
         assert line, (data / "log.txt").read_text()
         yield line.split()[-1].rstrip("/")
     finally:
+        while Visitor.open:
+            Visitor.open.pop().http.close()
         process.terminate()
         process.wait(10)
+        if process.stdout is not None:
+            process.stdout.close()
         log.close()
 
 
@@ -59,12 +78,15 @@ def manage(data: Path, *arguments: str) -> str:
 class Visitor:
     """A shopper without a browser: follows redirects, keeps cookies, posts the shop's own forms."""
 
+    open: ClassVar[list["Visitor"]] = []
+
     def __init__(self, base: str, **headers: str) -> None:
         agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
         self.http = httpx.Client(
             base_url=base, follow_redirects=True, timeout=30, headers={"User-Agent": agent, **headers}
         )
         self.pages: dict[str, str] = {}
+        Visitor.open.append(self)
 
     def get(self, path: str) -> str:
         response = self.http.get(path)
@@ -100,8 +122,8 @@ class Visitor:
         self.pages["payment"] = self.post("/checkout/shipping-method/", method_code="standard")
         return self.pages["payment"]
 
-    def pay(self, method: str = "paynow", card_token: str = "tok_demo_4242") -> str:
-        self.pages["review"] = self.post("/checkout/preview/", method=method, card_token=card_token)
+    def pay(self, method: str = "paynow", card: str = "tok_demo_4242") -> str:
+        self.pages["review"] = self.post("/checkout/preview/", method=method, card_token=card)
         return self.post("/checkout/preview/", action="place_order")
 
     def order(self, product_id: str = "KC-C01") -> str:
@@ -140,6 +162,7 @@ class FakeEngine:
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self._arrived = threading.Condition(threading.RLock())
         self.let_go = threading.Event()
+        self.shop_data = Path()
         engine = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -151,7 +174,7 @@ class FakeEngine:
                 engine.note(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
                 engine.answer(self)
 
-            do_GET = do_POST
+            do_GET = do_POST  # noqa: N815 - the name the server looks for
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
@@ -201,12 +224,17 @@ class FakeEngine:
         with self._arrived:
             return [event for _, path, _, body in self.requests if path == "/v1/batch" for event in body["batch"]]
 
-    def wait_for(self, name: str) -> dict[str, Any]:
-        """The first event of this name, when it is there."""
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first event that is wanted, when it is there."""
+
+        def found() -> dict[str, Any] | None:
+            return next((each for each in self.events() if wanted({"event": "", "anonymousId": "", **each})), None)
+
         with self._arrived:
-            arrived = self._arrived.wait_for(lambda: any(each.get("event") == name for each in self.events()), 20)
-        assert arrived, [each.get("event") for each in self.events()]
-        return next(each for each in self.events() if each.get("event") == name)
+            self._arrived.wait_for(lambda: found() is not None, 30)
+        event = found()
+        assert event is not None, [each.get("event") for each in self.events()]
+        return event
 
     def close(self) -> None:
         self.let_go.set()

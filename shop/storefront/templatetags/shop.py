@@ -197,14 +197,14 @@ def accessories(basket):
     return [found[upc] for upc in wanted[:3] if upc in found]
 
 
-LAYOUT_TOKENS = {"density": {"cosy", "compact"}, "summary": {"first", "last"}, "accent": {"green", "clay", "ink"}}
+LAYOUT_TOKENS = {"density": ("cosy", "compact"), "summary": ("first", "last"), "accent": ("green", "clay", "ink")}
 
 
 @register.filter
 def layout_attributes(content):
     """Return the layout tokens this shop knows, as attributes; anything else is ignored."""
     tokens = (content or {}).get("tokens", {})
-    known = [(name, tokens[name]) for name in LAYOUT_TOKENS if tokens.get(name) in LAYOUT_TOKENS[name]]
+    known = [(name, value) for name, values in LAYOUT_TOKENS.items() for value in values if tokens.get(name) == value]
     return format_html_join(" ", 'data-{}="{}"', known)
 
 
