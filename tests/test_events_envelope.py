@@ -273,6 +273,14 @@ def test_a_large_batch_is_read_event_by_event() -> None:
     assert [event.id for event in run(body) if isinstance(event, Event)] == [f"m{number}" for number in range(1000)]
 
 
+def test_a_bad_event_in_a_large_batch_is_refused_alone() -> None:
+    for bad in (event('{"price": NaN}'), event('{"price": "x"}'), json.dumps(track(event=5))):
+        calls = [json.dumps(track(messageId=f"m{number}")) for number in range(400)]
+        calls[77] = bad
+        results = run(batch_of(*calls))
+        assert [index for index, result in enumerate(results) if isinstance(result, Refused)] == [77]
+
+
 def test_words_that_look_like_structure_stay_text() -> None:
     hard = event(json.dumps({"name": 'a "batch":[ ]} , \\" {', "brand": "\\"}))
     first, second, third = run(batch_of(hard, event('{"price": NaN}'), hard))

@@ -147,11 +147,19 @@ class _Head(Struct, rename="camel"):
     context: Context | None = None
 
 
+class _Pieces(Struct, rename="camel"):
+    batch: list[msgspec.Raw]
+    write_key: str | None = None
+    sent_at: datetime | None = None
+    context: Context | None = None
+
+
 class _MessageId(Struct, rename="camel"):
     message_id: Id = None
 
 
 _WIRE = msgspec.json.Decoder(_Wire, float_hook=str)
+_PIECES = msgspec.json.Decoder(_Pieces, float_hook=str)
 _HEAD = msgspec.json.Decoder(_Head, float_hook=str)
 _ENVELOPE = msgspec.json.Decoder(Envelope, float_hook=str)
 _MESSAGE_ID = msgspec.json.Decoder(_MessageId)
@@ -204,14 +212,25 @@ def decode_batch(body: bytes, limits: Limits) -> Batch:
         else:
             _check_count(len(wire.batch), limits)
             return Batch(list(wire.batch), wire.write_key, wire.sent_at, wire.context, suspicious(body))
-    rest, texts = split_batch(body)
+    head, texts = _pieces(body)
     _check_count(len(texts), limits)
-    try:
-        head = _HEAD.decode(rest)
-    except _UNREADABLE as error:
-        raise _whole(error) from error
     items = [_decode_item(index, text, limits) for index, text in enumerate(texts)]
     return Batch(items, head.write_key, head.sent_at, head.context, suspicious(body))
+
+
+def _pieces(body: bytes) -> tuple[_Head, list[bytes]]:
+    """A batch's own fields and each event's text: by the decoder where the JSON is sound, else by ``split``."""
+    try:
+        pieces = _PIECES.decode(body)
+    except _UNREADABLE:
+        pass
+    else:
+        return _Head(pieces.write_key, pieces.sent_at, pieces.context), [bytes(piece) for piece in pieces.batch]
+    rest, texts = split_batch(body)
+    try:
+        return _HEAD.decode(rest), texts
+    except _UNREADABLE as error:
+        raise _whole(error) from error
 
 
 def decode_one(body: bytes, kind: str, limits: Limits) -> Batch:
