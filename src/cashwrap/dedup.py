@@ -13,6 +13,7 @@ from cashwrap.ports import Vault
 DAYS = 7
 _DAY = 86_400_000
 _WIDTH = 16
+_HALF = 8
 
 Verdict = Literal["new", "duplicate", "conflict"]
 
@@ -40,7 +41,7 @@ class Seen:
         known = self._index.get(key)
         if known is None:
             return "new"
-        return "duplicate" if known == fingerprint else "conflict"
+        return "duplicate" if known == _sized(fingerprint) else "conflict"
 
     def add(self, key: bytes, fingerprint: bytes, received: Millis) -> None:
         """Keep a new id; forgets what is older than the window."""
@@ -49,6 +50,7 @@ class Seen:
         if entries is None:
             entries = self._days[day] = bytearray()
             self._prune(day)
+        fingerprint = _sized(fingerprint)
         entries += key
         entries += fingerprint
         self._index[key] = fingerprint
@@ -93,6 +95,11 @@ class Seen:
         for day in [day for day in self._days if day <= today - DAYS]:
             for key, _ in _entries(self._days.pop(day)):
                 self._index.pop(key, None)
+
+
+def _sized(fingerprint: bytes) -> bytes:
+    """Eight bytes: an event made by the server itself has no body to take a fingerprint of."""
+    return fingerprint if len(fingerprint) == _HALF else fingerprint[:_HALF].ljust(_HALF, b"\0")
 
 
 def _entries(data: bytearray) -> list[tuple[bytes, bytes]]:

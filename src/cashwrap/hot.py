@@ -2,9 +2,10 @@
 
 Written by the writer thread after each commit and read by request threads without a lock: a published profile is never
 changed, only replaced. Both caches are two generations of plain dictionaries: a full young one becomes the old one, and
-what is asked for again moves up. Every step is one atomic dictionary operation.
+what is asked for again moves up.
 """
 
+import threading
 from typing import Generic, TypeVar
 
 from cashwrap import profiles
@@ -21,49 +22,61 @@ V = TypeVar("V")
 
 
 class Generations(Generic[K, V]):
-    """A bounded cache that forgets about the least recently used half at a time."""
+    """A bounded cache that forgets about the least recently used half at a time.
 
-    __slots__ = ("_limit", "_old", "_young", "rotations")
+    What is young is read without a lock; everything that changes a generation holds it, so that a reader who brings up
+    an older value can never hide one that was published, or dropped, in the meantime.
+    """
+
+    __slots__ = ("_limit", "_lock", "_old", "_young", "rotations")
 
     def __init__(self, limit: int) -> None:
         self._limit = max(1, limit // 2)
+        self._lock = threading.Lock()
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
         self.rotations = 0
+        """Grows whenever what a reader is loading at that moment may be out of date."""
 
     def get(self, key: K) -> V | None:
         """The value, or ``None``; keeps it young."""
         value = self._young.get(key)
-        if value is None:
-            value = self._old.get(key)
-            if value is not None:
-                # Not a plain assignment: the writer may have published a newer value just now.
-                value = self._young.setdefault(key, value)
+        if value is None and key in self._old:
+            with self._lock:
+                value = self._young.get(key)
+                if value is None and (value := self._old.pop(key, None)) is not None:
+                    self._young[key] = value
+                    self._rotate()
         return value
 
     def put(self, key: K, value: V) -> None:
         """Publish a value; the writer's call."""
-        self._young[key] = value
-        self._rotate()
+        with self._lock:
+            self._young[key] = value
+            self._rotate()
 
     def offer(self, key: K, value: V, rotations: int) -> V:
         """Keep what a reader loaded, unless something newer is here or was forgotten since ``rotations``."""
-        if rotations != self.rotations:
-            return value
-        kept = self._young.setdefault(key, value)
-        self._rotate()
-        return kept
+        with self._lock:
+            if rotations != self.rotations:
+                return value
+            kept = self._young.setdefault(key, value)
+            self._rotate()
+            return kept
 
     def drop(self, key: K) -> None:
         """Forget one entry."""
-        self._old.pop(key, None)
-        self._young.pop(key, None)
+        with self._lock:
+            self.rotations += 1
+            self._old.pop(key, None)
+            self._young.pop(key, None)
 
     def clear(self) -> None:
         """Forget everything."""
-        self.rotations += 1
-        self._young = {}
-        self._old = {}
+        with self._lock:
+            self.rotations += 1
+            self._young = {}
+            self._old = {}
 
     def _rotate(self) -> None:
         if len(self._young) >= self._limit:

@@ -5,15 +5,20 @@ with the ones they were in, commits the difference with the moment to look again
 It runs on the writer thread between commits, so membership never races with a fold.
 """
 
+import logging
 from collections.abc import Callable
 
+import msgspec
+
 from cashwrap import consent, profiles, segments
-from cashwrap.errors import Forgotten
+from cashwrap.errors import Forgotten, StoreError, Unavailable
 from cashwrap.hot import Hot
 from cashwrap.model import Millis, Profile, Value
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Changes, Clock, ShopperKey, Store, Transition, Vault
 from cashwrap.request import clock_values, zone_of
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 200
 """Shoppers in one sweep: bounds how long events wait behind it."""
@@ -38,7 +43,10 @@ class Sweeper:
         playbook, changes = self._playbook(), Changes()
         before = self._store.inside(due)
         for key, profile in self._profiles(due).items():
-            self._judge(playbook, key, profile, before.get(key, frozenset()), changes)
+            try:
+                self._judge(playbook, key, profile, before.get(key, frozenset()), changes)
+            except Exception:  # one shopper must not keep all others in their segments
+                log.exception("a shopper's segments cannot be told; they stay as they are until the next event")
         for key in due:
             changes.dues.setdefault(key, None)
         self._store.commit(changes)
@@ -69,8 +77,11 @@ class Sweeper:
         for key, row in self._store.load(cold).items() if cold else ():
             try:
                 found[key] = profiles.decode(self._vault.open(key.shopper, row.state))
-            except Forgotten:
-                continue
+            except Unavailable:
+                raise
+            except (StoreError, msgspec.DecodeError) as error:  # forgotten meanwhile, or damaged: looked at no more
+                if not isinstance(error, Forgotten):
+                    log.exception("a profile cannot be read")
         return found
 
 

@@ -4,6 +4,7 @@ A window belongs to the writer thread. It works on drafts (profiles decoded afre
 before its changes are durable; a window that cannot be committed is thrown away whole.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
@@ -12,12 +13,14 @@ from msgspec import Struct
 from cashwrap import codec, consent, profiles
 from cashwrap.dedup import Seen, event_key
 from cashwrap.enrich import enrich
-from cashwrap.errors import Forgotten
+from cashwrap.errors import Forgotten, StoreError, Unavailable
 from cashwrap.events import Accounting, Refused
 from cashwrap.hot import MISSING, Hot, HotProfile, Identifier
-from cashwrap.model import ConsentState, Event, Millis, Product, Profile, Tenant
+from cashwrap.model import ConsentState, Event, Millis, Product, Profile, Tenant, Where
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Changes, Failure, Random, Record, Row, ShopperKey, Store, Vault
+
+log = logging.getLogger(__name__)
 
 
 class Submission:
@@ -78,6 +81,9 @@ class Window:
         self._records: list[tuple[Draft, str, list[Event] | bytes, Millis]] = []
         self._failures: list[Failure] = []
         self._removed: list[ShopperKey] = []
+        self._unreadable: set[ShopperKey] = set()
+        self._groups: dict[ShopperKey, list[Event]] = {}
+        """The open log record of each shopper in the submission at hand."""
 
     def prefetch(self, submissions: Iterable[Submission]) -> None:
         """Look up all identifiers and rows at once, so that the fold finds them in memory."""
@@ -97,17 +103,29 @@ class Window:
         cold = {key for key in self._found.values() if key is not None and not self._is_hot(key)}
         for key, row in store.load(list(cold)).items() if cold else ():
             self._open(key, row)
+        if dangling := cold - self._drafts.keys() - self._unreadable:
+            # Names of a shopper who is gone: free for whoever comes.
+            self._found = {name: None if key in dangling else key for name, key in self._found.items()}
 
     def take(self, submission: Submission) -> None:
         """Fold one submission. One bad event fails alone and is kept with its reason."""
         count = submission.accounting
         count.received = len(submission.failures) + len(submission.events)
-        groups: dict[ShopperKey, list[Event]] = {}
-        for failure in submission.failures:
-            count.failed += 1
-            self._failures.append(failure)
+        count.failed = len(submission.failures)
+        self._failures += submission.failures
+        self._groups = {}
         for event in submission.events:
-            self._take_event(submission.tenant, event, groups, count)
+            try:
+                self._take_event(submission.tenant, event, count)
+            except StoreError:
+                raise
+            except _UnreadableProfile:
+                count.failed += 1
+                self._failures.append(failure_of(submission.tenant, event, "profile_unreadable"))
+            except Exception:  # whatever is wrong with this event, its neighbours go on
+                log.exception("an event could not be taken")
+                count.failed += 1
+                self._failures.append(failure_of(submission.tenant, event, "event_failed"))
 
     def changes(self) -> Changes:
         """Everything to commit: encoded and sealed once per shopper, however many events it had."""
@@ -160,25 +178,24 @@ class Window:
 
     # --- one event ---
 
-    def _take_event(
-        self, tenant: Tenant, event: Event, groups: dict[ShopperKey, list[Event]], count: Accounting
-    ) -> None:
+    def _take_event(self, tenant: Tenant, event: Event, count: Accounting) -> None:
         playbook = self._context.playbook
-        draft = self._resolve(tenant, event)
-        state = draft.profile.consent if draft is not None else ConsentState()
-        mask = consent.gate(state, event, playbook.settings)
-        if event.mask:
-            mask |= event.mask & ~consent.denied(state)
-        purpose = playbook.vocabulary.purpose(event)
-        if not purpose & mask and not (draft is not None and event.choices):
-            count.dropped_by_consent += 1
-            return
-        kept = enrich(event, self._context.catalogue(tenant))
+        draft, device = self._whose(tenant, event)
+        mask = consent.gate(_consent_of(draft, device), event, playbook.settings)
+        kept = None
+        if not playbook.vocabulary.purpose(event) & mask:
+            fate = "dropped_by_consent"
+        elif (kept := enrich(event, self._context.catalogue(tenant))) is None:
+            fate = "refused"
         if kept is None:
-            count.refused += 1
-            return
+            if draft is None or not event.choices:
+                setattr(count, fate, getattr(count, fate) + 1)
+                return
+            kept = _choice_alone(event)  # what came with it is not kept; a withdrawal is never lost
         if draft is None:
             draft = self._create(tenant, event)
+        elif device is not None:
+            self._merge(draft, device, event.received)
         key = event_key(event, self._context.vault)
         verdict = draft.seen.judge(key, event.fingerprint)
         if verdict == "duplicate":
@@ -188,7 +205,8 @@ class Window:
             self._fail(draft, kept, "conflicting_message_id", "this message id was used for another body")
         elif self._fold(draft, msgspec.structs.replace(kept, mask=mask)):
             draft.seen.add(key, event.fingerprint, event.received)
-            self._log(draft, draft.folded[-1], groups)
+            self._name(draft, tenant, kept)
+            self._log(draft, draft.folded[-1])
             count.stored += 1
         else:
             count.failed += 1
@@ -216,6 +234,7 @@ class Window:
     def _fail(self, draft: Draft, event: Event, code: str, message: str) -> None:
         """Keep an event that could not be stored; its payload dies with the shopper's key like all others."""
         shopper, payload = draft.key.shopper, codec.encode(event)
+        known = draft.dirty or draft.base is not None  # else nobody could ever find it again, to forget it
         self._failures.append(
             Failure(
                 tenant=draft.key.tenant,
@@ -224,49 +243,43 @@ class Window:
                 message=message,
                 path="",
                 size=len(payload),
-                payload=shopper + self._context.vault.seal(shopper, payload),
+                payload=shopper + self._context.vault.seal(shopper, payload) if known else None,
             )
         )
 
-    def _log(self, draft: Draft, event: Event, groups: dict[ShopperKey, list[Event]]) -> None:
-        group = groups.get(draft.key)
+    def _log(self, draft: Draft, event: Event) -> None:
+        group = self._groups.get(draft.key)
         if group is None:
-            group = groups[draft.key] = []
+            group = self._groups[draft.key] = []
             self._records.append((draft, "events", group, event.received))
         group.append(event)
 
     # --- whose event ---
 
-    def _resolve(self, tenant: Tenant, event: Event) -> Draft | None:
-        """The shopper this event is about, merging a device into a person where the event proves they are one."""
+    def _whose(self, tenant: Tenant, event: Event) -> tuple[Draft | None, Draft | None]:
+        """The shopper this event is about, and the device that it proves to be theirs, to be merged into them.
+
+        Changes nothing: an event that is not kept leaves no trace of who belongs to whom.
+        """
         user = self._named_draft(tenant, "user", event.user_id)
         device = self._named_draft(tenant, "anonymous", event.anonymous_id)
-        if user is not None and device is not None and user is not device:
-            if profiles.may_absorb(user.profile, device.profile):
-                self._merge(user, device)
-            return user
         if user is not None:
-            self._name(user, tenant, event)
-            return user
+            joins = device is not None and device is not user and profiles.may_absorb(user.profile, device.profile)
+            return user, device if joins else None
         if device is not None:
-            if event.user_id is not None and device.profile.user_id not in {None, event.user_id}:
-                return None
-            self._name(device, tenant, event)
-            return device
+            return (device if _may_be(device, event) else None), None
         if event.trusted:
             for kind, value in (("email", event.email_hash), ("cart", event.cart_token)):
                 draft = self._named_draft(tenant, kind, value)
-                if draft is not None and (event.user_id is None or draft.profile.user_id in {None, event.user_id}):
-                    self._name(draft, tenant, event)
-                    return draft
-        return None
+                if draft is not None and _may_be(draft, event):
+                    return draft, None
+        return None, None
 
     def _create(self, tenant: Tenant, event: Event) -> Draft:
         random = self._context.random
         profile = Profile(id=random.token(16), analytic_id=random.token(16), created=event.received)
         draft = Draft(ShopperKey(tenant, profile.id), profile, Seen(), None)
         self._drafts[draft.key] = draft
-        self._name(draft, tenant, event)
         return draft
 
     def _name(self, draft: Draft, tenant: Tenant, event: Event) -> None:
@@ -282,17 +295,23 @@ class Window:
         if value is None:
             return None
         key = self._found.get((tenant, kind, value))
-        return self._drafts.get(key) or self._reopen(key) if key is not None else None
+        if key is None:
+            return None
+        if key in self._unreadable:
+            raise _UnreadableProfile
+        return self._drafts.get(key) or self._reopen(key)
 
-    def _merge(self, into: Draft, other: Draft) -> None:
+    def _merge(self, into: Draft, other: Draft, received: Millis) -> None:
         features = self._context.playbook.features
-        profiles.merge(into.profile, other.profile, features)
+        merged = profiles.decode(profiles.encode(into.profile))  # a copy: a merge that fails leaves both as they were
+        profiles.merge(merged, other.profile, features)
+        into.base, into.folded = profiles.encode(merged), []
+        into.profile = merged
         into.seen.merge(other.seen)
-        into.base, into.folded = profiles.encode(into.profile), []
         into.dirty, other.gone = True, True
-        received = max(into.profile.updated, other.profile.updated)
         self._records.append((into, "merge", other.profile.id, received))
         self._removed.append(other.key)
+        self._groups = {}  # what follows is logged after the merge
         for identifier in _identifiers_of(other.key.tenant, other.profile):
             self._found[identifier] = into.key
             self._named[identifier] = into.key
@@ -317,9 +336,20 @@ class Window:
         try:
             state = vault.open(key.shopper, row.state)
             seen = Seen.decode(vault.open(key.shopper, row.seen))
-        except Forgotten:
+            profile = profiles.decode(state)
+        except (Forgotten, Unavailable) as error:
+            if isinstance(error, Unavailable):
+                raise
             return
-        self._drafts[key] = Draft(key, profiles.decode(state), seen, state)
+        except (StoreError, msgspec.DecodeError):
+            log.exception("a profile cannot be read; its events are set aside until it is restored")
+            self._unreadable.add(key)
+            return
+        self._drafts[key] = Draft(key, profile, seen, state)
+
+
+class _UnreadableProfile(Exception):
+    """The row of the shopper an event is about is damaged."""
 
 
 def digest_of(vault: Vault, identifier: Identifier) -> bytes:
@@ -334,6 +364,32 @@ def failures_of(tenant: Tenant, refused: Iterable[Refused], now: Millis) -> list
         Failure(tenant=tenant, received=now, code=each.code, message=each.message, path=each.path, size=each.size)
         for each in refused
     ]
+
+
+def failure_of(tenant: Tenant, event: Event, code: str) -> Failure:
+    """An event that could not be kept, without what it held."""
+    return Failure(
+        tenant=tenant, received=event.received, code=code, message="this event could not be kept", path="", size=0
+    )
+
+
+def _consent_of(draft: Draft | None, device: Draft | None) -> ConsentState:
+    """What the shopper chose, on the device that is about to join them too."""
+    if draft is None:
+        return ConsentState()
+    return draft.profile.consent if device is None else consent.merge(device.profile.consent, draft.profile.consent)
+
+
+def _choice_alone(event: Event) -> Event:
+    """The consent choice an event carried, without anything else it held."""
+    return msgspec.structs.replace(
+        event, name="Consent Updated", properties={}, traits={}, where=Where(), cart_token=None, email_hash=None
+    )
+
+
+def _may_be(draft: Draft, event: Event) -> bool:
+    """Whether the event does not prove that this is somebody else."""
+    return event.user_id is None or draft.profile.user_id in {None, event.user_id}
 
 
 def _identifiers(tenant: Tenant, event: Event) -> list[Identifier]:

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable
 
 from cashwrap.errors import CashwrapError, Unavailable
-from cashwrap.window import Context, Submission, Window
+from cashwrap.events import Accounting
+from cashwrap.window import Context, Submission, Window, failure_of
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ class Writer:
         self._pause = pause
         self._next_sweep = 0.0
         self._waiting: queue.Queue[Submission | Callable[[], None] | None] = queue.Queue(WAITING)
-        self._closed = threading.Event()
+        self._closed = False
+        self._door = threading.Lock()
+        """Held while something is queued or the writer closes, so that nothing is queued behind the end."""
         self._thread = threading.Thread(target=self._run, name="cashwrap-writer", daemon=True)
         self._thread.start()
 
@@ -68,18 +71,20 @@ class Writer:
 
     def close(self) -> None:
         """Take nothing more, commit what waits, stop."""
-        if not self._closed.is_set():
-            self._closed.set()
+        with self._door:
+            closing, self._closed = not self._closed, True
+        if closing:
             self._waiting.put(None)
-            self._thread.join()
+        self._thread.join()
 
     def _put(self, item: Submission | Callable[[], None]) -> None:
-        if self._closed.is_set():
-            raise Unavailable("the server is stopping; send the same request again", code="stopping")
-        try:
-            self._waiting.put_nowait(item)
-        except queue.Full:
-            raise Unavailable("too many requests wait to be stored; send the same request again") from None
+        with self._door:
+            if self._closed:
+                raise Unavailable("the server is stopping; send the same request again", code="stopping")
+            try:
+                self._waiting.put_nowait(item)
+            except queue.Full:
+                raise Unavailable("too many requests wait to be stored; send the same request again") from None
 
     def _run(self) -> None:
         while True:
@@ -117,6 +122,24 @@ class Writer:
                 return batch, None, False
 
     def _commit(self, batch: list[Submission]) -> None:
+        try:
+            self._keep(batch)
+        except CashwrapError as error:
+            for submission in batch:
+                _give_up(submission, error)
+        except Exception:
+            log.exception("a commit failed; its events are tried one by one")
+            for submission in batch:
+                self._one_by_one(submission)
+        for submission in batch:
+            if submission.settled is not None:
+                try:
+                    submission.settled(submission)
+                except Exception:  # whoever waited is gone; the others still wait
+                    log.exception("nobody could be told that events are stored")
+
+    def _keep(self, batch: list[Submission]) -> None:
+        """One window: fold, make durable, show. Whatever it raises, nothing of it was kept."""
         context = self._context()
         window = Window(context)
         try:
@@ -127,18 +150,31 @@ class Writer:
             if changes:
                 context.vault.persist()
                 context.store.commit(changes)
-            window.publish()
-        except Exception as error:
+        except Exception:
             window.abandon()
-            if not isinstance(error, CashwrapError):
-                log.exception("a commit failed")
             for submission in batch:
-                submission.error = (
-                    error if isinstance(error, CashwrapError) else Unavailable("the events were not kept")
-                )
-        for submission in batch:
-            if submission.settled is not None:
-                submission.settled(submission)
+                submission.accounting = Accounting()
+            raise
+        window.publish()
+
+    def _one_by_one(self, submission: Submission) -> None:
+        """Each event in a commit of its own: one that cannot be kept is set aside and does not hold up the others."""
+        tenant, total = submission.tenant, Accounting()
+        parts = [Submission(tenant, [], submission.failures), *(Submission(tenant, [e]) for e in submission.events)]
+        try:
+            for part in parts:
+                try:
+                    self._keep([part])
+                except CashwrapError:
+                    raise
+                except Exception:
+                    part.failures = [failure_of(tenant, event, "event_failed") for event in part.events]
+                    part.events = []
+                    self._keep([part])
+                total.add(part.accounting)
+        except Exception as error:
+            _give_up(submission, error)
+        submission.accounting = total
 
     def _tidy(self) -> None:
         if (now := self._monotonic()) < self._next_sweep:
@@ -148,3 +184,8 @@ class Writer:
             self._sweep()
         except Exception:
             log.exception("the sweep failed; it is tried again")
+
+
+def _give_up(submission: Submission, error: Exception) -> None:
+    """Nothing is acknowledged: the same request may be sent again."""
+    submission.error = error if isinstance(error, CashwrapError) else Unavailable("the events were not kept; try again")
