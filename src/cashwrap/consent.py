@@ -47,7 +47,8 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 """What common banners call their categories (lower case): OneTrust's groups, Google's consent mode, plain words."""
 
 _NONE = Purpose(0)
-_BITS = tuple((name, BY_NAME[name].value) for name in sorted(CHOOSABLE))
+_BIT = {name: purpose.value for name, purpose in BY_NAME.items()}
+_NECESSARY = Purpose.NECESSARY.value
 
 
 def from_categories(preferences: Mapping[str, bool], purposes: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
@@ -68,16 +69,14 @@ def mask_of(
     state: ConsentState, *, gpc: bool = False, market: str | None = None, settings: Settings | None = None
 ) -> int:
     """The mask of purposes this state allows now; ``gpc`` says whether the request at hand carried the signal."""
-    mask = Purpose.NECESSARY.value
+    mask = _NECESSARY
     device, person = state.device, state.person
-    if not device and not person:
-        return mask
-    for name, bit in _BITS:
-        if gpc and name == "advertising":
+    for name in device.keys() | person.keys() if person else device:
+        if name not in CHOOSABLE or (gpc and name == "advertising"):
             continue
         heeded = gpc and name == "personalization" and gpc_exemption(market, settings) is None
         if _granted(device.get(name), person.get(name), heeded=heeded):
-            mask |= bit
+            mask |= _BIT[name]
     return mask
 
 
@@ -107,6 +106,11 @@ def apply_choice(state: ConsentState, event: Event) -> Purpose:
     scope = state.person if event.scope == "person" else state.device
     given = event.properties.get("source")
     source = given if isinstance(given, str) else event.name
+    if confirms(state, event):
+        for name, word in event.choices.items():
+            choice = Choice(word == GRANTED, event.time, source, event.gpc)
+            scope[name] = choice if event.time > scope[name].time else newer(scope[name], choice)
+        return _NONE
     newly = 0
     for name, word in event.choices.items():
         if name not in CHOOSABLE or word not in {GRANTED, DENIED}:
@@ -116,15 +120,26 @@ def apply_choice(state: ConsentState, event: Event) -> Purpose:
         known = scope.get(name)
         scope[name] = choice if known is None else newer(known, choice)
         if not before and _denied(state, name):
-            newly |= BY_NAME[name].value
+            newly |= _BIT[name]
     return Purpose(newly)
+
+
+def confirms(state: ConsentState, event: Event) -> bool:
+    """Whether the event only repeats, later, what its scope already says: most stamped events of a visit do."""
+    scope = state.person if event.scope == "person" else state.device
+    time, gpc = event.time, event.gpc
+    for name, word in event.choices.items():
+        known = scope.get(name)
+        if known is None or known.granted != (word == GRANTED) or known.time > time or known.gpc != gpc:
+            return False
+    return True
 
 
 def denied(state: ConsentState) -> Purpose:
     """The purposes the shopper has explicitly denied: what no declared basis may override."""
     if not state.device and not state.person:
         return _NONE
-    return Purpose(sum(bit for name, bit in _BITS if _denied(state, name)))
+    return Purpose(sum(_BIT[name] for name in CHOOSABLE if _denied(state, name)))
 
 
 def _denied(state: ConsentState, name: str) -> bool:
@@ -133,7 +148,9 @@ def _denied(state: ConsentState, name: str) -> bool:
 
 def newer(one: Choice, other: Choice) -> Choice:
     """The choice that holds: the newer; at the same moment the more protective. A total order, so merges commute."""
-    return max(one, other, key=lambda choice: (choice.time, not choice.granted, not choice.gpc, choice.source))
+    if one.time != other.time:
+        return one if one.time > other.time else other
+    return max(one, other, key=lambda choice: (not choice.granted, not choice.gpc, choice.source))
 
 
 def merge(one: ConsentState, other: ConsentState) -> ConsentState:
@@ -158,14 +175,14 @@ def gate(state: ConsentState | None, event: Event, settings: Settings) -> int:
     """
     known = state if state is not None else ConsentState()
     refused = 0
-    if event.choices:
+    if event.choices and not confirms(known, event):
         known = ConsentState(dict(known.device), dict(known.person))
         apply_choice(known, event)
-        refused = sum(BY_NAME[name].value for name, word in event.choices.items() if word == DENIED)
+        refused = sum(_BIT.get(name, 0) for name, word in event.choices.items() if word == DENIED)
     mask = mask_of(known, gpc=event.gpc, market=event.where.country, settings=settings)
     if event.mask:
         mask |= event.mask & ~denied(known).value
-    return (mask & ~refused) | Purpose.NECESSARY.value
+    return (mask & ~refused) | _NECESSARY
 
 
 def basis(names: Iterable[str]) -> int:
@@ -173,9 +190,9 @@ def basis(names: Iterable[str]) -> int:
 
     Raises ``KeyError`` for a name that is no purpose.
     """
-    mask = Purpose.NECESSARY.value
+    mask = _NECESSARY
     for name in names:
-        mask |= BY_NAME[name].value
+        mask |= _BIT[name]
     return mask
 
 
