@@ -102,6 +102,12 @@ def test_split_and_merged_is_the_same(events: list[Event], data: st.DataObject) 
     assert left.cart.token == right.cart.token == folded(*events).cart.token
 
 
+def test_of_two_pictures_at_one_time_the_greater_id_is_the_later() -> None:
+    pictures = [event("Cart Viewed", event_id=name, products=[Line(name)]) for name in ("a", "b")]
+    for events in (pictures, pictures[::-1]):
+        assert inside(folded(*events)) == naive(events) == {"b": 1}
+
+
 def test_values() -> None:
     draft = folded(added("p1", 0, quantity=2, category="shoes"), added("p2", 1, price=2_500, category="hats"))
     assert carts.values(draft, NOW + 1 + 61 * MINUTE) == {

@@ -216,6 +216,14 @@ def test_revenue_stands_for_a_missing_total_and_lines_for_a_missing_everything()
     assert orders.net(only(report("Order Completed", products=lines))).subtotal == 300
 
 
+def test_what_one_copy_may_no_longer_serve_no_copy_may() -> None:
+    for withdrawn in (0, 1):
+        copies = [booked(completed()), booked(completed())]
+        copies[withdrawn].orders["1001"].mask = 1
+        orders.merge(copies[0], copies[1])
+        assert copies[0].orders["1001"].mask == 1
+
+
 def test_orders_are_bounded_and_hints_cannot_push_out_orders() -> None:
     draft = profile()
     for number in range(orders.ORDERS + 50):

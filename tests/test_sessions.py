@@ -75,6 +75,13 @@ def test_split_and_merged_is_the_same(times: list[Millis], data: st.DataObject) 
     assert agree(two, times)
 
 
+def test_merging_adds_what_is_only_a_number() -> None:
+    one, other = touched([NOW, NOW + 20 * DAY, NOW + 40 * DAY]), touched([NOW + DAY, NOW + 21 * DAY, NOW + 41 * DAY])
+    assert other.session_count == 1
+    sessions.merge(one, other)
+    assert sessions.count(one) == 6
+
+
 def test_merging_leaves_the_other_alone() -> None:
     one, other = touched([NOW]), touched([NOW + MINUTE])
     sessions.merge(one, other)
