@@ -130,7 +130,7 @@ def confirms(state: ConsentState, event: Event) -> bool:
     time, gpc = event.time, event.gpc
     for name, word in event.choices.items():
         known = scope.get(name)
-        if known is None or known.granted != (word == GRANTED) or known.time > time or known.gpc != gpc:
+        if known is None or word != (GRANTED if known.granted else DENIED) or known.time > time or known.gpc != gpc:
             return False
     return True
 

@@ -5,10 +5,10 @@ id and another body a conflict. Kept beside the profile (``ports.Row.seen``), 16
 found without an index over everybody's events.
 """
 
+from hashlib import blake2b
 from typing import Literal
 
 from cashwrap.model import Event, Millis
-from cashwrap.ports import Vault
 
 DAYS = 7
 _DAY = 86_400_000
@@ -18,13 +18,14 @@ _HALF = 8
 Verdict = Literal["new", "duplicate", "conflict"]
 
 
-def event_key(event: Event, vault: Vault) -> bytes:
-    """8 bytes naming the event: who sent it, the id claimed in its body, and its own id.
+def event_key(event: Event, secret: bytes) -> bytes:
+    """8 bytes naming the event: who sent it, the id claimed in its body, and its own id, under a secret of the folder.
 
     Never the resolved shopper, which changes at a merge: a repeat after the merge is still a repeat.
     """
     claimed = event.anonymous_id or event.claimed_user_id or event.user_id or ""
-    return vault.digest("event", event.source, claimed, event.id)[:8]
+    named = f"{len(event.source)}:{event.source}{len(claimed)}:{claimed}{event.id}"
+    return blake2b(named.encode(), digest_size=8, key=secret).digest()
 
 
 class Seen:

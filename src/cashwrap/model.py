@@ -57,7 +57,7 @@ class Flag(enum.IntFlag):
     QA = 4
 
 
-class Tenant(Struct, frozen=True, order=True, array_like=True):
+class Tenant(Struct, frozen=True, order=True, array_like=True, gc=False):
     """A store in one environment (``live`` or ``test``): part of every key and every row."""
 
     store: str = "default"
@@ -67,7 +67,7 @@ class Tenant(Struct, frozen=True, order=True, array_like=True):
 # --- what comes in ---
 
 
-class Line(Struct, frozen=True, array_like=True, omit_defaults=True):
+class Line(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """One product of a cart or an order. ``price`` is for one piece, in minor units."""
 
     product_id: str
@@ -81,7 +81,7 @@ class Line(Struct, frozen=True, array_like=True, omit_defaults=True):
     coupon: str | None = None
 
 
-class Where(Struct, frozen=True, array_like=True, omit_defaults=True):
+class Where(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """Facts about the request an event came with, already reduced.
 
     No address, no query string, no user agent text.
@@ -102,7 +102,7 @@ class Where(Struct, frozen=True, array_like=True, omit_defaults=True):
     referrer: str | None = None
 
 
-class Event(Struct, frozen=True, array_like=True):
+class Event(Struct, frozen=True, array_like=True, gc=False):
     """A fact about a shopper, as kept: only declared fields, money in minor units, time corrected.
 
     ``properties`` holds scalars, lists of strings, and products as ``list[Line]`` under ``products``.
@@ -139,7 +139,7 @@ class Event(Struct, frozen=True, array_like=True):
 # --- what we hold about one shopper ---
 
 
-class Stamped(Struct, frozen=True, array_like=True):
+class Stamped(Struct, frozen=True, array_like=True, gc=False):
     """A value and the event that set it. The later (time, id) wins, so any order of arrival ends the same."""
 
     value: Any
@@ -148,7 +148,7 @@ class Stamped(Struct, frozen=True, array_like=True):
     id: str
 
 
-class Choice(Struct, frozen=True, array_like=True):
+class Choice(Struct, frozen=True, array_like=True, gc=False):
     """One explicit consent choice."""
 
     granted: bool
@@ -158,14 +158,14 @@ class Choice(Struct, frozen=True, array_like=True):
     """Granted in a request that itself carried ``Sec-GPC: 1``."""
 
 
-class ConsentState(Struct, array_like=True):
+class ConsentState(Struct, array_like=True, gc=False):
     """Explicit choices per purpose name, apart by scope. What is absent is unknown."""
 
     device: dict[str, Choice] = {}
     person: dict[str, Choice] = {}
 
 
-class Session(Struct, array_like=True):
+class Session(Struct, array_like=True, gc=False):
     """A run of activity without a gap of 30 minutes, and the session-scoped feature states within it."""
 
     start: Millis
@@ -174,7 +174,7 @@ class Session(Struct, array_like=True):
     states: dict[str, object] = {}
 
 
-class Order(Struct, array_like=True):
+class Order(Struct, array_like=True, gc=False):
     """One order, whoever reported it, as the sum of what is known. Only trusted events set money."""
 
     id: str
@@ -195,7 +195,7 @@ class Order(Struct, array_like=True):
     """Refund by message id: a repeated refund counts once."""
 
 
-class CartLine(Struct, array_like=True):
+class CartLine(Struct, array_like=True, gc=False):
     """A product in the shopper's open cart and the newest event about it."""
 
     line: Line
@@ -203,7 +203,7 @@ class CartLine(Struct, array_like=True):
     id: str
 
 
-class OpenCart(Struct, array_like=True):
+class OpenCart(Struct, array_like=True, gc=False):
     """The cart the shopper has not ordered yet, as far as events tell."""
 
     lines: dict[str, CartLine] = {}
@@ -218,7 +218,7 @@ class OpenCart(Struct, array_like=True):
     """What was added and removed after it, by event id; a removal has a negative quantity."""
 
 
-class Profile(Struct, array_like=True):
+class Profile(Struct, array_like=True, gc=False):
     """All we hold about one shopper, except the ids of recent events (kept beside it, see ``Row``)."""
 
     id: bytes

@@ -5,13 +5,14 @@ that was published is never touched. Every part is order-free: the same events i
 seven days leave the same values.
 """
 
+import operator
 from collections.abc import Iterable
 
 import msgspec
 
 from cashwrap import carts, codec, consent, orders, sessions
 from cashwrap.features import FeatureSet
-from cashwrap.model import ConsentState, Event, Millis, OpenCart, Profile, Purpose, Stamped, Value
+from cashwrap.model import PERSONALIZATION, ConsentState, Event, Millis, OpenCart, Profile, Purpose, Stamped, Value
 
 ANONYMOUS_IDS = 50
 """Devices one shopper may gather by merging; a kiosk that logs in a crowd stops here."""
@@ -21,6 +22,7 @@ TRAITS = 100
 WISHLIST = 200
 
 _WHERE = ("device", "os", "browser", "locale", "time_zone", "country", "region", "location_source")
+_facts = operator.attrgetter(*_WHERE)
 _decoder: msgspec.msgpack.Decoder[Profile] = codec.decoder(Profile)
 
 
@@ -41,14 +43,16 @@ def fold(profile: Profile, event: Event, features: FeatureSet) -> None:
     QA) changes nothing but consent.
     """
     if event.choices:
-        withdraw(profile, consent.apply_choice(profile.consent, event), features)
+        denied = consent.apply_choice(profile.consent, event)
+        if denied:
+            withdraw(profile, denied, features)
     _identify(profile, event)
     if event.flags:
         return
     profile.updated = max(profile.updated, event.time)
     if orders.apply(profile, event):
         features.rebuild_orders(profile)
-    if event.mask & Purpose.PERSONALIZATION:
+    if event.mask & PERSONALIZATION:
         _remember(profile, event)
         sessions.touch(profile, event.time)
         carts.apply(profile, event)
@@ -60,7 +64,7 @@ def withdraw(profile: Profile, purposes: Purpose, features: FeatureSet) -> None:
     for purpose in Purpose:
         if purpose & purposes:
             features.reset(profile, purpose)
-    if purposes & Purpose.PERSONALIZATION:
+    if purposes & PERSONALIZATION:
         profile.traits.clear()
         profile.lists.clear()
         profile.where.clear()
@@ -114,7 +118,7 @@ def may_absorb(into: Profile, other: Profile) -> bool:
 def attributes(profile: Profile, features: FeatureSet, now: Millis, mask: int) -> dict[str, Value]:
     """The profile's attributes by dotted path, through the consent lens of ``mask``; what it hides is missing."""
     values = features.values(profile, now, mask)
-    if not mask & Purpose.PERSONALIZATION:
+    if not mask & PERSONALIZATION:
         return values
     values.update(sessions.values(profile, now))
     values.update(carts.values(profile, now))
@@ -161,11 +165,14 @@ def _remember(profile: Profile, event: Event) -> None:
     for name, value in event.traits.items():
         if name in profile.traits or len(profile.traits) < TRAITS:
             _stamp(profile.traits, name, Stamped(value, event.time, event.id))
-    where = event.where
-    for name in _WHERE:
-        fact = getattr(where, name)
+    known, time = profile.where, event.time
+    for name, fact in zip(_WHERE, _facts(event.where), strict=True):
         if fact is not None:
-            _stamp(profile.where, name, Stamped(fact, event.time, event.id))
+            old = known.get(name)
+            if old is None or time > old.time:
+                known[name] = Stamped(fact, time, event.id)
+            elif time == old.time:
+                _stamp(known, name, Stamped(fact, time, event.id))
     if event.name in _LISTINGS:
         audience = event.properties.get("audience")
         if isinstance(audience, str):

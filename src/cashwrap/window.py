@@ -75,6 +75,7 @@ class Window:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._secret = context.vault.digest("event ids")
         self._drafts: dict[ShopperKey, Draft] = {}
         self._found: dict[Identifier, ShopperKey | None] = {}
         self._named: dict[Identifier, ShopperKey] = {}
@@ -196,7 +197,7 @@ class Window:
             draft = self._create(tenant, event)
         elif device is not None:
             self._merge(draft, device, event.received)
-        key = event_key(event, self._context.vault)
+        key = event_key(event, self._secret)
         verdict = draft.seen.judge(key, event.fingerprint)
         if verdict == "duplicate":
             count.duplicate += 1
