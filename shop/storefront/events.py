@@ -122,6 +122,20 @@ def order_refunded(order, amount, reference):
     _keep(order, f"order-{order.number}-refund-{reference}", "Order Refunded", properties, None)
 
 
+def consent_recorded(user, choices, given):
+    """Write a choice made in the customer's account (scope `person`) to the outbox."""
+    body = {
+        "type": "consent",
+        "messageId": f"{user_id(user)}-consent-{given:%Y%m%d}",
+        "timestamp": given.astimezone(UTC).isoformat(),
+        "userId": user_id(user),
+        "choices": choices,
+        "scope": "person",
+        "source": "account preferences",
+    }
+    OutboxEvent.objects.get_or_create(message_id=body["messageId"], defaults={"body": body})
+
+
 def _order_properties(order):
     return {
         "order_id": order.number,

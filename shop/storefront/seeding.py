@@ -141,6 +141,8 @@ def customers():
 def past_orders():
     """Place Jonas's earlier orders, as real Oscar orders, and hand them to the outbox like any other."""
     user = get_user_model().objects.get(username="jonas")
+    agreed = timezone.now() - timedelta(days=JONAS_ORDERED[0][0])
+    events.consent_recorded(user, {"personalization": "granted", "analytics": "granted"}, agreed)
     strategy = get_class("partner.strategy", "Selector")().strategy()
     for number, (days, skus) in enumerate(JONAS_ORDERED):
         basket = get_model("basket", "Basket").objects.create(owner=user)

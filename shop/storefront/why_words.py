@@ -130,7 +130,7 @@ def sections(held):
     attributes = held.get("attributes") or {}
     shown = [(name, show(name, value)) for name, value in attributes.items() if _worth_showing(value)]
     orders = [
-        (f"order {each['id']}", f"{money(each['net'])}, {each['state']}, {day(each['time'])}")
+        (f"order {each['id']}", f"{money(each['net']['total'])}, {each['state']}, {day(each['time'])}")
         for each in held.get("orders") or []
     ]
     cart = [(titled(each["id"]), f"{each['quantity']} × {money(each['price'])}") for each in held.get("cart") or []]
