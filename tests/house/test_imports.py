@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"keys", "switches", "webhooks", "catalogues"},
     {"segments", "decide", "profiles", "tokens", "request", "facts"},
     {"attributes"},
-    {"features", "content", "enrich"},
+    {"features", "content", "enrich", "feed"},
     {"extract"},
     {"sessions", "orders", "carts", "events"},
     {"consent"},

@@ -1,0 +1,241 @@
+"""The log read back: events as they were folded, profiles rebuilt from them, facts derived from them."""
+
+from array import array
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from cashwrap import profiles
+from cashwrap.adapters import parquet
+from cashwrap.engine import World
+from cashwrap.errors import Forgotten
+from cashwrap.events.vocabulary import Vocabulary
+from cashwrap.model import Event, Line, Millis, Profile, Tenant
+from cashwrap.playbook import Playbook
+from cashwrap.ports import Record, ShopperKey
+from cashwrap.sessions import GAP
+
+FACTS = 50_000
+"""Facts in one batch of files."""
+AT_ONCE = 1000
+_T = TypeVar("_T")
+
+_decode = msgspec.msgpack.Decoder(list[Event]).decode
+
+
+def read_events(payload: bytes, vocabulary: Vocabulary) -> list[Event]:
+    """The events of an opened log payload as they were folded.
+
+    The log keeps products as plain arrays and exact numbers as their digits; the vocabulary says which is which.
+    Raises ``msgspec.DecodeError`` where the bytes are none of ours.
+    """
+    return [_restored(event, vocabulary) for event in _decode(payload)]
+
+
+def _restored(event: Event, vocabulary: Vocabulary) -> Event:
+    declared = vocabulary.events.get(event.name)
+    for name, value in event.properties.items():
+        if name == "products" and isinstance(value, list):
+            event.properties[name] = [msgspec.convert(line, Line) for line in value]
+        elif declared is not None and isinstance(value, str) and declared.fields.get(name) == "number":
+            event.properties[name] = _number(value)
+    for name, trait in event.traits.items():
+        if isinstance(trait, str) and vocabulary.traits.get(name) == "number":
+            event.traits[name] = _number(trait)
+    return event
+
+
+def _number(text: str) -> Decimal | str:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text
+
+
+# --- rebuild ---
+
+
+class Rebuilt(Struct, frozen=True):
+    """What the log says the profiles are. ``digest`` names them all; equal states have equal digests."""
+
+    digest: str
+    shoppers: int
+    events: int
+    differing: tuple[ShopperKey, ...] = ()
+    """Shoppers whose live row says something else, or is missing, or is there without a log."""
+
+
+def rebuild(world: World, playbook: Playbook) -> Rebuilt:
+    """Fold the whole log into fresh profiles, in memory, and compare each with its live row byte for byte.
+
+    The one thing taken from the live row is the random analytic id, which is in no event. Shoppers whose key was
+    destroyed are left out, as they are everywhere. Nothing is written.
+    """
+    folded = _Folded(world, playbook)
+    for record in world.store.log():
+        folded.take(record)
+    digest = blake2b(digest_size=16)
+    differing = []
+    for page in _pages(sorted(folded.profiles), AT_ONCE):
+        rows = world.store.load(page)
+        for key in page:
+            row = rows.get(key)
+            live = world.vault.open(key.shopper, row.state) if row is not None else b""
+            profile = folded.profiles[key]
+            if live:
+                profile.analytic_id = profiles.decode(live).analytic_id
+            state = profiles.encode(profile)
+            digest.update(repr(key).encode() + state)
+            if state != live:
+                differing.append(key)
+    return Rebuilt(digest.hexdigest(), len(folded.profiles), folded.events, tuple(differing))
+
+
+class _Folded:
+    """Profiles as the log makes them."""
+
+    def __init__(self, world: World, playbook: Playbook) -> None:
+        self.profiles: dict[ShopperKey, Profile] = {}
+        self.events = 0
+        self._vault = world.vault
+        self._playbook = playbook
+
+    def take(self, record: Record) -> None:
+        key = ShopperKey(record.tenant, record.shopper)
+        try:
+            payload = self._vault.open(record.shopper, record.payload)
+        except Forgotten:
+            self.profiles.pop(key, None)
+            return
+        features = self._playbook.features
+        if record.kind == "merge":
+            other = self.profiles.pop(ShopperKey(record.tenant, msgspec.msgpack.decode(payload, type=bytes)), None)
+            if other is not None:
+                profiles.merge(self._profile(key, record.received), other, features)
+            return
+        for event in read_events(payload, self._playbook.vocabulary):
+            profiles.fold(self._profile(key, event.received), event, features)
+            self.events += 1
+
+    def _profile(self, key: ShopperKey, received: Millis) -> Profile:
+        profile = self.profiles.get(key)
+        if profile is None:
+            profile = self.profiles[key] = Profile(id=key.shopper, analytic_id=b"", created=received)
+        return profile
+
+
+# --- facts ---
+
+
+class _Owned(NamedTuple):
+    """A record's events and whose they are now."""
+
+    tenant: Tenant
+    owner: ShopperKey
+    events: list[Event]
+
+
+def write_facts(world: World, playbook: Playbook, folder: Path) -> int:
+    """Derive the fact table from the whole log: how many facts were written.
+
+    Only events whose mask allows analytics are in it, under the analytic id of whoever the shopper is now. Written
+    again from the same log, the same files come out. Raises ``CashwrapError`` (``extra_missing``) without Parquet.
+    """
+    owners = _owners(world)
+    starts = _session_starts(world, playbook, owners)
+    names = _analytic_ids(world, owners.values())
+    facts = (
+        fact
+        for tenant, owner, events in _opened(world, playbook, owners)
+        if owner in names
+        for event in events
+        if (
+            fact := parquet.fact_of(
+                tenant, event, analytic_id=names[owner], session_start=_start(starts[owner], event.time)
+            )
+        )
+    )
+    count = 0
+    for batch in _pages(facts, FACTS):
+        parquet.write_facts(folder, batch)
+        count += len(batch)
+    return count
+
+
+def _owners(world: World) -> dict[ShopperKey, ShopperKey]:
+    """Who each shopper of the log is now, after all merges."""
+    into: dict[ShopperKey, ShopperKey] = {}
+    found: dict[ShopperKey, None] = {}
+    for record in world.store.log():
+        key = ShopperKey(record.tenant, record.shopper)
+        found[key] = None
+        if record.kind == "merge":
+            try:
+                other = world.vault.open(record.shopper, record.payload)
+            except Forgotten:
+                continue
+            into[ShopperKey(record.tenant, msgspec.msgpack.decode(other, type=bytes))] = key
+    return {key: _last(key, into) for key in found}
+
+
+def _last(key: ShopperKey, into: Mapping[ShopperKey, ShopperKey]) -> ShopperKey:
+    while key in into:
+        key = into[key]
+    return key
+
+
+def _opened(world: World, playbook: Playbook, owners: Mapping[ShopperKey, ShopperKey]) -> Iterator[_Owned]:
+    """The events of the log that can still be read."""
+    for record in world.store.log():
+        if record.kind == "events":
+            try:
+                payload = world.vault.open(record.shopper, record.payload)
+            except Forgotten:
+                continue
+            owner = owners[ShopperKey(record.tenant, record.shopper)]
+            yield _Owned(record.tenant, owner, read_events(payload, playbook.vocabulary))
+
+
+def _session_starts(
+    world: World, playbook: Playbook, owners: Mapping[ShopperKey, ShopperKey]
+) -> dict[ShopperKey, "array[int]"]:
+    """When each session of each shopper began, ascending: 30 minutes idle end one."""
+    times: dict[ShopperKey, array[int]] = defaultdict(lambda: array("q"))
+    for _, owner, events in _opened(world, playbook, owners):
+        times[owner].extend(event.time for event in events if not event.flags)
+    return {owner: _starts(sorted(found)) for owner, found in times.items()}
+
+
+def _starts(times: list[Millis]) -> "array[int]":
+    before = [-GAP, *times]
+    return array("q", [time for last, time in zip(before, times, strict=False) if time - last >= GAP])
+
+
+def _start(starts: "array[int]", time: Millis) -> Millis:
+    place = bisect_right(starts, time)
+    return starts[place - 1] if place else time
+
+
+def _analytic_ids(world: World, owners: Iterable[ShopperKey]) -> dict[ShopperKey, bytes]:
+    found: dict[ShopperKey, bytes] = {}
+    for page in _pages(sorted(set(owners)), AT_ONCE):
+        for key, row in world.store.load(page).items():
+            try:
+                found[key] = profiles.decode(world.vault.open(key.shopper, row.state)).analytic_id
+            except Forgotten:
+                continue
+    return found
+
+
+def _pages(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    waiting = iter(items)
+    while page := list(islice(waiting, size)):
+        yield page
