@@ -20,7 +20,7 @@ from msgspec import Struct
 from cashwrap import profiles
 from cashwrap.catalogues import Catalogues
 from cashwrap.decide import Explained, decide, encode_answer, explain
-from cashwrap.errors import NotAllowed
+from cashwrap.errors import InvalidEvent, NotAllowed
 from cashwrap.events import (
     Accounting,
     Batch,
@@ -186,8 +186,15 @@ class Engine:
         user = ref.user_id if caller.key.trusted else None
         if ref.token is not None:
             user = self._proven(ref.token, caller)
-        named = (("user", user), ("anonymous", ref.anonymous_id))
+        named = (("user", self._id(user)), ("anonymous", self._id(ref.anonymous_id)))
         return [(tenant, kind, value) for kind, value in named if value]
+
+    def _id(self, text: str | None) -> str | None:
+        """An id as events keep it; ``None`` for one that names nobody."""
+        try:
+            return self.live.normaliser.shopper_id(text)
+        except InvalidEvent:
+            return None
 
     def _proven(self, token: str, caller: Caller) -> str | None:
         try:

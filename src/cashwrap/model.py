@@ -1,9 +1,9 @@
 """The nouns of cashwrap: plain values that every room shares. No behaviour beyond reading them.
 
-Units, everywhere: a time is whole milliseconds since 1970 UTC; money is whole minor units (cents) of the
-shop's currency; a share is an
-integer of 10,000. What is encoded to disk is ``array_like`` (compact, field order is the schema; new fields
-go last with a default).
+Units, everywhere: a time is whole milliseconds since 1970 UTC; money is whole minor units (cents) of the shop's
+currency; a share is an integer of 10,000. What is encoded to disk is ``array_like`` (compact, field order is the
+schema; new fields go last with a default), and ``gc=False``: none can be part of a cycle, and a collector that visits
+a hundred thousand profiles stops the world.
 """
 
 import enum
@@ -57,7 +57,7 @@ class Flag(enum.IntFlag):
     QA = 4
 
 
-class Tenant(Struct, frozen=True, order=True, array_like=True, gc=False):
+class Tenant(Struct, frozen=True, order=True, array_like=True, gc=False, cache_hash=True):
     """A store in one environment (``live`` or ``test``): part of every key and every row."""
 
     store: str = "default"

@@ -55,7 +55,7 @@ def fold(profile: Profile, event: Event, features: FeatureSet) -> None:
     if event.mask & PERSONALIZATION:
         _remember(profile, event)
         sessions.touch(profile, event.time)
-        carts.apply(profile, event)
+        carts.apply(profile, event, features.currency)
     features.update(profile, event)
 
 

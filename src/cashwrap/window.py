@@ -83,6 +83,7 @@ class Window:
         self._failures: list[Failure] = []
         self._removed: list[ShopperKey] = []
         self._unreadable: set[ShopperKey] = set()
+        self._last: tuple[object, list[Identifier]] = (None, [])
         self._groups: dict[ShopperKey, list[Event]] = {}
         """The open log record of each shopper in the submission at hand."""
 
@@ -92,7 +93,7 @@ class Window:
         wanted: dict[bytes, Identifier] = {}
         for submission in submissions:
             for event in submission.events:
-                for identifier in _identifiers(submission.tenant, event):
+                for identifier in self._identifiers(submission.tenant, event):
                     if identifier in self._found:
                         continue
                     known = hot.identities.get(identifier)
@@ -285,12 +286,21 @@ class Window:
 
     def _name(self, draft: Draft, tenant: Tenant, event: Event) -> None:
         """Let the event's identifiers name this shopper; one that names another keeps doing so."""
-        for identifier in _identifiers(tenant, event):
+        for identifier in self._identifiers(tenant, event):
             if self._found.get(identifier) is None:
                 if len(draft.profile.anonymous_ids) >= profiles.ANONYMOUS_IDS and identifier[1] == "anonymous":
                     continue
                 self._found[identifier] = draft.key
                 self._named[identifier] = draft.key
+
+    def _identifiers(self, tenant: Tenant, event: Event) -> list[Identifier]:
+        """What the event names its shopper by; neighbours mostly name the same one."""
+        email = event.email_hash if event.trusted else None
+        named = (tenant, event.user_id, event.anonymous_id, email, event.cart_token)
+        if named != self._last[0]:
+            pairs = zip(("user", "anonymous", "email", "cart"), named[1:], strict=True)
+            self._last = (named, [(tenant, kind, value) for kind, value in pairs if value is not None])
+        return self._last[1]
 
     def _named_draft(self, tenant: Tenant, kind: str, value: str | None) -> Draft | None:
         if value is None:
@@ -391,16 +401,6 @@ def _choice_alone(event: Event) -> Event:
 def _may_be(draft: Draft, event: Event) -> bool:
     """Whether the event does not prove that this is somebody else."""
     return event.user_id is None or draft.profile.user_id in {None, event.user_id}
-
-
-def _identifiers(tenant: Tenant, event: Event) -> list[Identifier]:
-    named = (
-        ("user", event.user_id),
-        ("anonymous", event.anonymous_id),
-        ("email", event.email_hash if event.trusted else None),
-        ("cart", event.cart_token),
-    )
-    return [(tenant, kind, value) for kind, value in named if value is not None]
 
 
 def _identifiers_of(tenant: Tenant, profile: Profile) -> list[Identifier]:

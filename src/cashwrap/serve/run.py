@@ -1,4 +1,4 @@
-"""Run the server: uvicorn with our protocol, and what goes on beside requests: playbook, registry, webhooks, timeouts."""
+"""Run the server: uvicorn with our protocol, and what goes on beside requests (playbook, registry, webhooks)."""
 
 import asyncio
 import contextlib
@@ -59,13 +59,19 @@ async def _serve(engine: Engine, source: PlaybookSource, options: ServeOptions, 
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.005)
         health.ready = server.started
-        gc.collect()
-        gc.freeze()
+        _calm_collector()
         host, port = listener.getsockname()[:2]
         ready(f"http://{host}:{port}")
         await task
         health.ready = False
     app.close()
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector look seldom and at little: what lives long is frozen, profiles hold no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 async def _quietly(server: uvicorn.Server, listener: socket.socket) -> None:
