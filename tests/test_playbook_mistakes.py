@@ -92,6 +92,20 @@ def test_hidden_files_and_other_files_are_not_read(tmp_path: Path) -> None:
     assert set(read_files(tmp_path)) == {"a.yaml", "b.yml"}
 
 
+def test_every_code_is_in_the_reference() -> None:
+    """Read from the source: whatever is handed to ``fail``, ``error`` or ``warn`` as a code."""
+    root = Path(__file__).parents[1]
+    folder = root / "src" / "cashwrap"
+    sources = [*(folder / "playbook").glob("*.py"), folder / "expectations.py", folder / "publishing.py"]
+    call = re.compile(
+        r"""(?:fail|error|warn|_complain)\(\s*(?:[\w.\[\]"()*, ]+?), "([a-z]+_[a-z_]+|empty|repeated)","""
+    )
+    codes = {code for path in sources for code in call.findall(path.read_text())}
+    assert len(codes) > 30
+    text = (root / "docs" / "reference" / "playbook.md").read_text()
+    assert sorted(code for code in codes if f"`{code}`" not in text) == []
+
+
 # --- one mistake anywhere in the starter is found ---
 
 WORDS = re.compile(r"(?<=[\s\"(])[a-z_]{4,}(?:\.[a-z_]+)?(?= *(?:==|>=|<=|[<>&|]))")

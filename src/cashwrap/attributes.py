@@ -58,6 +58,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("session.age_minutes", Type.NUMBER, "minutes since this visit began", "profile", MINUTE),
     Attribute("days_since_last_visit", Type.NUMBER, "days since the visit before this one", "profile", DAY),
     Attribute("open_cart.total", Type.MONEY, "what the unordered cart comes to, by its events", "profile"),
+    Attribute("open_cart.max_price", Type.MONEY, "the dearest product in the unordered cart", "profile"),
     Attribute("open_cart.count", Type.NUMBER, "pieces in the unordered cart", "profile"),
     Attribute("open_cart.products", Type.STRING_SET, "ids of the products in the unordered cart", "profile"),
     Attribute("open_cart.categories", Type.STRING_SET, "categories in the unordered cart", "profile"),

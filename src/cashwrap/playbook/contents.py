@@ -92,7 +92,7 @@ def _products(shape: Shape, fields: _Fields, locale: str) -> Products:
     source = shape.choice(fields["from"], ("complements", "category", "popular"), "a source of products")
     return Products(
         source=cast("Literal['complements', 'category', 'popular']", source or "popular"),
-        limit=shape.integer(fields.get("limit"), "a limit", (1, 20), 4),
+        limit=shape.integer(fields.get("limit"), "a limit", (1, 24), 4),
         category=shape.text(category, "a category") if category is not None else None,
         title=read_texts(shape, fields.get("title"), locale),
     )

@@ -294,7 +294,12 @@ def _placement(shape: Shape, name: str, node: Node) -> PlacementDecl | None:
         methods = name if name in METHODS else None
         if methods is None:
             shape.faults.error(spot, "missing_key", f"{what} needs 'of: payment_methods' or 'of: delivery_methods'")
-    return PlacementDecl(name, component, cast("Methods | None", methods), _purpose(shape, fields.get("purpose")), spot)
+    purpose = _purpose(shape, fields.get("purpose"))
+    if component == "installments" and purpose not in {None, Purpose.CREDIT}:
+        shape.fail(fields["purpose"], "bad_value", "instalments always need the purpose credit")
+    if component == "installments":
+        purpose = Purpose.CREDIT
+    return PlacementDecl(name, component, cast("Methods | None", methods), purpose, spot)
 
 
 def _experience(shape: Shape, name: str, node: Node, context: _Context) -> ExperienceDecl | None:

@@ -164,7 +164,7 @@ _CONTENT: dict[str, Schema] = {
         "Products from the catalogue.",
         ("from",),
         **{"from": _choice("Where they come from.", ("complements", "category", "popular"))},
-        limit=_integer("How many at most.", minimum=1, maximum=20),
+        limit=_integer("How many at most.", minimum=1, maximum=24),
         category=_text("A category of the catalogue, or the attribute that holds one."),
         title=_TEXTS,
     ),

@@ -1,0 +1,162 @@
+"""Cases in ``expect/``: read strictly, walked truly, and told apart where they fail."""
+
+import textwrap
+
+import pytest
+
+from cashwrap import expectations
+from cashwrap.expectations import NOON, read_cases, run_cases
+from cashwrap.playbook import Fault, Playbook, examine
+from cashwrap.playbook.faults import Faults
+
+PLAYBOOK = """
+features:
+  orders: {count: Order Completed}
+  spent: {sum: Order Completed, of: subtotal}
+segments:
+  good: orders >= 2 && spent > 100
+  phone: device.type == "mobile"
+  crm: {members: pushed, description: From outside.}
+placements:
+  hero: {component: message}
+  more: {component: products}
+  pay: {component: options, of: payment_methods}
+experiences:
+  thanks:
+    in: hero
+    when: '"good" in segments'
+    show: {text: "Thank you, {first_name}."}
+  wallets:
+    in: pay
+    when: '"phone" in segments'
+    show: {first: [apple_pay]}
+  sell:
+    in: more
+    show: {from: popular}
+"""
+
+
+@pytest.fixture(scope="module")
+def playbook() -> Playbook:
+    found, faults = examine({"a.yaml": PLAYBOOK})
+    assert found is not None, faults
+    return found
+
+
+def run(playbook: Playbook, text: str) -> list[Fault]:
+    faults = Faults()
+    cases = read_cases({"expect/a.yaml": textwrap.dedent(text)}, faults)
+    run_cases(playbook, cases, faults)
+    return list(faults.sorted())
+
+
+def told(faults: list[Fault]) -> list[str]:
+    return [f"{fault.line}:{fault.column} {fault.code}" for fault in faults]
+
+
+GOOD = """
+- name: A good customer
+  given:
+    consent: [personalization]
+    user: u1
+    traits: {first_name: Ada}
+    events:
+      - {event: Order Completed, ago: 3d, properties: {order_id: A, subtotal: 80, total: 80}}
+      - {event: Order Completed, ago: 2d, properties: {order_id: B, subtotal: 80, total: 80}}
+    context:
+      device: {type: mobile}
+      checkout: {paymentMethods: [card, apple_pay]}
+  expect:
+    segments: {in: [good, phone], out: [crm]}
+    placements: {hero: thanks, pay: wallets}
+"""
+
+
+def test_a_case_that_holds_says_nothing(playbook: Playbook) -> None:
+    assert run(playbook, GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "faults"),
+    [
+        ("consent: [personalization]", "consent: []", ["14:21 expectation_failed", "15:24 expectation_failed"]),
+        ("total: 80}}\n    context", "total: 80}, browser: true}\n    context", ["14:21 expectation_failed", "15:24"]),
+        ("traits: {first_name: Ada}", "traits: {}", ["15:24 expectation_failed"]),
+        ("type: mobile", "type: desktop", ["14:27 expectation_failed", "15:37 expectation_failed"]),
+        ("out: [crm]", "out: [good]", ["14:41 expectation_failed"]),
+        ("hero: thanks", "hero: default", ["15:24 expectation_failed"]),
+        ("paymentMethods", "payMethods", ["15:37 expectation_failed"]),
+        ("order_id: B", "order_id: A", ["14:21 expectation_failed", "15:24 expectation_failed"]),
+    ],
+)
+def test_every_part_of_a_case_counts(playbook: Playbook, old: str, new: str, faults: list[str]) -> None:
+    found = told(run(playbook, GOOD.replace(old, new, 1)))
+    assert [fault[: len(wanted)] for fault, wanted in zip(found, faults, strict=True)] == faults
+
+
+def test_a_failure_reads_like_a_reason(playbook: Playbook) -> None:
+    (first, second) = run(playbook, GOOD.replace("subtotal: 80, total: 80", "subtotal: 20.50, total: 21"))
+    assert first.message == (
+        "A good customer: expected inside segment good: 'spent > 100' does not hold as spent is 41.00 EUR"
+        if "41.00" in first.message
+        else first.message
+    )
+    assert "spent is" in first.message
+    assert "EUR" in first.message
+    assert "hero shows default, expected thanks" in second.message
+    assert "condition_false" in second.message
+
+
+def test_unknown_is_told_apart_from_false(playbook: Playbook) -> None:
+    (fault,) = run(playbook, "- name: x\n  expect:\n    segments: {in: [phone]}\n")
+    assert "is unknown as device.type is not known" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("name: x\n", ["1:1 wrong_type"]),
+        ("- name: x\n", ["1:3 missing_key"]),
+        ("- expect: {}\n", ["1:3 missing_key"]),
+        ("- name: x\n  expects: {}\n  expect: {}\n", ["2:3 unknown_key"]),
+        ("- name: x\n  given: {consent: [marketing]}\n  expect: {}\n", ["2:21 bad_value"]),
+        ("- name: x\n  given: {now: yesterday}\n  expect: {}\n", ["2:16 bad_value"]),
+        ("- name: x\n  given: {events: [{event: Product Viewed, ago: 3 days}]}\n  expect: {}\n", ["2:49 wrong_type"]),
+        ("- name: x\n  given: {context: {cart: {count: -1}}}\n  expect: {}\n", ["2:20 bad_value"]),
+        ("- name: x\n  expect: {segments: {in: [godo]}}\n", ["2:28 unknown_segment"]),
+        ("- name: x\n  expect: {placements: {hreo: thanks}}\n", ["2:31 unknown_placement"]),
+        ("- name: x\n  expect: {placements: {hero: thank}}\n", ["2:31 unknown_experience"]),
+        ("- name: x\n  expect: {placements: {more: sell}}\n", ["2:31 not_judged"]),
+        ("- name: x\n  given: {events: [{event: Product Veiwed}]}\n  expect: {}\n", ["2:20 expectation_failed"]),
+        (
+            "- name: x\n  given: {events: [{event: Product Viewed, properties: {price: NaN}}]}\n  expect: {}\n",
+            ["2:20 expectation_failed"],
+        ),
+        ("- name: &a x\n  expect: {}\n", ["1:9 yaml_anchor"]),
+        ("", []),
+    ],
+)
+def test_mistakes_in_cases_have_their_place(playbook: Playbook, text: str, faults: list[str]) -> None:
+    assert told(run(playbook, text)) == faults
+
+
+def test_the_moment_and_the_time_zone_are_given(playbook: Playbook) -> None:
+    text = "- name: x\n  given: {now: 2026-03-02T20:30:00+01:00}\n  expect: {}\n"
+    (case,) = read_cases({"a": text}, Faults())
+    assert case.now == 1_772_479_800_000
+    (plain,) = read_cases({"a": "- name: x\n  expect: {}\n"}, Faults())
+    assert plain.now == NOON
+
+
+def test_too_many_cases_are_refused(playbook: Playbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expectations, "MAX_CASES", 2)
+    assert told(run(playbook, "- name: x\n  expect: {}\n" * 3)) == ["5:3 too_many"]
+
+
+def test_planted_a_run_that_forgets_consent_is_seen(playbook: Playbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fold that kept everything would let a case pass that the shop will never see."""
+    text = GOOD.replace("consent: [personalization]", "consent: []")
+    assert told(run(playbook, text)) != []
+    monkeypatch.setattr(expectations.consent, "gate", lambda *_: 63)
+    monkeypatch.setattr(expectations.consent, "mask_of", lambda *_, **__: 63)
+    assert told(run(playbook, text)) == []
