@@ -35,7 +35,7 @@ def members(engine: Engine, tenant: Tenant, name: str, after: str, limit: int) -
     except ValueError:
         raise InvalidInput("after is the next of the page before", code="invalid_request") from None
     ids = engine.world.store.members(tenant, name, after=start, limit=limit)
-    users = engine.users(tenant, ids)
+    users = engine.lookup.users(tenant, ids)
     page = [{"id": shopper.hex(), "userId": users.get(shopper)} for shopper in ids]
     return {"members": page, "next": ids[-1].hex() if len(ids) == limit else None}
 

@@ -12,15 +12,13 @@ library: ``serve`` puts HTTP in front of it, and any Python program may hold one
 
 import base64
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
 
-from cashwrap import profiles
 from cashwrap.catalogues import Catalogues
-from cashwrap.decide import Explained, decide, encode_answer, explain
-from cashwrap.errors import InvalidEvent, NotAllowed
+from cashwrap.decide import Explained, decide, defaults, encode_answer, explain
 from cashwrap.events import (
     Accounting,
     Batch,
@@ -32,9 +30,10 @@ from cashwrap.events import (
     decode_one,
     read_body,
 )
-from cashwrap.hot import MISSING, Hot, HotProfile, Identifier
+from cashwrap.hot import Hot, HotProfile
 from cashwrap.inputs import Caller, gather
 from cashwrap.keys import Keys
+from cashwrap.lookup import Lookup
 from cashwrap.model import Event, Millis, Tenant
 from cashwrap.playbook import Playbook
 from cashwrap.ports import CatalogueStore, Clock, FailedEvents, Outbox, Random, Registry, ShopperKey, Store, Vault
@@ -43,7 +42,7 @@ from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
 from cashwrap.tokens import Proof, decision_token
 from cashwrap.webhooks import Webhooks
-from cashwrap.window import Context, Submission, digest_of, failures_of
+from cashwrap.window import Context, Submission, failures_of
 from cashwrap.writer import Writer
 
 TOKEN_LIFE: Millis = 24 * 3_600_000
@@ -100,6 +99,7 @@ class Engine:
         self._rate = RateWatch()
         self._token_key = world.vault.digest("decision tokens") + world.vault.digest("decision tokens", "2")
         self.publish(playbook)
+        self.lookup = Lookup(world.store, world.vault, self.hot, self.keys, lambda: self.live.normaliser)
         self.sweeper = Sweeper(world.store, world.vault, world.clock, self.hot, lambda: self.live.playbook)
         self.writer = Writer(self._context, self.sweeper.run, world.clock.monotonic)
 
@@ -153,67 +153,9 @@ class Engine:
         """Decide synchronously: memory, else disk. What ``serve`` does under a deadline, in one call."""
         return self.answer(request, caller, self.find(request.shopper, caller))
 
-    def who(self, ref: ShopperRef, caller: Caller) -> tuple[ShopperKey | None, bool]:
-        """The shopper a request names and may name, from memory; and whether that is known for sure.
-
-        A publishable key opens an identified profile with a signed token only: a bare user id from a browser opens
-        nothing, and a token that proves nothing is as good as none.
-        """
-        sure = True
-        for identifier in self._identifiers(ref, caller):
-            found = self.hot.identities.get(identifier)
-            if found is None:
-                sure = False
-            elif found is not MISSING:
-                return found, sure
-        return None, sure
-
     def find(self, ref: ShopperRef, caller: Caller) -> HotProfile | None:
         """The shopper's profile from memory or the store; may block, so a server calls it under the deadline."""
-        rotations = self.hot.identities.rotations
-        for identifier in self._identifiers(ref, caller):
-            key = self.hot.identities.get(identifier)
-            if key is None:
-                digest = digest_of(self.world.vault, identifier)
-                found = self.world.store.resolve([digest]).get(digest, MISSING)
-                key = self.hot.identities.offer(identifier, found, rotations)
-            if key is not MISSING:
-                return self.recall(key) or self.fetch(key)
-        return None
-
-    def _identifiers(self, ref: ShopperRef, caller: Caller) -> list[Identifier]:
-        tenant = caller.key.tenant
-        user = ref.user_id if caller.key.trusted else None
-        if ref.token is not None:
-            user = self._proven(ref.token, caller)
-        named = (("user", self._id(user)), ("anonymous", self._id(ref.anonymous_id)))
-        return [(tenant, kind, value) for kind, value in named if value]
-
-    def _id(self, text: str | None) -> str | None:
-        """An id as events keep it; ``None`` for one that names nobody."""
-        try:
-            return self.live.normaliser.shopper_id(text)
-        except InvalidEvent:
-            return None
-
-    def _proven(self, token: str, caller: Caller) -> str | None:
-        try:
-            return self.keys.verify(token, caller.key.tenant, caller.facts.received)
-        except NotAllowed:
-            return None
-
-    def recall(self, key: ShopperKey) -> HotProfile | None:
-        """The profile, if it is in memory."""
-        return self.hot.profiles.get(key)
-
-    def fetch(self, key: ShopperKey) -> HotProfile | None:
-        """The profile from the store; may block, so a server calls it under the deadline."""
-        rotations = self.hot.profiles.rotations
-        row = self.world.store.load([key]).get(key)
-        if row is None:
-            return None
-        state = self.world.vault.open(key.shopper, row.state)
-        return self.hot.profiles.offer(key, HotProfile(profiles.decode(state), state, None), rotations)
+        return self.lookup.find(ref, caller)
 
     def answer(self, request: DecideRequest, caller: Caller, hot: HotProfile | None, *, late: bool = False) -> bytes:
         """The decision as bytes. ``late`` says that the profile did not come in time."""
@@ -233,6 +175,13 @@ class Engine:
         self.counts.decided(degraded=late or decision.degraded)
         token = decision_token(proof, inputs.unit, self._token_key)
         return encode_answer(decision, decision_id, token, degraded=late)
+
+    def default_answer(self, request: DecideRequest) -> bytes:
+        """The shop's default everywhere, as bytes: what is left to say when deciding itself failed."""
+        asked = tuple(request.placements) if request.placements is not None else None
+        self.counts.decided(degraded=True)
+        decision = defaults(self.live.playbook.experiences, asked, "error", degraded=True)
+        return encode_answer(decision, "", None)
 
     def explain(self, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> dict[str, Explained]:
         """Each placement's answer with every experience that could have been it, and why it was not."""
@@ -254,12 +203,12 @@ class Engine:
         found: list[bool] = []
 
         def erase() -> None:
-            hot = self.fetch(key)
+            hot = self.lookup.fetch(key)
             others = hot.profile.absorbed if hot is not None else []
             for shopper in (key.shopper, *others):
                 found.append(self.world.vault.destroy(shopper))
                 self.world.store.forget(ShopperKey(key.tenant, shopper))
-            self.hot.profiles.drop(key)
+                self.hot.profiles.drop(ShopperKey(key.tenant, shopper))
             self.hot.identities.clear()
 
         self.writer.call(erase)
@@ -271,16 +220,6 @@ class Engine:
         self.switches.refresh()
         self.webhooks.refresh()
         self.catalogues.refresh()
-
-    def users(self, tenant: Tenant, shoppers: Iterable[bytes]) -> dict[bytes, str]:
-        """The shop's own ids of these shoppers, where they are identified."""
-        found = {}
-        for shopper in shoppers:
-            key = ShopperKey(tenant, shopper)
-            hot = self.recall(key) or self.fetch(key)
-            if hot is not None and hot.profile.user_id is not None:
-                found[shopper] = hot.profile.user_id
-        return found
 
     def account(self) -> Accounting:
         """What became of all events received since the start."""

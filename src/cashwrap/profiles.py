@@ -154,7 +154,9 @@ def _identify(profile: Profile, event: Event) -> None:
     if event.user_id is not None and profile.user_id is None:
         profile.user_id = event.user_id
     if event.anonymous_id is not None:
-        _add(profile.anonymous_ids, event.anonymous_id, ANONYMOUS_IDS)
+        ids = profile.anonymous_ids
+        if event.anonymous_id not in ids and len(ids) < ANONYMOUS_IDS:
+            ids.append(event.anonymous_id)
     if event.email_hash is not None:
         _add(profile.email_hashes, event.email_hash, EMAIL_HASHES)
     if event.cart_token is not None:

@@ -288,8 +288,8 @@ class Window:
         """Let the event's identifiers name this shopper; one that names another keeps doing so."""
         for identifier in self._identifiers(tenant, event):
             if self._found.get(identifier) is None:
-                if len(draft.profile.anonymous_ids) >= profiles.ANONYMOUS_IDS and identifier[1] == "anonymous":
-                    continue
+                if identifier[1] == "anonymous" and identifier[2] not in draft.profile.anonymous_ids:
+                    continue  # the shopper has gathered too many devices
                 self._found[identifier] = draft.key
                 self._named[identifier] = draft.key
 

@@ -65,7 +65,7 @@ class Deliverer:
         not_before, wait = self._waits.get(webhook.url, (0.0, 0.0))
         if clock.monotonic() < not_before:
             return False
-        users = self._engine.users(transition.tenant, [transition.shopper])
+        users = self._engine.lookup.users(transition.tenant, [transition.shopper])
         body = notice(transition, number, users.get(transition.shopper))
         if post(webhook.url, body, signature(webhook.secret, body, clock.now())):
             self._taken.add((number, webhook.url))

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,6 +31,8 @@ from cashwrap.serve.wire import (
     respond,
     respond_error,
 )
+
+log = logging.getLogger("cashwrap")
 
 COLLECT_LIMIT = 512_000
 DECIDE_LIMIT = 1_000_000
@@ -149,13 +152,22 @@ class HotRoutes:
         self._rates.check(caller.key, caller.facts.ip, 1)
         if request.explain and not caller.key.trusted:
             raise NotAllowed("explanations need a secret key: they show what is known about the shopper")
-        key, known = engine.who(request.shopper, caller)
-        hot = engine.recall(key) if key is not None else None
-        late = False
-        if hot is None and not (known and key is None):
+        try:
+            answer = await self._answer(request, caller)
+        except Exception:  # whatever is wrong with us, the checkout goes on as the shop made it
+            log.exception("a decision failed")
+            answer = engine.default_answer(request)
+        await respond(send, 200, answer, [*granted, PRIVATE])
+
+    async def _answer(self, request: DecideRequest, caller: Caller) -> bytes:
+        engine, late = self._engine, False
+        hot, known = engine.lookup.remembered(request.shopper, caller)
+        if not known:
             hot, late = await self._read(request, caller)
-        granted.append(PRIVATE)
-        await respond(send, 200, engine.answer(request, caller, hot, late=late), granted)
+        answer = engine.answer(request, caller, hot, late=late)
+        if request.explain:
+            answer = _encode({**msgspec.json.decode(answer), "explain": engine.explain(request, caller, hot)})
+        return answer
 
     async def _read(self, request: DecideRequest, caller: Caller) -> tuple[HotProfile | None, bool]:
         """The profile from the store, if it comes inside the deadline; and whether it came too late."""
