@@ -24,6 +24,7 @@ export function render(place, content) {
   /** @type {typeof undo} */
   const done = (undo = []);
   const back = () => {
+    undo = []; // a way back needs no way back
     while (done.length) done.pop()?.();
   };
   try {
@@ -161,7 +162,7 @@ const RENDERERS = {
     const target = place.matches("button,a,input") ? place : (place.querySelector("button,a,input[type=submit]") ?? place);
     if (target.tagName === "INPUT") set(target, "value", `${text}`);
     else write(slot(target, "text") ?? target, text);
-    if (TOKEN.test(style)) mark(target, "cw-button--" + style);
+    if (style && TOKEN.test(style)) mark(target, "cw-button--" + style);
   },
 
   field(place, { state, prefill }) {
@@ -207,7 +208,7 @@ function message(place, { text, locale, tone, progress }) {
   const target = slot(place, "text") ?? place;
   write(target, text);
   if (locale) set(target, "lang", `${locale}`);
-  if (TOKEN.test(tone)) mark(place, "cw-tone--" + tone);
+  if (tone && TOKEN.test(tone)) mark(place, "cw-tone--" + tone);
   if (progress?.target > 0) {
     const bar = slot(place, "progress") ?? append(place, "progress", "progress");
     set(bar, "max", `${+progress.target}`);

@@ -77,6 +77,8 @@ def watched(page: Page) -> Complaints:
     complaints = Complaints()
 
     def on_console(message: ConsoleMessage) -> None:
+        if message.text.startswith("[DOM]"):
+            return  # advice by the browser about the markup
         if message.text.startswith("Failed to load resource"):
             complaints.network.append(message.text)
             return
