@@ -260,7 +260,7 @@ class _Run:
     def judge_segments(self, inputs: Inputs, profile: Profile | None) -> None:
         values: dict[str, Value] = dict(inputs.values)
         allowed = profile is not None and values["consent.personalization"] is True
-        lists = profiles.lists(profile) if profile is not None and allowed else {}
+        lists = profiles.lists(profile) if profile is not None and allowed else None
         self.playbook.segments.evaluate(values, lists)
         for wanted, named in ((True, self.case.inside), (False, self.case.outside)):
             for name, spot in named.items():

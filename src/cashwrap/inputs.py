@@ -41,7 +41,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotP
     else:
         clock = clock_values(now, context.time_zone or settings.time_zone)
         values = {**clock, **consent.values(mask), **values}
-        playbook.deciding.evaluate(values, {})
+        playbook.deciding.evaluate(values, None)  # pushed lists too are unknown without consent
     checkout, ref = context.checkout, request.shopper
     return Inputs(
         now=now,
