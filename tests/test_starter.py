@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from walks import Shopper
 
 from cashwrap.decide import decide
 from cashwrap.playbook import Playbook
 from cashwrap.playbook.starter import starter_files, starter_folder
 from cashwrap.publishing import examine_folder
 from cashwrap.request import Cart, CartItem, Checkout, Device, Location, Page, PageContext
+from walks import Shopper
 
 FOLDER = Path(__file__).parents[1] / "playbooks" / "starter"
 
