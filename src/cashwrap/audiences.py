@@ -51,6 +51,8 @@ def push(
         *(_event(engine, caller, ADDED, name, ref) for ref in add),
         *(_event(engine, caller, REMOVED, name, ref) for ref in remove),
     ]
+    if any(event.anonymous_id is None and event.user_id is None for event in events):
+        raise InvalidInput("each member needs a userId or an anonymousId that names somebody", code="missing_identity")
     submission = engine.submit_and_wait(caller.key.tenant, events)
     if submission.error is not None:
         raise submission.error if isinstance(submission.error, Unavailable) else Unavailable("not kept; try again")
@@ -63,7 +65,7 @@ def account(counted: Accounting) -> dict[str, object]:
 
 
 def _event(engine: Engine, caller: Caller, kind: str, audience: str, ref: ShopperRef) -> Event:
-    now = caller.facts.received
+    now, known_as = caller.facts.received, engine.live.normaliser.shopper_id
     return Event(
         id=f"{audience}:{engine.world.random.token(9).hex()}",
         name=kind,
@@ -71,8 +73,8 @@ def _event(engine: Engine, caller: Caller, kind: str, audience: str, ref: Shoppe
         received=now,
         mask=0,
         source=caller.key.id,
-        anonymous_id=ref.anonymous_id,
-        user_id=ref.user_id,
+        anonymous_id=known_as(ref.anonymous_id),
+        user_id=known_as(ref.user_id),
         properties={"audience": audience},
         trusted=True,
     )

@@ -1,5 +1,6 @@
 """The products of every store in memory, arranged for decisions, and their changes."""
 
+import threading
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -18,6 +19,8 @@ class Catalogues:
     def __init__(self, source: CatalogueStore) -> None:
         self._source = source
         self._snapshots: dict[Tenant, Catalogue] = {}
+        self._changing = threading.Lock()
+        """Two changes of one product at once: neither may undo the other."""
 
     def of(self, tenant: Tenant) -> Catalogue:
         """The tenant's products; read from the store the first time."""
@@ -36,6 +39,10 @@ class Catalogues:
 
     def change(self, tenant: Tenant, changes: Iterable[Change]) -> dict[str, object]:
         """New prices and stock of known products; unknown ids are told back."""
+        with self._changing:
+            return self._change(tenant, changes)
+
+    def _change(self, tenant: Tenant, changes: Iterable[Change]) -> dict[str, object]:
         known = self.products(tenant)
         changed, unknown = [], []
         for product_id, price, stock in changes:

@@ -162,7 +162,7 @@ class Engine:
         live, switches = self.live, self.switches
         inputs = gather(live.playbook, request, caller, hot, self.world.clock.now())
         catalogue = self.catalogues.of(inputs.tenant)
-        decision = decide(live.playbook.experiences, inputs, catalogue, switches.kills)
+        decision = decide(live.playbook.experiences, inputs, catalogue, switches.kills(inputs.tenant))
         decision_id = base64.urlsafe_b64encode(self.world.random.token(12)).decode()
         proof = Proof(
             tenant=inputs.tenant,
@@ -187,7 +187,9 @@ class Engine:
         """Each placement's answer with every experience that could have been it, and why it was not."""
         playbook = self.live.playbook
         inputs = gather(playbook, request, caller, hot, self.world.clock.now())
-        return explain(playbook.experiences, inputs, self.catalogues.of(inputs.tenant), self.switches.kills)
+        return explain(
+            playbook.experiences, inputs, self.catalogues.of(inputs.tenant), self.switches.kills(inputs.tenant)
+        )
 
     # --- what changes around them ---
 

@@ -8,6 +8,7 @@ so that the shop can sign who is logged in without the server ever holding the s
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -27,6 +28,7 @@ TOKEN_LIFE = 3600
 _SKEW = 60
 _PREFIX = {"publishable": "cwp", "secret": "cws"}
 _ENVIRONMENTS = ("live", "test")
+_STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class ApiKey(Struct, frozen=True):
@@ -67,6 +69,8 @@ class Keys:
         self, kind: Literal["publishable", "secret"], tenant: Tenant, origins: tuple[str, ...], random: Random
     ) -> str:
         """Make a key; returns its text, which is kept nowhere."""
+        if not _STORE.fullmatch(tenant.store):
+            raise InvalidInput("a store's name has letters, digits, dots, dashes and underscores", code="invalid_store")
         if tenant.environment not in _ENVIRONMENTS:
             raise InvalidInput("an environment is live or test", code="unknown_environment")
         key_id = base64.b32encode(random.token(5)).decode().lower()
@@ -115,7 +119,7 @@ class Keys:
             raise _untrue()
         try:
             claims = jwt.decode(token, OctKey.import_key(key.identity), algorithms=["HS256"]).claims
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise _untrue() from None
         return _user(claims, tenant, now // 1000)
 
@@ -139,7 +143,7 @@ def _key_id(token: str) -> str:
     head = token.split(".", 1)[0]
     try:
         header = msgspec.json.decode(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
-    except ValueError:
+    except (ValueError, msgspec.DecodeError, RecursionError):
         raise _untrue() from None
     name = header.get("kid") if isinstance(header, dict) else None
     return name if isinstance(name, str) else ""

@@ -186,6 +186,12 @@ def to_minor(amount: Decimal, digits: int) -> Minor | None:
     return int(amount.scaleb(digits).to_integral_value())
 
 
+def _line_total(item: CartItem, digits: int) -> Minor | None:
+    if item.price is None or to_minor(item.price, digits) is None:
+        return None
+    return to_minor(item.price * item.quantity, digits)
+
+
 def _cart_values(cart: Cart, values: dict[str, Value], digits: int | None) -> None:
     items = cart.items[:LINES]
     if cart.total is not None and digits is not None:
@@ -193,7 +199,7 @@ def _cart_values(cart: Cart, values: dict[str, Value], digits: int | None) -> No
         if total is not None:
             values["cart.total"] = total
     elif items and digits is not None and all(item.price is not None for item in items):
-        parts = [to_minor(item.price * item.quantity, digits) for item in items if item.price is not None]
+        parts = [_line_total(item, digits) for item in items]
         if None not in parts:
             values["cart.total"] = sum(part for part in parts if part is not None)
     if cart.count is not None or items:

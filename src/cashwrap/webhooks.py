@@ -60,8 +60,7 @@ class Webhooks:
 
     def put(self, webhook: Webhook) -> str:
         """Write a webhook with a new secret; returns it."""
-        parts = urlsplit(webhook.url)
-        if parts.scheme not in {"https", "http"} or not parts.hostname or parts.username:
+        if not _is_address(webhook.url):
             raise InvalidInput("a webhook's url is https://host/path", code="invalid_url")
         secret = base64.urlsafe_b64encode(self._random.token(32)).decode().rstrip("=")
         kept = msgspec.structs.replace(webhook, secret=secret)
@@ -96,6 +95,16 @@ def signature(secret: str, body: bytes, now: Millis) -> str:
     seconds = now // 1000
     digest = hmac.new(secret.encode(), f"{seconds}.".encode() + body, "sha256").hexdigest()
     return f"t={seconds},v1={digest}"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    named = parts.scheme in {"https", "http"} and parts.hostname and parts.username is None
+    return bool(named) and port != 0 and url.isascii() and url.isprintable() and " " not in url
 
 
 def _key(tenant: Tenant, name: str) -> str:

@@ -15,7 +15,7 @@ LAYERS: list[set[str]] = [
     {"shoppers", "audiences"},
     {"cashwrap"},
     {"engine"},
-    {"writer"},
+    {"writer", "lookup"},
     {"window", "sweep"},
     {"publishing"},
     {"expectations"},

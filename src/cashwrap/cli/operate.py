@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cashwrap.adapters.backup import backup as copy
-from cashwrap.cli.options import Data, Json, print_json
+from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
 from cashwrap.cli.world import open_world
 from cashwrap.switches import Scope, Switch, Switches
 
@@ -18,22 +18,24 @@ def register(app: typer.Typer) -> None:
     app.command()(failed)
 
 
-def kill(
+def kill(  # noqa: PLR0913 - each one is an option of the command
     scope: Annotated[Scope, typer.Argument(help="all, placement or experience.")],
     name: Annotated[str, typer.Argument(help="Which one; left out for all.")] = "",
     *,
     data: Data = Path("data"),
     on: Annotated[bool, typer.Option("--on", help="Switch it on again.")] = False,
     reason: Annotated[str, typer.Option(help="Why, for whoever reads it later.")] = "",
+    store: Store = "default",
+    env: Environment = "live",
 ) -> None:
     """Switch off all decisions, a placement or an experience, effective at once, also while serving.
 
     Example: `cashwrap kill experience thank_regulars --data data --reason "wrong price"`
     """
     with open_world(data, serving=False) as world:
-        switches = Switches(world.registry)
-        switches.set(Switch(scope, name, world.clock.now(), reason), off=not on)
-        off = switches.all()
+        switches, tenant = Switches(world.registry), tenant_of(store, env)
+        switches.set(Switch(scope, name, world.clock.now(), reason, tenant), off=not on)
+        off = switches.of(tenant)
     typer.echo("Off: " + (", ".join(f"{each.scope} {each.name}".strip() for each in off) or "nothing"))
 
 

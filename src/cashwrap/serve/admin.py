@@ -20,7 +20,7 @@ from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, TooMuch
 from cashwrap.inputs import Caller
 from cashwrap.request import ShopperRef, to_minor
 from cashwrap.serve.hot import HotRoutes, heads
-from cashwrap.serve.wire import error_body, retry_after, status_of
+from cashwrap.serve.wire import error_body, internal, retry_after, status_of
 from cashwrap.switches import Scope, Switch
 from cashwrap.webhooks import Webhook
 
@@ -35,7 +35,7 @@ class Delta(Struct, frozen=True):
 
     id: Id
     price: Decimal | None = None
-    stock: Annotated[int, Meta(ge=0)] | None = None
+    stock: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
 
 
 class Deltas(Struct, frozen=True):
@@ -76,10 +76,9 @@ def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
         async def answer(request: Request) -> Response:
             try:
                 caller = hot.caller(request.scope, heads(request.scope), None, [])
-                if not caller.key.trusted:
-                    raise NotAllowed("this needs a secret key, from a backend and never from a browser")
-                value = await handler(request, caller)
-            except CashwrapError as error:
+                value = await handler(request, _backend(caller))
+            except Exception as failure:
+                error = failure if isinstance(failure, CashwrapError) else internal(failure)
                 wait = retry_after(error)
                 extra = {"retry-after": str(wait)} if wait else {}
                 return Response(error_body(error), status_of(error), extra, "application/json")
@@ -162,16 +161,23 @@ class Handlers:
         await asyncio.to_thread(self._engine.webhooks.remove, caller.key.tenant, request.path_params["name"])
         return {"success": True}
 
-    async def switches(self, _: Request, __: Caller) -> object:
+    async def switches(self, _: Request, caller: Caller) -> object:
         """What is switched off."""
-        return {"off": self._engine.switches.all()}
+        return {"off": self._engine.switches.of(caller.key.tenant)}
 
     async def switch(self, request: Request, caller: Caller) -> object:
         """Switch something off or on again."""
         body = await _body(request, SwitchBody)
-        switch = Switch(body.scope, body.name, caller.facts.received, body.reason)
+        switch = Switch(body.scope, body.name, caller.facts.received, body.reason, caller.key.tenant)
         await asyncio.to_thread(lambda: self._engine.switches.set(switch, off=body.off))
-        return {"off": self._engine.switches.all()}
+        return {"off": self._engine.switches.of(caller.key.tenant)}
+
+
+def _backend(caller: Caller) -> Caller:
+    """The caller, if it is the shop's own backend."""
+    if not caller.key.trusted:
+        raise NotAllowed("this needs a secret key, from a backend and never from a browser")
+    return caller
 
 
 def _ref(request: Request) -> ShopperRef:
@@ -184,7 +190,7 @@ def _ref(request: Request) -> ShopperRef:
 
 def _integer(request: Request, name: str, default: int, *, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= most:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= most):
         raise InvalidInput(f"{name} is a number from 1 to {most}", code="invalid_request")
     return int(text)
 

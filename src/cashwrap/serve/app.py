@@ -1,14 +1,18 @@
 """One ASGI application: the hot routes first, everything else by Starlette."""
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from cashwrap.engine import Engine
+from cashwrap.errors import CashwrapError
 from cashwrap.serve.admin import routes as admin_routes
 from cashwrap.serve.hot import HotRoutes
 from cashwrap.serve.operations import Health
 from cashwrap.serve.operations import routes as operation_routes
 from cashwrap.serve.rates import Rates
-from cashwrap.serve.wire import Receive, Scope, Send, respond
+from cashwrap.serve.wire import Receive, Scope, Send, error_body, internal, respond
 
 
 class Application:
@@ -16,7 +20,11 @@ class Application:
 
     def __init__(self, engine: Engine, rates: Rates, health: Health) -> None:
         self._hot = HotRoutes(engine, rates)
-        self._rest = Starlette(routes=[*operation_routes(engine, health), *admin_routes(engine, self._hot)])
+        self._rest = Starlette(
+            routes=[*operation_routes(engine, health), *admin_routes(engine, self._hot)],
+            exception_handlers={HTTPException: _unroutable, Exception: _failed},
+        )
+        self._rest.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -31,3 +39,16 @@ class Application:
     def close(self) -> None:
         """Let go of the reading threads."""
         self._hot.close()
+
+
+async def _unroutable(_: Request, error: Exception) -> Response:
+    """No such path, or not with this method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    known = {404: ("no_such_path", "see /openapi.json for the paths there are")}
+    code, message = known.get(status, ("method_not_allowed", "see /openapi.json for the methods of this path"))
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return Response(error_body(CashwrapError(message, code=code)), status, headers, "application/json")
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return Response(error_body(internal(error)), 500, None, "application/json")

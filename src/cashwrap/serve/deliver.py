@@ -1,10 +1,12 @@
 """Deliver webhooks: committed segment changes, in order, each until its receiver took it or a day has passed."""
 
 import asyncio
+import contextlib
 import http.client
 import ipaddress
 import logging
 import socket
+import ssl
 from urllib.parse import urlsplit
 
 from cashwrap.engine import Engine
@@ -15,6 +17,9 @@ from cashwrap.webhooks import Webhook, notice, signature
 log = logging.getLogger("cashwrap")
 PAUSE = 0.25
 AT_ONCE = 100
+"""Notices that may become settled in one round."""
+HELD = 10_000
+"""Notices that wait for a receiver and are looked past, so that they do not hold up the others'."""
 PATIENCE = 24 * 3_600_000
 """Milliseconds until a notice that nobody takes is given up, and said so in the log."""
 LONGEST_WAIT = 300.0
@@ -29,6 +34,7 @@ class Deliverer:
         self._taken: set[tuple[int, str]] = set()
         self._waits: dict[str, tuple[float, float]] = {}
         """By webhook: the clock time before which it is left alone, and the wait that led to it."""
+        self._held = 0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -45,7 +51,8 @@ class Deliverer:
         """Deliver what is pending; how many notices are settled."""
         engine, settled = self._engine, []
         now = engine.world.clock.now()
-        for number, transition in engine.world.outbox.pending(AT_ONCE):
+        pending = engine.world.outbox.pending(AT_ONCE + min(self._held, HELD))
+        for number, transition in pending:
             wanted = [webhook for webhook in engine.webhooks.all() if webhook.wants(transition)]
             done = [self._deliver(webhook, number, transition) for webhook in wanted]
             if all(done):
@@ -53,6 +60,7 @@ class Deliverer:
             elif now - transition.at > PATIENCE:
                 log.error("notice %d was taken by nobody for a day; it is given up", number)
                 settled.append(number)
+        self._held = len(pending) - len(settled)
         if settled:
             engine.writer.call(lambda: engine.world.outbox.settle(settled))
             self._taken -= {pair for pair in self._taken if pair[0] in settled}
@@ -77,29 +85,54 @@ class Deliverer:
 
 
 def post(url: str, body: bytes, signed: str) -> bool:
-    """Whether the receiver took it (2xx). No redirect is followed; link-local and metadata addresses are refused."""
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
+    """Whether the receiver took it (2xx). No redirect is followed; link-local and metadata addresses are refused.
+
+    The address that was checked is the one that is called: the name is not looked up again.
+    """
     try:
-        address = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)[0][4][0]
-        if not _reachable(str(address)):
-            log.warning("webhook %s names an address that is never called", parts.hostname)
+        parts = urlsplit(url)
+        host, secure = parts.hostname or "", parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        address = str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
+        if not is_reachable(address):
+            log.warning("webhook %s names an address that is never called", host)
             return False
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", port, timeout=TIMEOUT)
-        try:
+        with contextlib.closing(kind(host, port, timeout=TIMEOUT)) as connection:
+            connection.sock = _connect(address, port, host if secure else None)
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             headers = {"content-type": "application/json", "cashwrap-signature": signed}
             connection.request("POST", path, body, headers)
             return 200 <= connection.getresponse().status < 300
-        finally:
-            connection.close()
     except (OSError, http.client.HTTPException, ValueError):
         return False
 
 
-def _reachable(address: str) -> bool:
+def _connect(address: str, port: int, secure_name: str | None) -> socket.socket:
+    plain = socket.create_connection((address, port), TIMEOUT)
+    if secure_name is None:
+        return plain
+    try:
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=secure_name)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def is_reachable(address: str) -> bool:
     """A shop's own network may be called; addresses that only a cloud's metadata service has may not."""
-    parsed = ipaddress.ip_address(address)
-    return not (parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified or parsed.is_reserved)
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed in _NAT64:
+            parsed = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        else:
+            parsed = parsed.ipv4_mapped or parsed.sixtofour or parsed
+    odd = parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified or parsed.is_reserved
+    return not (odd or parsed in _METADATA)
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_METADATA = frozenset(
+    ipaddress.ip_address(text) for text in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
+)
+"""Metadata services outside the link-local range."""

@@ -27,6 +27,7 @@ from cashwrap.serve.wire import (
     Scope,
     Send,
     cors,
+    internal,
     read,
     respond,
     respond_error,
@@ -116,8 +117,9 @@ class HotRoutes:
                 await self._collect(scope, headers, receive, send, granted)
         except Disconnected:
             return
-        except CashwrapError as error:
-            await respond_error(send, error, granted)
+        except Exception as failure:
+            error = failure if isinstance(failure, CashwrapError) else internal(failure)
+            await respond_error(send, error, granted or self._known_origin(headers))
 
     # --- collect ---
 
@@ -205,8 +207,8 @@ class HotRoutes:
     def _facts(self, scope: Scope, headers: dict[bytes, bytes], key: ApiKey) -> RequestFacts:
         client = scope.get("client")
         address = client[0] if client else None
-        forwarded = headers.get(b"x-forwarded-for")
-        if forwarded is not None and self._rates.trusts(address):
+        forwarded, proxied = headers.get(b"x-forwarded-for"), self._rates.trusts(address)
+        if forwarded is not None and proxied:
             address = forwarded.rpartition(b",")[2].strip().decode("latin-1")
         wanted = self._engine.live.playbook.settings.country_header
         return RequestFacts(
@@ -217,16 +219,24 @@ class HotRoutes:
             ip=address,
             user_agent=_text(headers, b"user-agent"),
             gpc=headers.get(b"sec-gpc") == b"1",
-            country=_text(headers, wanted.lower().encode()) if wanted is not None else None,
+            country=_text(headers, wanted.lower().encode()) if wanted and (proxied or key.trusted) else None,
             qa=headers.get(b"x-cashwrap-qa") == b"1",
         )
 
     async def _preflight(self, headers: dict[bytes, bytes], send: Send) -> None:
         """Which origins may ask is public; which key they may use is checked with the request itself."""
+        granted = self._known_origin(headers)
+        if not granted:
+            error = NotAllowed("no key may be used from this origin; make one with --origin", code="wrong_origin")
+            await respond_error(send, error)
+            return
+        await respond(send, 204, b"", [*granted, *PREFLIGHT])
+
+    def _known_origin(self, headers: dict[bytes, bytes]) -> Headers:
+        """The headers that let a page of any key's origin read the answer, such as why its key was refused."""
         origin = headers.get(b"origin")
         allowed = {origin for key in self._engine.keys.all() for origin in key.origins}
-        granted = cors(origin.decode("latin-1") if origin else None, allowed)
-        await respond(send, 204 if granted else 403, b"", [*granted, *PREFLIGHT] if granted else [])
+        return cors(origin.decode("latin-1") if origin else None, allowed)
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:

@@ -15,8 +15,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cashwrap.engine import Engine
+from cashwrap.errors import CashwrapError
 from cashwrap.playbook.schema import playbook_schema
 from cashwrap.serve.openapi import document
+from cashwrap.serve.wire import error_body, status_of
 
 VERSION = importlib.metadata.version("cashwrap")
 _FATES = ("stored", "duplicate", "conflict", "failed", "dropped_by_consent", "refused")
@@ -90,7 +92,10 @@ def routes(engine: Engine, health: Health) -> list[Route]:
         return Response(found, media_type="text/javascript; charset=utf-8", headers=_IMMUTABLE)
 
     async def settings(request: Request) -> Response:
-        engine.keys.find(request.path_params["key"])
+        try:
+            engine.keys.find(request.path_params["key"])
+        except CashwrapError as error:
+            return Response(error_body(error), status_of(error), _OPEN, "application/json")
         return _json(
             {"integrations": {"Segment.io": {"apiKey": request.path_params["key"]}}, "plan": {}}, headers=_OPEN
         )

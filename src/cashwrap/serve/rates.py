@@ -38,9 +38,10 @@ class Rates:
         client = (key.id, truncated(address))
         left, then = self._buckets.pop(client, (self._most, now))
         left = min(self._most, left + (now - then) * self._rate)
+        amount = min(amount, int(self._most))  # a batch larger than any burst waits for a full bucket, not for ever
         if left < amount:
             self._buckets[client] = (left, now)
-            wait = max(1, math.ceil((min(amount, self._most) - left) / self._rate))
+            wait = max(1, math.ceil((amount - left) / self._rate))
             raise TooMuch(f"too many requests; come back in {wait} s", code="rate_limited", retry_after=wait)
         self._buckets[client] = (left - amount, now)
         if len(self._buckets) > CLIENTS:

@@ -1,5 +1,6 @@
 """Bytes in, bytes out: what every route shares. The hot routes use it directly, without a framework in between."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from cashwrap.errors import (
     StoreError,
     TooMuch,
 )
+
+log = logging.getLogger("cashwrap")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -50,6 +53,8 @@ def header(scope: Scope, wanted: bytes) -> str | None:
 async def read(receive: Receive, limit: int) -> bytes:
     """The whole body. Raises ``TooMuch`` above ``limit`` bytes without reading on."""
     message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > limit:
@@ -71,13 +76,8 @@ async def read(receive: Receive, limit: int) -> bytes:
 
 async def respond(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """One JSON answer."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [JSON, (b"content-length", b"%d" % len(body)), *headers],
-        }
-    )
+    length = (JSON, (b"content-length", b"%d" % len(body))) if status != 204 else ()
+    await send({"type": "http.response.start", "status": status, "headers": [*length, *headers]})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -110,6 +110,12 @@ def status_of(error: CashwrapError) -> int:
     return 500
 
 
+def internal(failure: Exception) -> CashwrapError:
+    """A mistake of ours, logged; the client learns no more than that it was not theirs."""
+    log.error("a request failed", exc_info=failure)
+    return CashwrapError("something is wrong on the server; it is in its log", code="internal_error")
+
+
 def retry_after(error: CashwrapError) -> int:
     """Seconds until the same request may be sent again; 0 for never."""
     if isinstance(error, TooMuch):
@@ -121,7 +127,11 @@ def cors(origin: str | None, allowed: Iterable[str]) -> Headers:
     """The headers that let a page of an allowed origin read the answer: no wildcard, no credentials."""
     if origin is None or origin.lower() not in allowed:
         return []
-    return [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin")]
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-expose-headers", b"retry-after"),
+        (b"vary", b"origin"),
+    ]
 
 
 PREFLIGHT: Headers = [
