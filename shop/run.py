@@ -43,7 +43,9 @@ def prepare(args):
     sys.path.insert(0, str(HERE))
     import django  # noqa: PLC0415 - Django reads its settings when imported
     from django.core.management import call_command  # noqa: PLC0415
+    from seed.texts import compile_texts  # noqa: PLC0415
 
+    compile_texts(args.data / "locale")
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
     call_command("seed")

@@ -4,7 +4,6 @@ import json
 
 from django.conf import settings
 from django.urls import Resolver404, resolve
-from django.utils.safestring import mark_safe
 
 from . import catalogue, personalization
 
@@ -50,7 +49,7 @@ def shop(request):
 def sdk_settings(request):
     """Return what the SDK needs on this page, or None when the shop runs without cashwrap.
 
-    It is put into the page as a JSON block: readable by the script, executable by nobody.
+    It is put into attributes of the script's tag: readable by the script, executable by nobody.
     """
     config = settings.CASHWRAP
     if not config["url"] or not config["publishable_key"]:
@@ -68,11 +67,5 @@ def sdk_settings(request):
         "script": f"/cw/sdk/{config['sdk_version']}/cashwrap.min.js",
         "integrity": config["sdk_integrity"],
         "identity": identity,
-        "context": _json_for_html(facts),  # the SDK itself adds page, language, time zone and device
+        "context": json.dumps(facts, ensure_ascii=False),  # the SDK itself adds page, language, time zone and device
     }
-
-
-def _json_for_html(value):
-    """Return JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return mark_safe(text.translate({ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}))  # noqa: S308

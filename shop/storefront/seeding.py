@@ -1,14 +1,11 @@
 """The steps of the seed command, each idempotent."""
 
 import hashlib
-import io
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from apps.shipping.methods import Express, Standard
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sites.models import Site
@@ -21,7 +18,7 @@ from oscar.core.loading import get_class, get_model
 from . import catalogue, events, views
 
 ROOT = Path(settings.BASE_DIR)
-SOURCES = [*sorted((ROOT / "seed").glob("*.*")), *sorted((ROOT / "locale").rglob("django.po")), Path(__file__)]
+SOURCES = [*sorted((ROOT / "seed").glob("*.*")), Path(__file__)]
 JONAS_ORDERED = [  # days ago, what: a regular's year, above the starter playbook's "high value"
     (212, ["KC-O01", "KC-O05"]),
     (131, ["KC-C01", "KC-C07", "KC-C06"]),
@@ -32,16 +29,6 @@ JONAS_ORDERED = [  # days ago, what: a regular's year, above the starter playboo
 
 def digest():
     return hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES if path.is_file())).hexdigest()
-
-
-def compile_texts():
-    """Compile the shop's texts; Django reads only the binary form."""
-    for source in (ROOT / "locale").rglob("django.po"):
-        target = Path(settings.LOCALE_PATHS[0]) / source.relative_to(ROOT / "locale").with_suffix(".mo")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        write_mo(buffer, read_po(io.BytesIO(source.read_bytes()), locale=source.parts[-3]))
-        target.write_bytes(buffer.getvalue())
 
 
 def countries():

@@ -13,7 +13,7 @@ const basket = document.querySelector(".page-cart .lines");
 if (basket) window.cashwrap?.track("Cart Viewed", facts());
 
 function facts() {
-  const { cart = {}, currency } = JSON.parse(document.querySelector("script[data-cashwrap-context]")?.textContent || "{}");
+  const { cart = {}, currency } = JSON.parse(document.querySelector("script[data-cashwrap-context]")?.dataset.cashwrapContext || "{}");
   const products = (cart.items || []).map((item) => ({ product_id: item.id, price: item.price, quantity: item.quantity }));
   return { cart_id: cart.token, currency, products };
 }

@@ -19,7 +19,6 @@ class Command(BaseCommand):
         digest = seeding.digest()
         if marker.exists() and marker.read_text() == digest:
             return
-        seeding.compile_texts()
         draw_all(catalogue.seed()["products"], Path(settings.MEDIA_ROOT) / "products")
         with transaction.atomic():
             seeding.countries()
