@@ -1,13 +1,17 @@
 """Cases in ``expect/``: read strictly, walked truly, and told apart where they fail."""
 
+import re
 import textwrap
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cashwrap import expectations
 from cashwrap.expectations import NOON, read_cases, run_cases
-from cashwrap.playbook import Fault, Playbook, examine
+from cashwrap.playbook import Fault, Playbook, examine, load_playbook
 from cashwrap.playbook.faults import Faults
+from cashwrap.playbook.starter import starter_files, starter_folder
 
 PLAYBOOK = """
 features:
@@ -132,6 +136,9 @@ def test_unknown_is_told_apart_from_false(playbook: Playbook) -> None:
             "- name: x\n  given: {events: [{event: Product Viewed, properties: {price: NaN}}]}\n  expect: {}\n",
             ["2:20 expectation_failed"],
         ),
+        ("- name: x\n  given: {now: 0001-01-01}\n  expect: {}\n", ["2:16 bad_value"]),
+        ("- name: x\n  given: {now: 9999-12-31}\n  expect: {}\n", ["2:16 bad_value"]),
+        ("- name: x\n  given: {events: [{event: Product Viewed, ago: 999999w}]}\n  expect: {}\n", ["2:49 bad_value"]),
         ("- name: &a x\n  expect: {}\n", ["1:9 yaml_anchor"]),
         ("", []),
     ],
@@ -160,3 +167,22 @@ def test_planted_a_run_that_forgets_consent_is_seen(playbook: Playbook, monkeypa
     monkeypatch.setattr(expectations.consent, "gate", lambda *_: 63)
     monkeypatch.setattr(expectations.consent, "mask_of", lambda *_, **__: 63)
     assert told(run(playbook, text)) == []
+
+
+STARTER = starter_files()["expect/shoppers.yaml"]
+NUMBERS = ["99999999999999999999999999999", "-0.0001", "1.5", "999999w", "0001-01-01", "9999-12-31T23:59:59Z"]
+ODD = st.sampled_from([*NUMBERS, *":[}'\n", "", "- ", "null", "true", "{a: 1}", "[[1]]", "a" * 300, "\\ud800"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_no_damage_to_the_cases_crashes_the_run(starter: Playbook, data: st.DataObject) -> None:
+    words = [match.span() for match in re.finditer(r"[\w.-]+", STARTER)]
+    start, end = data.draw(st.sampled_from(words))
+    faults = Faults()
+    run_cases(starter, read_cases({"a": STARTER[:start] + data.draw(ODD) + STARTER[end:]}, faults), faults)
+
+
+@pytest.fixture(scope="module")
+def starter() -> Playbook:
+    return load_playbook(starter_folder())

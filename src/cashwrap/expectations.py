@@ -33,6 +33,8 @@ from cashwrap.request import DecideRequest, PageContext
 MAX_CASES = 1_000
 NOON: Millis = 1_768_478_400_000
 """Thursday, 15 January 2026, 12:00 UTC: when a case happens that names no moment."""
+LONGEST_AGO: Millis = 5_000 * 86_400_000
+"""How far back an event of a case may lie."""
 _WHO = "expected"
 
 
@@ -128,10 +130,12 @@ def _placements(shape: Shape, node: Node | None) -> dict[str, tuple[str, Spot]]:
 def _moment(shape: Shape, node: Node) -> Millis:
     text = shape.text(node, "a moment")
     try:
-        moment = datetime.fromisoformat(text)
+        moment: datetime | None = datetime.fromisoformat(text)
     except ValueError:
+        moment = None
+    if moment is None or not 2000 <= moment.year < 2100:
         if text:
-            shape.fail(node, "bad_value", "write a moment as 2026-03-02T20:30:00+01:00")
+            shape.fail(node, "bad_value", "write a moment of this century as 2026-03-02T20:30:00+01:00")
         return NOON
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
@@ -147,6 +151,9 @@ def _events(shape: Shape, given: Mapping[str, Node], now: Millis) -> Iterator[Ha
     for node in shape.items(given.get("events"), "events"):
         fields = shape.fields(node, DEFINITIONS["happened"], "an event")
         ago = shape.duration(fields.get("ago"), "'ago'") or 0
+        if ago > LONGEST_AGO:
+            shape.fail(fields["ago"], "bad_value", "'ago' is at most 5000d")
+            ago = 0
         body = {"type": "track", **who, "event": plain(fields["event"]) if "event" in fields else ""}
         body |= {key: plain(fields[key]) for key in ("properties", "context") if key in fields}
         browser = shape.flag(fields.get("browser"), "browser", default=False)
