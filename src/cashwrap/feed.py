@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from cashwrap.errors import InvalidEvent, InvalidInput
 from cashwrap.events.money import LARGEST, minor_digits
+from cashwrap.events.split import split_batch
 from cashwrap.model import Minor, Product
 
 Format = Literal["csv", "tsv", "json", "jsonl", "xml"]
@@ -335,7 +336,6 @@ def _header(row: list[str]) -> list[str]:
 
 
 _any = msgspec.json.Decoder(dict[str, Any], float_hook=str)
-_raws = msgspec.json.Decoder(list[msgspec.Raw])
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -347,17 +347,22 @@ def _json(stream: BinaryIO) -> Iterator[_Numbered]:
     body = stream.read(LARGEST_JSON + 1)
     if len(body) > LARGEST_JSON:
         raise InvalidInput(f"A JSON feed may have {LARGEST_JSON} bytes; use JSON lines.", code="feed_too_large")
-    body = body.removeprefix(b"\xef\xbb\xbf")
-    try:
-        if body.lstrip().startswith(b"["):
-            raws = _raws.decode(body)
-        else:
-            raws = msgspec.json.decode(body, type=_Catalogue).products
-    except _UNREADABLE as error:
-        message = f"The feed is no JSON list of products, nor an object with 'products': {error}"
-        raise InvalidInput(message, code="bad_json") from error
-    for number, raw in enumerate(raws, 1):
+    body = body.removeprefix(b"\xef\xbb\xbf").strip()
+    for number, raw in enumerate(_elements(body), 1):
         yield number, _object(number, bytes(raw))
+
+
+def _elements(body: bytes) -> Iterable[bytes | msgspec.Raw]:
+    """Each product's own text: at once, or cut by brackets alone where one of them is no JSON."""
+    whole = body if body.startswith(b"{") else b'{"products":' + body + b"}"
+    try:
+        return msgspec.json.decode(whole, type=_Catalogue).products
+    except _UNREADABLE as error:
+        try:
+            return split_batch(whole.replace(b'"products"', b'"batch"', 1))[1]
+        except InvalidInput:
+            message = f"The feed is no JSON list of products, nor an object with 'products': {error}"
+            raise InvalidInput(message, code="bad_json") from error
 
 
 def _json_lines(stream: BinaryIO) -> Iterator[_Numbered]:

@@ -47,7 +47,7 @@ class AesGcmVault:
 
     def __init__(self, keys: KeyTable, secret: bytes, random: Random) -> None:
         self._keys = keys
-        self._secret = secret
+        self._keyed = blake2b(digest_size=_DIGEST_SIZE, key=secret)
         self._random = random
         self._lock = threading.Lock()
         self._fresh: dict[bytes, bytes] = {}
@@ -69,11 +69,10 @@ class AesGcmVault:
 
     def digest(self, *parts: str) -> bytes:
         """16 bytes of keyed BLAKE2b over the parts, each behind its length."""
-        hashed = blake2b(digest_size=_DIGEST_SIZE, key=self._secret)
+        hashed = self._keyed.copy()
         for part in parts:
             encoded = part.encode("utf-8", "surrogatepass")
-            hashed.update(len(encoded).to_bytes(4, "big"))
-            hashed.update(encoded)
+            hashed.update(len(encoded).to_bytes(4, "big") + encoded)
         return hashed.digest()
 
     def persist(self) -> None:

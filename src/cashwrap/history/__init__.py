@@ -2,7 +2,7 @@
 
 report = import_file(world, playbook, load_mapping(path, playbook.vocabulary), file)
 rebuilt = rebuild(world, playbook)              # I12: the log alone gives the live rows
-write_facts(world, playbook, folder)            # what analysis may see, as Parquet
+write_facts(world, folder)                      # what analysis may see, as Parquet
 """
 
 from cashwrap.history.load import Options, import_file

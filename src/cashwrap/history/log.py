@@ -4,7 +4,6 @@ from array import array
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -13,11 +12,10 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct
 
-from cashwrap import profiles
+from cashwrap import codec, profiles
 from cashwrap.adapters import parquet
 from cashwrap.engine import World
 from cashwrap.errors import Forgotten
-from cashwrap.events.vocabulary import Vocabulary
 from cashwrap.model import Event, Line, Millis, Profile, Tenant
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Record, ShopperKey
@@ -28,36 +26,20 @@ FACTS = 50_000
 AT_ONCE = 1000
 _T = TypeVar("_T")
 
-_decode = msgspec.msgpack.Decoder(list[Event]).decode
+_events: msgspec.msgpack.Decoder[list[Event]] = codec.decoder(list[Event])
 
 
-def read_events(payload: bytes, vocabulary: Vocabulary) -> list[Event]:
-    """The events of an opened log payload as they were folded.
+def read_events(payload: bytes) -> list[Event]:
+    """The events of an opened log payload as they were folded; the log keeps products as plain arrays.
 
-    The log keeps products as plain arrays and exact numbers as their digits; the vocabulary says which is which.
     Raises ``msgspec.DecodeError`` where the bytes are none of ours.
     """
-    return [_restored(event, vocabulary) for event in _decode(payload)]
-
-
-def _restored(event: Event, vocabulary: Vocabulary) -> Event:
-    declared = vocabulary.events.get(event.name)
-    for name, value in event.properties.items():
-        if name == "products" and isinstance(value, list):
-            event.properties[name] = [msgspec.convert(line, Line) for line in value]
-        elif declared is not None and isinstance(value, str) and declared.fields.get(name) == "number":
-            event.properties[name] = _number(value)
-    for name, trait in event.traits.items():
-        if isinstance(trait, str) and vocabulary.traits.get(name) == "number":
-            event.traits[name] = _number(trait)
-    return event
-
-
-def _number(text: str) -> Decimal | str:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return text
+    events = _events.decode(payload)
+    for event in events:
+        products = event.properties.get("products")
+        if isinstance(products, list):
+            event.properties["products"] = [msgspec.convert(line, Line) for line in products]
+    return events
 
 
 # --- rebuild ---
@@ -70,7 +52,7 @@ class Rebuilt(Struct, frozen=True):
     shoppers: int
     events: int
     differing: tuple[ShopperKey, ...] = ()
-    """Shoppers whose live row says something else, or is missing, or is there without a log."""
+    """Shoppers whose live row says something else or is missing."""
 
 
 def rebuild(world: World, playbook: Playbook) -> Rebuilt:
@@ -121,7 +103,7 @@ class _Folded:
             if other is not None:
                 profiles.merge(self._profile(key, record.received), other, features)
             return
-        for event in read_events(payload, self._playbook.vocabulary):
+        for event in read_events(payload):
             profiles.fold(self._profile(key, event.received), event, features)
             self.events += 1
 
@@ -143,18 +125,18 @@ class _Owned(NamedTuple):
     events: list[Event]
 
 
-def write_facts(world: World, playbook: Playbook, folder: Path) -> int:
+def write_facts(world: World, folder: Path) -> int:
     """Derive the fact table from the whole log: how many facts were written.
 
     Only events whose mask allows analytics are in it, under the analytic id of whoever the shopper is now. Written
     again from the same log, the same files come out. Raises ``CashwrapError`` (``extra_missing``) without Parquet.
     """
     owners = _owners(world)
-    starts = _session_starts(world, playbook, owners)
+    starts = _session_starts(world, owners)
     names = _analytic_ids(world, owners.values())
     facts = (
         fact
-        for tenant, owner, events in _opened(world, playbook, owners)
+        for tenant, owner, events in _opened(world, owners)
         if owner in names
         for event in events
         if (
@@ -192,7 +174,7 @@ def _last(key: ShopperKey, into: Mapping[ShopperKey, ShopperKey]) -> ShopperKey:
     return key
 
 
-def _opened(world: World, playbook: Playbook, owners: Mapping[ShopperKey, ShopperKey]) -> Iterator[_Owned]:
+def _opened(world: World, owners: Mapping[ShopperKey, ShopperKey]) -> Iterator[_Owned]:
     """The events of the log that can still be read."""
     for record in world.store.log():
         if record.kind == "events":
@@ -201,15 +183,13 @@ def _opened(world: World, playbook: Playbook, owners: Mapping[ShopperKey, Shoppe
             except Forgotten:
                 continue
             owner = owners[ShopperKey(record.tenant, record.shopper)]
-            yield _Owned(record.tenant, owner, read_events(payload, playbook.vocabulary))
+            yield _Owned(record.tenant, owner, read_events(payload))
 
 
-def _session_starts(
-    world: World, playbook: Playbook, owners: Mapping[ShopperKey, ShopperKey]
-) -> dict[ShopperKey, "array[int]"]:
+def _session_starts(world: World, owners: Mapping[ShopperKey, ShopperKey]) -> dict[ShopperKey, "array[int]"]:
     """When each session of each shopper began, ascending: 30 minutes idle end one."""
     times: dict[ShopperKey, array[int]] = defaultdict(lambda: array("q"))
-    for _, owner, events in _opened(world, playbook, owners):
+    for _, owner, events in _opened(world, owners):
         times[owner].extend(event.time for event in events if not event.flags)
     return {owner: _starts(sorted(found)) for owner, found in times.items()}
 
