@@ -7,7 +7,7 @@
         browser_page.goto(url)
 
 ``chromium`` is the browser itself, for a test that needs several contexts or traits of its own
-(``chromium.new_context(locale="de-DE", user_agent=...)``; close what you open).
+(``chromium.new_context(locale="de-DE", user_agent=user_agent(chromium))``; close what you open).
 ``watched(page)`` collects whatever a page complains about: call it before ``goto``.
 
 Without chromium these tests skip with a line that says so; in CI (``CI`` set) they fail instead. Servers run in
@@ -50,10 +50,16 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def user_agent(chromium: Browser, system: str = "X11; Linux x86_64", mobile: str = "") -> str:
+    """What a person's browser says: a headless one would be taken for a bot, and kept out of every profile."""
+    version = chromium.version.partition(".")[0]
+    return f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 {mobile}Safari/537.36"
+
+
 @pytest.fixture
 def browser_page(chromium: Browser) -> Iterator[Page]:
     """A page nobody has used before."""
-    context = chromium.new_context()
+    context = chromium.new_context(user_agent=user_agent(chromium))
     context.set_default_timeout(15_000)
     yield context.new_page()
     context.close()
