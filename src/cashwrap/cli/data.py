@@ -105,7 +105,7 @@ def _context(text: str) -> PageContext:
 
 
 def _print_placement(name: str, placement: object) -> None:
-    plain = msgspec.to_builtins(placement)
+    plain = msgspec.json.decode(msgspec.json.encode(placement))
     answer = plain["answer"]
     typer.secho(f"{name}: {answer['experience'] or 'the shop default'} ({answer['reason']})", bold=True)
     for considered in plain["considered"]:

@@ -1,0 +1,82 @@
+"""The documentation does what it says: its commands run, its links lead somewhere, its tables come from the code."""
+
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from page_walk import Walk, fits, steps
+
+ROOT = Path(__file__).parents[1]
+WALKED = ("README.md", "docs/tutorial.md")
+README_LINES = 150
+"""Three screens."""
+
+
+def pages() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z", "*.md"], cwd=ROOT, capture_output=True, check=True).stdout
+    return [ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def walk(page: str, folder: Path) -> None:
+    with Walk(folder, free_port()) as reader:
+        for step in steps(page):
+            reader.take(step)
+
+
+@pytest.mark.parametrize("name", WALKED)
+def test_the_commands_of_a_page_do_what_it_says(name: str, tmp_path: Path) -> None:
+    page = (ROOT / name).read_text()
+    promised = [step for step in steps(page) if step.expected is not None]
+    assert len(promised) >= 5, "a page that is walked shows what its commands print"
+    walk(page, tmp_path)
+
+
+def dead_links(page: str, folder: Path) -> list[str]:
+    """Relative links of a page that lead nowhere."""
+    links = re.findall(r"\]\(([^)\s#]+)[^)]*\)", re.sub(r"```.*?```|`[^`]*`", "", page, flags=re.DOTALL))
+    return [link for link in links if "://" not in link and not (folder / link).exists()]
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    assert dead_links(path.read_text(), path.parent) == []
+
+
+def test_readme_fits_three_screens() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
+
+
+class TestTheCheckerItself:
+    """Planted bugs: each must be seen."""
+
+    def test_sees_a_command_that_fails(self, tmp_path: Path) -> None:
+        with pytest.raises(AssertionError, match="failed with 1"):
+            walk("```sh\nfalse\n```\n", tmp_path)
+
+    def test_sees_an_output_that_differs(self, tmp_path: Path) -> None:
+        with pytest.raises(AssertionError, match="and not: two"):
+            walk("```sh\necho one\n```\n\n```text\ntwo\n```\n", tmp_path)
+
+    def test_sees_a_server_that_ends(self, tmp_path: Path) -> None:
+        with pytest.raises(AssertionError, match="the server ended"):
+            walk("```sh server\necho no\n```\n", tmp_path)
+
+    def test_sees_a_dead_link(self, tmp_path: Path) -> None:
+        assert dead_links("[a](gone.md) [b](https://example.org)", tmp_path) == ["gone.md"]
+
+    def test_keeps_variables_from_one_block_to_the_next(self, tmp_path: Path) -> None:
+        walk("```sh\nNAME=ada\n```\n\n```sh\necho $NAME\n```\n\n```text\nada\n```\n", tmp_path)
+
+    def test_dots_stand_for_anything_and_nothing_else_does(self) -> None:
+        assert fits('{"a":1,"text":"x"}', '... "text":"x" ...')
+        assert not fits('{"text":"y"}', '... "text":"x" ...')
+        assert not fits("one three two", "one two")
