@@ -195,11 +195,13 @@ class _Run:
         self.playbook = playbook
         self.case = case
         self.faults = faults
+        self.values: dict[str, Value] = {}
 
     def judge(self) -> None:
         profile = self.walk()
         inputs = self.inputs(profile)
-        self.judge_segments(inputs, profile)
+        self.values = self.evaluate(inputs, profile)
+        self.judge_segments()
         if self.case.placements:
             answers = explain(self.playbook.experiences, inputs)
             for name, (wanted, spot) in self.case.placements.items():
@@ -264,25 +266,28 @@ class _Run:
 
     # --- what must come of it ---
 
-    def judge_segments(self, inputs: Inputs, profile: Profile | None) -> None:
+    def evaluate(self, inputs: Inputs, profile: Profile | None) -> dict[str, Value]:
+        """Everything the decision could know, with all segments and not only those it asks for."""
         values: dict[str, Value] = dict(inputs.values)
         allowed = profile is not None and values["consent.personalization"] is True
-        lists = profiles.lists(profile) if profile is not None and allowed else None
-        self.playbook.segments.evaluate(values, lists)
+        self.playbook.segments.evaluate(values, profiles.lists(profile) if profile is not None and allowed else None)
+        return values
+
+    def judge_segments(self) -> None:
         for wanted, named in ((True, self.case.inside), (False, self.case.outside)):
             for name, spot in named.items():
                 if name not in self.playbook.segments.names:
                     hint = self.faults.did_you_mean(name, self.playbook.segments.names)
                     self.faults.error(spot, "unknown_segment", f"{name!r} is not a segment{hint}")
-                elif (values[f"segments.{name}"] is True) is not wanted:
+                elif (self.values[f"segments.{name}"] is True) is not wanted:
                     where = "inside" if wanted else "outside"
-                    self.fail(spot, f"expected {where} segment {name}: {self.segment_told(name, values)}")
+                    self.fail(spot, f"expected {where} segment {name}: {self.segment_told(name)}")
 
-    def segment_told(self, name: str, values: Mapping[str, Value]) -> str:
+    def segment_told(self, name: str) -> str:
         segment = next(each for each in self.playbook.segments.ordered if each.name == name)
         if segment.checked is None:
             return "its members are pushed in"
-        return self.told(explain_condition(segment.checked, values))
+        return self.told(explain_condition(segment.checked, self.values))
 
     def judge_placement(self, name: str, wanted: str, spot: Spot, found: Explained | None) -> None:
         declared = self.playbook.declarations
@@ -311,13 +316,17 @@ class _Run:
         return ""
 
     def told(self, explanation: Explanation) -> str:
-        """The smallest parts that made a condition what it is, with the values they read."""
+        """The smallest parts that made a condition what it is, with the values they read, through segments too."""
         parts = [part for part in explanation.parts if part.result == explanation.result]
         if parts:
             return "; ".join(self.told(part) for part in parts)
-        read = ", ".join(f"{name} is {self.written(name, value)}" for name, value in explanation.values.items())
+        read = ", ".join(self.read(name, value) for name, value in explanation.values.items())
         result = {True: "holds", False: "does not hold", None: "is unknown"}[explanation.result]
         return f"{explanation.text!r} {result}" + (f" as {read}" if read else "")
+
+    def read(self, name: str, value: object) -> str:
+        segment = name.removeprefix("segments.")
+        return f"{name} is {self.written(name, value)}" if segment == name else self.segment_told(segment)
 
     def written(self, name: str, value: object) -> str:
         if value is None:
