@@ -107,9 +107,10 @@ def apply_choice(state: ConsentState, event: Event) -> Purpose:
     given = event.properties.get("source")
     source = given if isinstance(given, str) else event.name
     if confirms(state, event):
+        time, gpc = event.time, event.gpc
         for name, word in event.choices.items():
-            choice = Choice(word == GRANTED, event.time, source, event.gpc)
-            scope[name] = choice if event.time > scope[name].time else newer(scope[name], choice)
+            choice, known = Choice(word == GRANTED, time, source, gpc), scope[name]
+            scope[name] = choice if time > known.time else newer(known, choice)
         return _NONE
     newly = 0
     for name, word in event.choices.items():

@@ -6,7 +6,7 @@ what is asked for again moves up.
 """
 
 import threading
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from cashwrap import profiles
 from cashwrap.dedup import Seen
@@ -88,7 +88,7 @@ class Generations(Generic[K, V]):
 class HotProfile:
     """A published profile, its bytes, and what was computed from it lately."""
 
-    __slots__ = ("attributes", "history", "lens", "lists", "profile", "seen", "stamp", "state", "zone")
+    __slots__ = ("_facts", "attributes", "lens", "profile", "seen", "stamp", "state")
 
     def __init__(self, profile: Profile, state: bytes, seen: Seen | None) -> None:
         self.profile = profile
@@ -96,14 +96,30 @@ class HotProfile:
         """The encoded profile: a fresh draft is decoded from it."""
         self.seen = seen
         """Only the writer looks; ``None`` where a decision loaded the profile."""
-        self.zone = profiles.time_zone(profile)
-        self.lists = profiles.lists(profile)
-        self.history = profiles.has_history(profile)
         self.lens: tuple[object, int] = (None, 0)
         """What the consent mask was last asked for, and the mask."""
         self.attributes: dict[str, Value] = {}
         self.stamp: tuple[int, int, str] = (0, 0, "")
         """For which second, consent mask and playbook ``attributes`` were computed."""
+        self._facts: Facts | None = None
+
+    @property
+    def facts(self) -> "Facts":
+        """What decisions ask of the profile that time does not change; worked out when the first one asks."""
+        facts = self._facts
+        if facts is None:
+            profile = self.profile
+            facts = Facts(profiles.time_zone(profile), profiles.lists(profile), profiles.has_history(profile))
+            self._facts = facts
+        return facts
+
+
+class Facts(NamedTuple):
+    """The shopper's time zone, the lists they were pushed into, and whether more is known than this visit."""
+
+    zone: str | None
+    lists: dict[str, bool]
+    history: bool
 
 
 class Hot:

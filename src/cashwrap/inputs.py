@@ -35,9 +35,9 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotP
     describe(values, caller.facts, trusted=caller.key.trusted)
     mask, level = _lens(settings, caller, hot, values)
     if hot is not None and mask & PERSONALIZATION:
-        clock = clock_values(now, context.time_zone or hot.zone or settings.time_zone)
+        clock = clock_values(now, context.time_zone or hot.facts.zone or settings.time_zone)
         values = {**_attributes(hot, playbook, now, mask), **clock, **consent.values(mask), **values}
-        playbook.deciding.evaluate(values, hot.lists)
+        playbook.deciding.evaluate(values, hot.facts.lists)
     else:
         clock = clock_values(now, context.time_zone or settings.time_zone)
         values = {**clock, **consent.values(mask), **values}
@@ -73,7 +73,7 @@ def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Ma
         hot.lens = (asked, mask)
     if not mask & PERSONALIZATION:
         return mask, bare
-    return mask, "profile" if hot.history else "session"
+    return mask, "profile" if hot.facts.history else "session"
 
 
 def _attributes(hot: HotProfile, playbook: Playbook, now: Millis, mask: int) -> Mapping[str, Value]:

@@ -22,6 +22,8 @@ TRAITS = 100
 WISHLIST = 200
 
 _WHERE = ("device", "os", "browser", "locale", "time_zone", "country", "region", "location_source")
+_MINUTE = 60_000
+"""Where a shopper is, is kept to the minute (ties by value): an event need not stamp every fact anew."""
 _facts = operator.attrgetter(*_WHERE)
 _decoder: msgspec.msgpack.Decoder[Profile] = codec.decoder(Profile)
 
@@ -167,14 +169,12 @@ def _remember(profile: Profile, event: Event) -> None:
     for name, value in event.traits.items():
         if name in profile.traits or len(profile.traits) < TRAITS:
             _stamp(profile.traits, name, Stamped(value, event.time, event.id))
-    known, time = profile.where, event.time
+    known, minute = profile.where, event.time // _MINUTE * _MINUTE
     for name, fact in zip(_WHERE, _facts(event.where), strict=True):
         if fact is not None:
             old = known.get(name)
-            if old is None or time > old.time:
-                known[name] = Stamped(fact, time, event.id)
-            elif time == old.time:
-                _stamp(known, name, Stamped(fact, time, event.id))
+            if old is None or (minute, fact) > (old.time, old.value):
+                known[name] = Stamped(fact, minute, "")
     if event.name in _LISTINGS:
         audience = event.properties.get("audience")
         if isinstance(audience, str):
