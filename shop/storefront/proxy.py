@@ -6,6 +6,7 @@ address; a secret key in a browser's request is refused.
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 from cashwrap_client import Unreachable
 from django.http import HttpResponse, JsonResponse
@@ -28,6 +29,9 @@ def forward(request, path):
         return _refused(404, "not_found", "This path is not passed on.")
     if VIA in request.headers.get("Via", ""):
         return _refused(508, "loop", "The engine's address points back to the shop.")
+    origin = request.headers.get("Origin")
+    if origin and urlsplit(origin).netloc != request.get_host():
+        return _refused(403, "wrong_origin", "Only the shop's own pages may use this path.")
     if int(request.headers.get("Content-Length") or 0) > LARGEST:
         return _refused(413, "too_large", "Send smaller batches.")
     if b"cws_" in request.body or "cws_" in request.headers.get("Authorization", ""):

@@ -28,7 +28,11 @@ A_YEAR = 34_128_000  # seconds; as the SDK
 
 def drawer(request):
     answer = ask(request)
-    context = {**why_words.tell(answer), "purposes": purposes(request, answer["profile"]), "raw": raw(answer)}
+    context = {
+        **why_words.tell(answer, request.GET.get("page", "")),
+        "purposes": purposes(request, answer["profile"]),
+        "raw": raw(answer),
+    }
     context |= {"digest": digest(answer), "query": request.GET.urlencode(), "page": request.GET.get("page", "")}
     return render(request, "storefront/why.html", context)
 

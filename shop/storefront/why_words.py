@@ -31,17 +31,32 @@ LEVELS = {
     "request": "only what this page tells: cart, device, language, time",
     "default": "nothing: the shop's own defaults",
 }
+HERE = {  # the placements of each kind of page; what else the playbook knows is shown as "elsewhere"
+    "home": ("home_hero",),
+    "product": ("installment_line",),
+    "cart": ("basket_message", "accessories", "checkout_button", "coupon_field"),
+    "payment": (
+        "payment_methods",
+        "delivery_methods",
+        "basket_message",
+        "checkout_help",
+        "checkout_button",
+        "checkout_layout",
+        "installment_line",
+    ),
+}
 MARKS = {True: "yes", False: "no", None: "unknown"}
 MONEY = ("spent", "order_value", "total", "price")
 
 
-def tell(answer):
-    """Return the template's context from {who, decision, profile}."""
+def tell(answer, page):
+    """Return the template's context from {who, decision, profile} for a kind of page."""
     decision, held = answer["decision"], answer["profile"]
     level = decision.get("level", "default")
     placements = decision.get("placements") or {}
     cards = [placement(name, each, decision) for name, each in placements.items()]
-    cards.sort(key=lambda card: card["content"] is None)
+    here = HERE.get(page, ())
+    cards.sort(key=lambda card: here.index(card["name"]) if card["name"] in here else len(here))
     segments = held.get("segments") or {}
     return {
         "awake": bool(decision),
@@ -51,7 +66,8 @@ def tell(answer):
         "level_means": LEVELS[level],
         "degraded": decision.get("degraded", False),
         "playbook": str(decision.get("playbook", ""))[:10],
-        "cards": cards,
+        "cards": [card for card in cards if card["name"] in here],
+        "elsewhere": [card for card in cards if card["name"] not in here],
         "segments_in": [name for name, inside in segments.items() if inside],
         "segments_out": [name for name, inside in segments.items() if inside is False],
         "segments_unknown": [name for name, inside in segments.items() if inside is None],

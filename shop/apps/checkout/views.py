@@ -101,9 +101,10 @@ class ShippingMethodView(Personalized, views.ShippingMethodView):
         context = super().get_context_data(**kwargs)
         content = context["cw"].get("delivery_methods")
         choices = personalization.in_order(self._methods, content, lambda method: method.code)
-        chosen = self.checkout_session.shipping_method_code(self.request.basket)
         context["choices"] = choices
-        context["chosen"] = chosen or choices[0][0].code
+        # What is chosen in advance stays the shop's default: an order of options must never cost anybody money.
+        default = Repository().get_default_shipping_method(self.request.basket).code
+        context["chosen"] = self.checkout_session.shipping_method_code(self.request.basket) or default
         return context
 
     def form_valid(self, form):
