@@ -9,6 +9,7 @@ that is the steadier of the two.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -146,7 +147,7 @@ def post(port: int, path: str, key: str, body: object) -> bytes:
 
 
 def shopper(number: int) -> str:
-    return f"shopper-{number:024x}"
+    return hashlib.blake2b(str(number).encode(), digest_size=16).hexdigest()
 
 
 def history(number: int) -> list[dict[str, object]]:
