@@ -27,6 +27,7 @@ class Server:
 
     def __init__(self, shop: Shop, rates: Rates) -> None:
         self.shop = shop
+        self.rates = rates
         self.health = Health()
         self._app = Application(shop.engine, rates, self.health)
         options = ServeOptions(port=0)

@@ -1,6 +1,7 @@
 """The OpenAPI document, made from the structs that decode the requests: it cannot drift from the code."""
 
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -24,11 +25,20 @@ class BatchBody(msgspec.Struct, rename="camel"):
     write_key: str | None = None
 
 
+class EventError(msgspec.Struct, rename="camel"):
+    """Why one event of a request was refused; ``index`` counts from 0."""
+
+    index: int
+    message_id: str | None
+    code: str
+    message: str
+
+
 class Receipt(msgspec.Struct, rename="camel"):
     """What a tracking call answers; ``errors`` only where single events were refused."""
 
     success: bool
-    errors: list[dict[str, object]] = []
+    errors: list[EventError] = []
 
 
 class Answer(msgspec.Struct, rename="camel"):
@@ -37,7 +47,7 @@ class Answer(msgspec.Struct, rename="camel"):
     reason: str
     experience: str | None = None
     variation: str | None = None
-    content: dict[str, object] | None = None
+    content: dict[str, Any] | None = None
 
 
 class DecideAnswer(msgspec.Struct, rename="camel"):
@@ -49,6 +59,8 @@ class DecideAnswer(msgspec.Struct, rename="camel"):
     level: str
     degraded: bool
     token: str | None = None
+    explain: dict[str, Any] = {}
+    """With a secret key and ``explain``: each placement's answer and every experience that could have been it."""
 
 
 @lru_cache(maxsize=1)
