@@ -1,11 +1,10 @@
 """The OpenAPI document against the running server: nothing it allows makes the server fail or answer otherwise."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -13,36 +12,50 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from servers import Server, serving_folder
+from cashwrap import audiences
+from cashwrap.serve.openapi import document
+from cashwrap.serve.operations import VERSION
+from servers import Server
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving_folder(tmp_path_factory.mktemp("data")) as server:
-        yield server
+SCHEMA = schemathesis.openapi.from_dict(document(VERSION))
+OPERATIONS = {operation.ok().label: operation.ok() for operation in SCHEMA.get_all_operations()}
 
 
-@pytest.fixture(scope="module")
-def document(server: Server) -> Any:
-    return schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+def conforms(server: Server, label: str, key: str, examples: int) -> None:
+    @settings(
+        max_examples=examples, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(OPERATIONS[label].as_strategy())
+    def ask(case: Any) -> None:
+        case.call_and_validate(base_url=server.url, checks=CHECKS, headers={"Authorization": f"Bearer {key}"})
+
+    ask()
 
 
-schema = schemathesis.pytest.from_fixture("document")
+@pytest.mark.parametrize("label", list(OPERATIONS))
+def test_the_server_does_what_its_document_says(server: Server, label: str) -> None:
+    conforms(server, label, server.shop.secret_text, 8)
+    conforms(server, label, server.shop.public_text, 3)
 
 
-@schema.parametrize()
-@settings(max_examples=15, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_server_does_what_its_document_says(case: Any, server: Server) -> None:
-    for key in (server.shop.secret_text, server.shop.public_text):
-        case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {key}"})
+def test_a_server_that_does_otherwise_is_found(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    for planted, complaint in ((broken, "Server error"), (lambda *_: ["no object"], "Response violates schema")):
+        monkeypatch.setattr(audiences, "sizes", planted)
+        with pytest.raises(BaseExceptionGroup) as found:
+            conforms(server, "GET /v1/audiences", server.shop.secret_text, 1)
+        assert any(complaint in str(each) for each in found.value.exceptions)
 
 
 def test_every_path_is_in_the_document_and_every_reference_leads_somewhere(server: Server) -> None:
-    document = server.http.get("/openapi.json").json()
-    assert document["openapi"].startswith("3.1")
-    names = set(document["components"]["schemas"])
+    told = server.http.get("/openapi.json").json()
+    assert told["openapi"].startswith("3.1")
+    names = set(told["components"]["schemas"])
     found: list[str] = []
 
     def walk(value: Any) -> None:
@@ -54,8 +67,8 @@ def test_every_path_is_in_the_document_and_every_reference_leads_somewhere(serve
             for inner in value:
                 walk(inner)
 
-    walk(document)
+    walk(told)
     assert found
     assert [ref for ref in found if ref.rpartition("/")[2] not in names] == []
-    operations = [each["operationId"] for path in document["paths"].values() for each in path.values()]
+    operations = [each["operationId"] for path in told["paths"].values() for each in path.values()]
     assert len(operations) == len(set(operations))
