@@ -82,9 +82,11 @@ class Walk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-        self._shell.kill()
-        self._shell.communicate()
+        try:
+            self.stop()
+        finally:
+            self._shell.kill()
+            self._shell.communicate()
 
     def take(self, step: Step) -> None:
         """Run one step and hold it to its promise."""
@@ -129,6 +131,8 @@ class Walk:
             told.append(line)
             if "is ready at" in line:
                 return
+        self._server.communicate()
+        self._server = None
         raise AssertionError(f"the server ended: {''.join(told)}")
 
     def stop(self) -> None:

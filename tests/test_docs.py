@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from house.test_imports import LAYERS, modules, room
 from page_walk import Walk, fits, steps
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,49 @@ def test_readme_fits_three_screens() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
 
 
+# --- ARCHITECTURE.md ---
+
+
+def drawn_layers(page: str) -> list[set[str]]:
+    """The rooms of the diagram, line by line: names, then at least two spaces, then what they are."""
+    diagram = page.split("## Rooms", 1)[1].split("```text\n", 1)[1].split("```", 1)[0]
+    return [set(re.split(r"\s{2,}", line)[0].split()) for line in diagram.splitlines()]
+
+
+def existing_layers() -> list[set[str]]:
+    """The layers that the import test holds, as far as their rooms exist."""
+    rooms = {room(path) for path in modules()}
+    return [there for names in LAYERS if (there := names & rooms)]
+
+
+def missing_tests(page: str) -> list[str]:
+    """Tests that a page names and that are not there."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    return [f"{path}::{test}" for path, test in named if f"def {test}(" not in (ROOT / path).read_text()]
+
+
+def missing_files(page: str) -> list[str]:
+    """Files of ``src/cashwrap`` that a page names and that are not there."""
+    named = re.findall(r"`((?:\w+/)*\w+\.py)`", page)
+    return [name for name in named if not (ROOT / "src/cashwrap" / name).exists() and not (ROOT / name).exists()]
+
+
+def test_the_diagram_is_what_the_import_test_holds() -> None:
+    assert drawn_layers((ROOT / "ARCHITECTURE.md").read_text()) == existing_layers()
+
+
+def test_each_invariant_names_tests_that_exist_or_says_not_yet() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    rows = dict(re.findall(r"^\| (I\d+) \|.*\| (.*) \|$", page, re.MULTILINE))
+    assert list(rows) == [f"I{number}" for number in range(1, 14)]
+    assert [name for name, guard in rows.items() if "::" not in guard and not guard.startswith("not yet: ")] == []
+    assert missing_tests(page) == []
+
+
+def test_the_files_of_the_two_lives_exist() -> None:
+    assert missing_files((ROOT / "ARCHITECTURE.md").read_text()) == []
+
+
 class TestTheCheckerItself:
     """Planted bugs: each must be seen."""
 
@@ -80,3 +124,11 @@ class TestTheCheckerItself:
         assert fits('{"a":1,"text":"x"}', '... "text":"x" ...')
         assert not fits('{"text":"y"}', '... "text":"x" ...')
         assert not fits("one three two", "one two")
+
+    def test_sees_a_room_that_moved(self) -> None:
+        page = (ROOT / "ARCHITECTURE.md").read_text().replace("\nwriter lookup ", "\nwriter ", 1)
+        assert drawn_layers(page) != existing_layers()
+
+    def test_sees_a_test_and_a_file_that_are_gone(self) -> None:
+        assert missing_tests("`tests/test_docs.py::test_gone`") == ["tests/test_docs.py::test_gone"]
+        assert missing_files("`serve/gone.py`") == ["serve/gone.py"]
