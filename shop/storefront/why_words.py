@@ -46,7 +46,7 @@ HERE = {  # the placements of each kind of page; what else the playbook knows is
     ),
 }
 MARKS = {True: "yes", False: "no", None: "unknown"}
-MONEY = ("spent", "order_value", "total", "price")
+MONEY = {"spent", "order_value", "cart.total", "open_cart.total", "open_cart.min_price", "open_cart.max_price"}
 
 
 def tell(answer, page):
@@ -144,19 +144,20 @@ def conditions(node, depth=0):
 def sections(held):
     """Return [(title, [(name, value)])] of what is held, with empty sections left out."""
     attributes = held.get("attributes") or {}
-    shown = [(name, show(name, value)) for name, value in attributes.items() if _worth_showing(value)]
+    shown = [(name, show(name, value)) for name, value in attributes.items() if _worth_showing(name, value)]
     orders = [
         (f"order {each['id']}", f"{money(each['net']['total'])}, {each['state']}, {day(each['time'])}")
         for each in held.get("orders") or []
     ]
     cart = [(titled(each["id"]), f"{each['quantity']} × {money(each['price'])}") for each in held.get("cart") or []]
-    traits = [(name, str(value)) for name, value in (held.get("traits") or {}).items()]
+    known = {name.removeprefix("traits."): value for name, value in attributes.items() if name.startswith("traits.")}
+    traits = [(name, show(name, value)) for name, value in {**known, **(held.get("traits") or {})}.items()]
     found = [("Traits", traits), ("Open cart", cart), ("Orders", orders), ("Features", shown)]
     return [(title, rows) for title, rows in found if rows]
 
 
-def _worth_showing(value):
-    return value not in (None, "", [], {})
+def _worth_showing(name, value):
+    return value not in (None, "", [], {}) and not name.startswith(("traits.", "time."))
 
 
 def show(name, value):
@@ -170,7 +171,7 @@ def show(name, value):
         return money(total / count) if count else "nothing yet"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    if isinstance(value, int) and name.rpartition(".")[2] in MONEY:
+    if isinstance(value, int) and name in MONEY:
         return money(value)
     return str(value)
 
