@@ -34,12 +34,12 @@ class Sweeper:
         self._hot = hot
         self._playbook = playbook
 
-    def run(self) -> int:
-        """One sweep; how many shoppers were due."""
+    def run(self) -> bool:
+        """One sweep; whether more shoppers may be due than it looked at."""
         now = self._clock.now()
         due = self._store.due(now, AT_ONCE)
         if not due:
-            return 0
+            return False
         playbook, changes = self._playbook(), Changes()
         before = self._store.inside(due)
         for key, profile in self._profiles(due).items():
@@ -50,7 +50,7 @@ class Sweeper:
         for key in due:
             changes.dues.setdefault(key, None)
         self._store.commit(changes)
-        return len(due)
+        return len(due) == AT_ONCE
 
     def _judge(
         self, playbook: Playbook, key: ShopperKey, profile: Profile, before: frozenset[str], changes: Changes

@@ -28,7 +28,7 @@ class Writer:
     def __init__(
         self,
         context: Callable[[], Context],
-        sweep: Callable[[], object],
+        sweep: Callable[[], bool],
         monotonic: Callable[[], float],
         pause: float = 0.25,
     ) -> None:
@@ -37,7 +37,8 @@ class Writer:
         self._monotonic = monotonic
         self._pause = pause
         self._next_sweep = 0.0
-        self._waiting: queue.Queue[Submission | Callable[[], None] | None] = queue.Queue(WAITING)
+        self._behind = False
+        self._waiting: queue.SimpleQueue[Submission | Callable[[], None] | None] = queue.SimpleQueue()
         self._closed = False
         self._door = threading.Lock()
         """Held while something is queued or the writer closes, so that nothing is queued behind the end."""
@@ -81,17 +82,16 @@ class Writer:
         with self._door:
             if self._closed:
                 raise Unavailable("the server is stopping; send the same request again", code="stopping")
-            try:
-                self._waiting.put_nowait(item)
-            except queue.Full:
-                raise Unavailable("too many requests wait to be stored; send the same request again") from None
+            if self._waiting.qsize() >= WAITING:
+                raise Unavailable("too many requests wait to be stored; send the same request again")
+            self._waiting.put(item)
 
     def _run(self) -> None:
         while True:
             try:
-                first = self._waiting.get(timeout=self._pause)
+                first = self._waiting.get(timeout=0.0 if self._behind else self._pause)
             except queue.Empty:
-                self._tidy()
+                self._tidy(idle=True)
                 continue
             batch, action, stop = self._gather(first)
             if batch:
@@ -176,12 +176,15 @@ class Writer:
             _give_up(submission, error)
         submission.accounting = total
 
-    def _tidy(self) -> None:
-        if (now := self._monotonic()) < self._next_sweep:
+    def _tidy(self, *, idle: bool = False) -> None:
+        """Sweep now and then; with nothing to commit, until nobody is due any more."""
+        now = self._monotonic()
+        if now < self._next_sweep and not (idle and self._behind):
             return
         self._next_sweep = now + self._pause
+        self._behind = False
         try:
-            self._sweep()
+            self._behind = self._sweep()
         except Exception:
             log.exception("the sweep failed; it is tried again")
 
