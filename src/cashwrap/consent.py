@@ -109,8 +109,8 @@ def apply_choice(state: ConsentState, event: Event) -> Purpose:
     if confirms(state, event):
         time, gpc = event.time, event.gpc
         for name, word in event.choices.items():
-            choice, known = Choice(word == GRANTED, time, source, gpc), scope[name]
-            scope[name] = choice if time > known.time else newer(known, choice)
+            choice = Choice(word == GRANTED, time, source, gpc)
+            scope[name] = choice if time > scope[name].time else newer(scope[name], choice)
         return _NONE
     newly = 0
     for name, word in event.choices.items():
