@@ -308,6 +308,8 @@ class Keyed:
         self.inner = inner
         self._seed = seed
         self._limit = limit
+        self._full: tuple[State, str] = ({}, "")
+        """The full state seen last and its key to drop first: looking through all of them again costs most of a fold."""
 
     def init(self) -> State:
         """{}."""
@@ -320,7 +322,10 @@ class Keyed:
             state[key] = self.inner.update(state[key], part, time, event_id)
             return state
         if len(state) >= self._limit:
-            largest = max(state, key=self._rank)
+            full, largest = self._full
+            if full is not state or largest not in state:
+                largest = max(state, key=self._rank)
+                self._full = (state, largest)
             if self._rank(key) > self._rank(largest):
                 return state
             del state[largest]

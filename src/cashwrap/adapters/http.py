@@ -48,13 +48,10 @@ def fetch(url: str, into: BinaryIO, clock: Clock, limits: FetchLimits = USUAL) -
         try:
             target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
             connection.request("GET", target, headers={"Accept-Encoding": "identity", "User-Agent": "cashwrap"})
-            response = connection.getresponse()
-            if response.status in _REDIRECTS:
+            with connection.getresponse() as response:
+                if response.status not in _REDIRECTS:
+                    return _document(response, into, clock, deadline, limits.size)
                 url = _redirected(url, response.getheader("Location") or "")
-                continue
-            if response.status != 200:
-                raise InvalidInput(f"{parts.netloc} answered {response.status}", code="fetch_failed")
-            return _copy(response, into, clock, deadline, limits.size)
         except (OSError, http.client.HTTPException) as error:
             raise InvalidInput(f"{parts.netloc} cannot be read: {error}", code="fetch_failed") from error
         finally:
@@ -116,7 +113,9 @@ def public(address: str) -> bool:
     return (inner or parsed).is_global and not (inner or parsed).is_multicast
 
 
-def _copy(response: http.client.HTTPResponse, into: BinaryIO, clock: Clock, deadline: float, largest: int) -> int:
+def _document(response: http.client.HTTPResponse, into: BinaryIO, clock: Clock, deadline: float, largest: int) -> int:
+    if response.status != 200:
+        raise InvalidInput(f"the address answered {response.status}", code="fetch_failed")
     size = 0
     while chunk := response.read1(_CHUNK):
         size += len(chunk)

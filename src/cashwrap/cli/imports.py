@@ -227,7 +227,7 @@ def _print_report(report: Report, *, dry_run: bool) -> None:
     Console(width=110, highlight=False).print(table)
     if report.first is not None and report.last is not None:
         typer.echo(f"from {_day(report.first)} to {_day(report.last)}, segments and experiences as of the end")
-    typer.echo(f"{report.seconds:.1f} s, {report.events_per_second:,} events/s")
+    typer.echo(f"{report.seconds:.1f} s, {report.rows_per_second:,} rows/s, {report.events_per_second:,} events/s")
 
 
 def _compared(report: Report) -> dict[str, int]:

@@ -97,7 +97,9 @@ class _Import:
             visits.count, len(visits.given), visits.resumed, visits.split, visits.joined, visits.unordered
         )
         report.seconds = round(self.world.clock.monotonic() - begun, 3)
-        report.events_per_second = int(report.events.received / max(report.seconds, 0.001))
+        seconds = max(report.seconds, 0.001)
+        report.rows_per_second = int(report.rows / seconds)
+        report.events_per_second = int(report.events.received / seconds)
         census = Census(self.world, self.playbook, self.options.tenant, self.mapping.basis)
         census.count(self.changed, report.last or self.facts.received, report)
         return report

@@ -74,6 +74,8 @@ class Report(Struct):
     interrupted: str = ""
     """Why the file was not read to its end."""
     seconds: float = 0.0
+    """For reading, folding and keeping; the census of shoppers comes on top."""
+    rows_per_second: int = 0
     events_per_second: int = 0
 
 
