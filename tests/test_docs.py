@@ -1,12 +1,17 @@
 """The documentation does what it says: its commands run, its links lead somewhere, its tables come from the code."""
 
 import re
+import shlex
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+from spec.generate import outputs
+from spec.reference import commands, example
 
+from cashwrap.declarations import Settings
+from cashwrap.serve.openapi import document
 from house.test_imports import LAYERS, modules, room
 from page_walk import Walk, fits, steps
 
@@ -54,6 +59,46 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 def test_readme_fits_three_screens() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
+
+
+# --- made from the code ---
+
+
+@pytest.mark.parametrize("name", sorted(outputs()))
+def test_what_is_made_from_the_code_is_current(name: str) -> None:
+    assert (ROOT / name).read_bytes() == outputs()[name], "run: make schemas"
+
+
+@pytest.mark.parametrize(("name", "command"), [pytest.param(*each, id=each[0]) for each in commands()])
+def test_every_command_has_an_example_that_names_it_and_options_it_has(name: str, command: object) -> None:
+    assert wrong_example(name, command) == []
+
+
+def wrong_example(name: str, command: object) -> list[str]:
+    """What an example of a command's help says that is not so."""
+    words = shlex.split(example(command))
+    if words[: len(name.split())] != name.split():
+        return [f"no example of {name}"]
+    known = {option for each in command.params for option in each.opts}  # type: ignore[attr-defined]
+    return [word for word in words if word.startswith("--") and word not in known]
+
+
+def test_the_settings_page_has_every_setting() -> None:
+    page = (ROOT / "docs/reference/settings.md").read_text()
+    assert [name for name in Settings.__struct_fields__ if f"| `{name}` |" not in page] == []
+
+
+def undocumented_routes(decision: str) -> list[str]:
+    """Routes of the OpenAPI document that the table of decision 2 lacks; a brace expands, an address has its path."""
+    table = " ".join(re.findall(r"^\| (.*?) \|", decision, re.MULTILINE))
+    table = re.sub(r"/v1/\{([a-z,]+)\}", lambda found: " ".join(f"/v1/{word}" for word in found[1].split(",")), table)
+    paths = document("0")["paths"]
+    assert isinstance(paths, dict)
+    return [path for path in paths if not re.search(rf"{re.escape(path)}(?![\w/])", table)]
+
+
+def test_the_decision_about_http_has_every_route() -> None:
+    assert undocumented_routes((ROOT / "docs/decisions/0002-http-api.md").read_text()) == []
 
 
 # --- ARCHITECTURE.md ---
@@ -132,3 +177,15 @@ class TestTheCheckerItself:
     def test_sees_a_test_and_a_file_that_are_gone(self) -> None:
         assert missing_tests("`tests/test_docs.py::test_gone`") == ["tests/test_docs.py::test_gone"]
         assert missing_files("`serve/gone.py`") == ["serve/gone.py"]
+
+    def test_sees_a_command_without_an_example_and_one_with_a_wrong_option(self) -> None:
+        class Command:
+            help = "Do.\n\nExample: `cashwrap do --quickly`"
+            params = ()
+
+        assert wrong_example("cashwrap undo", Command()) == ["no example of cashwrap undo"]
+        assert wrong_example("cashwrap do", Command()) == ["--quickly"]
+
+    def test_sees_a_route_that_nobody_wrote_down(self) -> None:
+        decision = (ROOT / "docs/decisions/0002-http-api.md").read_text().replace("/v1/kill", "/v1/off")
+        assert undocumented_routes(decision) == ["/v1/kill"]

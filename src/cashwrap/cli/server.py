@@ -25,7 +25,9 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8377,
     rate: Annotated[int, typer.Option(help="Events and decisions a second per client with a publishable key.")] = 200,
-    proxy: Annotated[list[str] | None, typer.Option(help="A proxy whose X-Forwarded-For is believed.")] = None,
+    proxy: Annotated[
+        list[str] | None, typer.Option(help="A proxy whose X-Forwarded-For is believed; left out, this machine.")
+    ] = None,
 ) -> None:
     """Collect and decide until SIGTERM; a change of the playbook is live within a second.
 

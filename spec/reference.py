@@ -1,0 +1,300 @@
+"""The pages of ``docs/reference`` that are made from the code: commands, HTTP, settings, attributes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import typer
+
+from cashwrap import aggregates, attributes, carts, dedup, engine, orders, request, writer
+from cashwrap.cli.main import app
+from cashwrap.condition.environment import Type
+from cashwrap.declarations import Settings
+from cashwrap.events import Limits
+from cashwrap.model import Purpose
+from cashwrap.playbook.schema import playbook_schema
+from cashwrap.serve import admin, hot, openapi, protocol, rates
+from cashwrap.serve.operations import VERSION
+
+Json = Mapping[str, Any]
+
+MADE = "<!-- Made from the code by `make schemas`; edit the code. -->\n"
+CLI_INTRO = """\
+Every command explains itself with `--help`. A mistake ends with one line that says what to do, and exit code 1. With
+`--json`, where there is one, the report on standard output is JSON for a program.
+"""
+HTTP_INTRO = """\
+The server describes itself under `/openapi.json` (also in `spec/schemas`); this page is the same for people. Keys,
+tokens and the content of each component are in [decision 2](../decisions/0002-http-api.md), errors in
+[errors](errors.md), what an event may hold in [events](events.md).
+"""
+HTTP_MORE = """\
+Each tracking call has Segment's one-letter path too (`/v1/t`, `/v1/i`, `/v1/p`, `/v1/s`, `/v1/g`, `/v1/a`, `/v1/b`).
+Beside the document, and without a key in a header, are `GET /v1/projects/{key}/settings` for Segment's browser client,
+`GET /sdk/{version}/cashwrap.min.js`, `GET /openapi.json` and `GET /schemas/playbook.json`.
+
+A browser may use a publishable key from the origins it was made with. What needs a secret key answers no browser.
+"""
+SETTINGS_INTRO = """\
+What a shop decides stands in its playbook; what the machine decides is an option of `cashwrap serve`; what protects
+everyone is a limit in the code. There is no other place, and no environment variable.
+"""
+ATTRIBUTES_INTRO = """\
+What a [condition](conditions.md), and a `{placeholder}` of a text, may read. What is not known is unknown, never zero.
+"""
+WORDS = {
+    Type.BOOL: "true or false",
+    Type.STRING: "a text",
+    Type.NUMBER: "a number",
+    Type.MONEY: "an amount of money",
+    Type.STRING_SET: "a set of texts",
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; a bar inside a cell is escaped."""
+    names = list(head)
+    lines = [names, ["---"] * len(names), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+# --- commands ---
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command with its full name."""
+    yield from _commands("cashwrap", typer.main.get_command(app))
+
+
+def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield name, command
+        return
+    for part, each in inner.items():
+        yield from _commands(f"{name} {part}", each)
+
+
+def example(command: Any) -> str:
+    """The example of a command's help; empty where there is none."""
+    return str(command.help or "").partition("Example: `")[2].rpartition("`")[0]
+
+
+def cli() -> str:
+    """``docs/reference/cli.md``."""
+    parts = [
+        MADE,
+        "# Commands\n",
+        CLI_INTRO,
+    ]
+    for name, command in commands():
+        text = str(command.help).partition("Example:")[0].strip()
+        parts += [f"## {name}\n", f"{text}\n", f"```sh by hand\n{example(command)}\n```\n"]
+        rows = [_parameter(each) for each in command.params if each.name != "help"]
+        if rows:
+            parts.append(table(("", "what", "left out"), rows))
+    return "\n".join(parts)
+
+
+def _parameter(parameter: Any) -> tuple[str, str, str]:
+    argument = parameter.param_type_name == "argument"
+    name = parameter.name.upper() if argument else ", ".join(parameter.opts)
+    default = "required" if parameter.required else _default(parameter.default)
+    return f"`{name}`", str(parameter.help or ""), default
+
+
+def _default(value: object) -> str:
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"`{value}`"
+
+
+# --- HTTP ---
+
+
+def http() -> str:
+    """``docs/reference/http.md``."""
+    document = openapi.document(VERSION)
+    schemas = document["components"]["schemas"]  # type: ignore[index]
+    shapes = sorted(schemas.items(), key=lambda item: item[1]["title"])
+    parts = [
+        MADE,
+        "# HTTP\n",
+        HTTP_INTRO,
+        "## Routes\n",
+        table(("route", "key", "what", "body", "answer"), _routes(document["paths"])),  # type: ignore[arg-type]
+        HTTP_MORE,
+        "## Shapes\n",
+    ]
+    for name, shape in shapes:
+        doc = " ".join(str(shape.get("description", "")).split()).replace("``", "`")
+        parts.append(f"### {_anchor(name)}\n\n{doc}\n")
+        rows = [
+            (f"`{field}`", _type(each), _limits(each), "required" if field in shape.get("required", ()) else "")
+            for field, each in shape.get("properties", {}).items()
+        ]
+        parts.append(table(("field", "holds", "limits", ""), rows) if rows else f"One of {_type(shape)}.\n")
+    return "\n".join(parts)
+
+
+def _routes(paths: Json) -> Iterator[tuple[str, str, str, str, str]]:
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            security = [name for each in operation.get("security", ()) for name in each]
+            key = {0: "none", 1: "secret", 2: "either"}[len(security)]
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            answer = operation["responses"]["200"]["content"].get("application/json", {}).get("schema", {})
+            summary = operation.get(
+                "summary", {"healthz": "alive", "readyz": "takes requests"}.get(path[1:], "Prometheus")
+            )
+            query = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+            asked = f" `?{'&'.join(query)}`" if query else ""
+            yield f"`{method.upper()} {path}`{asked}", key, summary, _reference(body), _reference(answer)
+
+
+def _reference(schema: Json) -> str:
+    return _link(schema["$ref"]) if "$ref" in schema else ""
+
+
+def _link(reference: str) -> str:
+    name = _anchor(reference.rpartition("/")[2])
+    return f"[{name}](#{name.lower().replace('.', '')})"
+
+
+def _anchor(name: str) -> str:
+    """A schema's short name; two of one name keep the room they are from."""
+    parts = name.split(".")
+    return name if len(parts) == 1 else ".".join(parts[-2:])
+
+
+def _type(schema: Json) -> str:
+    if "$ref" in schema:
+        return _link(schema["$ref"])
+    if "anyOf" in schema:
+        return " or ".join(_type(each) for each in schema["anyOf"] if each != {"type": "null"})
+    if "enum" in schema:
+        return ", ".join(f"`{each}`" for each in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    if schema.get("type") == "object" and schema.get("additionalProperties"):
+        return f"map of {_type(schema['additionalProperties'])}"
+    return {
+        "string": "text",
+        "integer": "integer",
+        "boolean": "true or false",
+        "number": "number",
+        "object": "object",
+    }.get(str(schema.get("type")), "any value")
+
+
+_LIMITS = (
+    ("minLength", "at least {} characters"),
+    ("maxLength", "{} characters"),
+    ("maxItems", "{} items"),
+    ("minimum", "from {}"),
+    ("maximum", "to {}"),
+)
+
+
+def _limits(schema: Json) -> str:
+    each = next((part for part in schema.get("anyOf", ()) if part != {"type": "null"}), schema)
+    return ", ".join(text.format(f"{each[key]:,}") for key, text in _LIMITS if key in each)
+
+
+# --- settings ---
+
+
+def settings() -> str:
+    """``docs/reference/settings.md``."""
+    shop = playbook_schema()["$defs"]["shop"]["properties"]  # type: ignore[index]
+    defaults = Settings()
+    rows = [(f"`{name}`", each["description"], _setting(getattr(defaults, name))) for name, each in shop.items()]
+    serve = dict(commands())["cashwrap serve"]
+    return "\n".join(
+        [
+            MADE,
+            "# Settings\n",
+            SETTINGS_INTRO,
+            "## In the playbook, under `shop:`\n",
+            table(("key", "what", "left out"), rows),
+            "## Options of `cashwrap serve`\n",
+            table(("option", "what", "left out"), [_parameter(each) for each in serve.params if each.name != "help"]),
+            "## Limits\n",
+            table(("limit", "is"), [(what, f"{value:,} {unit}".strip()) for what, value, unit in limits()]),
+        ]
+    )
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, bool):
+        return "`true`" if value else "`false`"
+    return f"`{value}`" if value else "none"
+
+
+def limits() -> Iterator[tuple[str, float, str]]:
+    """What one request, shopper or client may hold, as the code has it."""
+    bounds = Limits()
+    yield "a tracking request, unpacked", bounds.body // 1024, "KB"
+    yield "a tracking request, as sent", hot.COLLECT_LIMIT // 1000, "KB (of 1,000 bytes)"
+    yield "one event", bounds.event // 1024, "KB"
+    yield "events in a batch", bounds.events, ""
+    yield "levels of undeclared values in an event", bounds.depth, ""
+    yield "fields of an event", bounds.keys, ""
+    yield "a decide request", hot.DECIDE_LIMIT // 1000, "KB (of 1,000 bytes)"
+    yield "a request of a secret key elsewhere", admin.BODY // 1000, "KB (of 1,000 bytes)"
+    yield "the head of a request", protocol.MAX_HEAD // 1024, "KB"
+    yield "for a request to arrive", int(protocol.MAX_WAIT), "s"
+    yield "for a decision, unless `deadlineMs` says otherwise", hot.DEADLINE_MS, "ms"
+    yield "profiles read from disk at once for decisions", hot.LOOKUPS, ""
+    yield "lines of a cart that a decision reads", request.LINES, ""
+    yield "requests waiting to be stored", writer.WAITING, ""
+    yield "requests in one commit", writer.AT_ONCE, ""
+    yield "clients whose rate is remembered", rates.CLIENTS, ""
+    yield "an event's id is remembered for", dedup.DAYS, "days"
+    yield "an exposure may bring its decision's token back for", engine.TOKEN_LIFE // 3_600_000, "hours"
+    yield "keys of a feature that is split", aggregates.KEYS, ""
+    yield "keys in each tile of a window", aggregates.TILE_KEYS, ""
+    yield "an event may come late and still count as if in time", aggregates.LATE // aggregates.DAY, "days"
+    yield "orders of a shopper", orders.ORDERS, "(the newest)"
+    yield "products of an order", orders.LINES, ""
+    yield "refunds of an order", orders.REFUNDS, ""
+    yield "products of the open cart", carts.LINES, ""
+
+
+# --- attributes ---
+
+
+def attribute_page() -> str:
+    """``docs/reference/attributes.md``."""
+    request_rows = [_attribute(each) for each in attributes.ATTRIBUTES if each.source == "request"]
+    profile_rows = [_attribute(each) for each in attributes.ATTRIBUTES if each.source == "profile"]
+    purposes = ", ".join(f"`consent.{str(purpose.name).lower()}`" for purpose in Purpose)
+    return "\n".join(
+        [
+            MADE,
+            "# Attributes\n",
+            ATTRIBUTES_INTRO,
+            "## Of the request\n",
+            "There without consent: the page, its cart, the clock. Nothing of it is kept by a decision.\n",
+            table(("attribute", "holds", "is"), request_rows),
+            "## Of the profile\n",
+            "There with consent to `personalization`.\n",
+            table(("attribute", "holds", "is"), profile_rows),
+            "## Of your playbook\n",
+            table(
+                ("attribute", "holds", "is"),
+                [
+                    ("a [feature](features.md)'s name", "as its measure says", "the feature; with `by` also its keys"),
+                    ("`segments.<name>`", "true or false", 'the segment; also `"name" in segments`'),
+                    ("`traits.<name>`", "as declared, else any value", "a trait of the shopper"),
+                ],
+            ),
+            f"## Of consent\n\n{purposes}: true or false, what the shopper allows now.\n",
+        ]
+    )
+
+
+def _attribute(each: attributes.Attribute) -> tuple[str, str, str]:
+    grows = {attributes.MINUTE: "; grows by the minute", attributes.DAY: "; grows by the day"}.get(each.moves, "")
+    return f"`{each.path}`", WORDS[each.type], each.doc + grows
