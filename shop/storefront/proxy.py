@@ -60,4 +60,6 @@ def truncated(address):
 
 
 def _refused(status, code, message):
-    return JsonResponse({"code": code, "message": message}, status=status)
+    response = JsonResponse({"code": code, "message": message}, status=status)
+    response._has_been_logged = True  # a dead engine must not fill the shop's log: the client says it once
+    return response
