@@ -125,6 +125,7 @@ def consent(request):
         event = {"type": "consent", "messageId": str(uuid.uuid4()), "timestamp": now(), **who}
         event |= {"choices": {purpose: word}, "scope": "device", "source": "shop preferences"}
         client().consent(event, gpc=personalization.gpc(request))
+    response.set_cookie("kc_choice", "1", 15_552_000, samesite="Lax")  # the banner need not ask again
     if keeps:
         text = "-".join(f"{name}.{int(granted)}" for name, granted in chosen.items())
         response.set_cookie(ANONYMOUS_COOKIE, device, A_YEAR, samesite="Lax")
