@@ -31,6 +31,8 @@ CONTEXT = ("country", "region", "locale", "time_zone", "device")
 LINE = ("product_id", "sku", "category", "name", "brand", "variant", "price", "quantity", "coupon")
 MAX_EVENTS = 100
 _T = TypeVar("_T")
+_OURS = (Path(__file__).parents[1] / "mappings", Path(__file__).parents[3] / "mappings")
+"""Where the mappings that come with cashwrap lie: package data, or the repository's own folder."""
 
 
 class Pick(Struct, frozen=True):
@@ -144,7 +146,12 @@ def placeholders(text: str) -> tuple[str, ...]:
 
 
 def load_mapping(path: Path, vocabulary: Vocabulary) -> Map:
-    """The mapping in a file. Raises ``PlaybookError`` with every mistake, ``InvalidInput`` where there is no file."""
+    """The mapping in a file, or the one of our own with this name, such as ``retailrocket``.
+
+    Raises ``PlaybookError`` with every mistake, ``InvalidInput`` (``unreadable_file``) where there is no file.
+    """
+    if not path.suffix and not path.exists():
+        path = next((folder / f"{path}.yaml" for folder in _OURS if (folder / f"{path}.yaml").is_file()), path)
     try:
         text = path.read_bytes().decode()
     except OSError as error:
