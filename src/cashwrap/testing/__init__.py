@@ -7,7 +7,7 @@ Subclass a contract in a pytest module and give it the fixture it asks for; pyte
         def store(self):
             return MyStore()
 
-``cashwrap.testing.shoppers`` simulates shoppers whose reactions are known, for those who test decisions and experiments.
+``cashwrap.testing.shoppers`` simulates shoppers whose reactions are known, for tests of decisions and experiments.
 """
 
 from cashwrap.testing.contracts import FullStore, StoreContract, VaultContract
