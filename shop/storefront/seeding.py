@@ -18,7 +18,7 @@ from oscar.core.loading import get_class, get_model
 from . import catalogue, events, views
 
 ROOT = Path(settings.BASE_DIR)
-SOURCES = [*sorted((ROOT / "seed").glob("*.*")), Path(__file__)]
+SOURCES = [*sorted((ROOT / "seed").glob("*.*")), Path(__file__), *(ROOT / "templates").rglob("item_text.txt")]
 JONAS_ORDERED = [  # days ago, what: a regular's year, above the starter playbook's "high value"
     (212, ["KC-O01", "KC-O05"]),
     (131, ["KC-C01", "KC-C07", "KC-C06"]),

@@ -313,6 +313,8 @@ class TestSells:
         assert "Wie möchten Sie zahlen?" in page
         assert "Handmühle Esche" in page
         assert "89,00\xa0€" in page
+        assert "Wolldecke" in visitor.get("/search/?q=Wolldecke")
+        assert visitor.http.get("/nowhere/").status_code == 404
 
     def test_jonas_pays_as_last_time(self, base: str) -> None:
         visitor = Visitor(base)

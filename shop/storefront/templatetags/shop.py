@@ -1,5 +1,6 @@
 """Template helpers: localized catalogue texts, money, pictures and inline icons."""
 
+import re
 from decimal import Decimal
 from functools import cache
 
@@ -173,6 +174,32 @@ _ATTRIBUTES_DE = {
     "burn": "Brenndauer",
     "pieces": "Stück",
 }
+
+
+_VALUES_DE = {
+    "steel": "Stahl",
+    "ash": "Esche",
+    "stoneware": "Steinzeug",
+    "glass": "Glas",
+    "oak": "Eiche",
+    "cherry": "Kirsche",
+    "cotton": "Baumwolle",
+    "linen": "Leinen",
+    "wool": "Wolle",
+    "merino": "Merinowolle",
+    "medium": "mittel",
+    "dark": "dunkel",
+    "years": "Jahre",
+}
+
+
+@register.filter
+def attribute_value(text):
+    """Return an attribute's value in the shopper's language: a few words, and the comma in numbers."""
+    if not (get_language() or "en").startswith("de"):
+        return text
+    text = re.sub(r"[a-z]+", lambda word: _VALUES_DE.get(word[0], word[0]), text)
+    return re.sub(r"(?<=\d)[.,](?=\d)", lambda mark: "," if mark[0] == "." else ".", text)
 
 
 @register.filter
