@@ -106,11 +106,11 @@ def apply_choice(state: ConsentState, event: Event) -> Purpose:
     scope = state.person if event.scope == "person" else state.device
     given = event.properties.get("source")
     source = given if isinstance(given, str) else event.name
-    if confirms(state, event):
+    if agrees(state, event):
         time, gpc = event.time, event.gpc
         for name, word in event.choices.items():
-            choice = Choice(word == GRANTED, time, source, gpc)
-            scope[name] = choice if time > scope[name].time else newer(scope[name], choice)
+            if time >= scope[name].time:
+                scope[name] = newer(scope[name], Choice(word == GRANTED, time, source, gpc))
         return _NONE
     newly = 0
     for name, word in event.choices.items():
@@ -125,13 +125,12 @@ def apply_choice(state: ConsentState, event: Event) -> Purpose:
     return Purpose(newly)
 
 
-def confirms(state: ConsentState, event: Event) -> bool:
-    """Whether the event only repeats, later, what its scope already says: most stamped events of a visit do."""
-    scope = state.person if event.scope == "person" else state.device
-    time, gpc = event.time, event.gpc
+def agrees(state: ConsentState, event: Event) -> bool:
+    """Whether the event only repeats what its scope already says: most stamped events of a visit do."""
+    scope, gpc = state.person if event.scope == "person" else state.device, event.gpc
     for name, word in event.choices.items():
         known = scope.get(name)
-        if known is None or word != (GRANTED if known.granted else DENIED) or known.time > time or known.gpc != gpc:
+        if known is None or word != (GRANTED if known.granted else DENIED) or known.gpc != gpc:
             return False
     return True
 
@@ -176,7 +175,7 @@ def gate(state: ConsentState | None, event: Event, settings: Settings) -> int:
     """
     known = state if state is not None else ConsentState()
     refused = 0
-    if event.choices and not confirms(known, event):
+    if event.choices and not agrees(known, event):
         known = ConsentState(dict(known.device), dict(known.person))
         apply_choice(known, event)
         refused = sum(_BIT.get(name, 0) for name, word in event.choices.items() if word == DENIED)
