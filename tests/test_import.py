@@ -22,6 +22,7 @@ from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import MemoryVault
 from cashwrap.cli.main import app
+from cashwrap.cli.world import open_world
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.history import Options, Report, import_file, load_mapping, read_mapping, rebuild
@@ -167,7 +168,11 @@ class TestRows:
         }
         assert report.events.stored == 2
         assert report.events.balanced()
-        assert Counter(failure.code for failure in world.failed.failures()) == report.failed
+        kept = world.failed.failures()
+        assert Counter(failure.code for failure in kept) == report.failed
+        assert {failure.path for failure in kept} >= {"a.csv:2 at", "a.csv:5 properties.price", "a.csv, line 10"}
+        assert len(report.examples) == len(kept)
+        assert (report.examples[0].place, report.examples[0].field) == ("a.csv:2", "at")
 
     def test_the_basis_bounds_what_is_kept(self, tmp_path: Path) -> None:
         rows = HEADER + "1600000000,ann,,,view,p1,5\n1600000000,ann,,,buy,p1,5\n"
@@ -428,6 +433,13 @@ class TestCommands:
         assert code == 1
         report = json.loads(text)
         assert (report["written"], report["failed"], report["faults"][0]["line"]) == (1, {"invalid_price": 1}, 3)
+
+    def test_catalogue_beside_a_running_server(self, tmp_path: Path) -> None:
+        (tmp_path / "f.csv").write_text("id,price\na,1.00\n")
+        with open_world(tmp_path / "d") as world:
+            code, text = self.invoke("catalog", "import", str(tmp_path / "f.csv"), "--data", str(tmp_path / "d"))
+            assert (code, text) == (0, "1 products written, 0 rows failed.\n")
+            assert list(world.catalogue.products(Tenant())) == ["a"]
 
     def test_a_feed_without_a_product_replaces_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "f.csv").write_text("id,price\n")

@@ -28,6 +28,8 @@ from cashwrap.playbook import load_playbook
 
 FAULTS = 1000
 """Bad rows that are listed; all are counted."""
+EXAMPLES = 10
+"""Failed rows of an import that are shown; --json has more."""
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -105,7 +107,7 @@ def catalog_import(  # noqa: PLR0913 - each one is an option of the command
 ) -> None:
     """Import the shop's products; good rows are kept and every bad one is told with its line.
 
-    A running server must be stopped, or told of changes by `PATCH /v1/catalog` instead.
+    A running server sees the change by itself.
 
     Example: `cashwrap catalog import shop/seed/feed.json --data data`
     """
@@ -113,7 +115,7 @@ def catalog_import(  # noqa: PLR0913 - each one is an option of the command
     report = Catalogued()
     with tempfile.TemporaryFile() as fetched:
         stream, format_ = _open(source, fetched, private=allow_private)
-        with stream, open_world(data) as world:
+        with stream, open_world(data, serving=False) as world:
             products = list(_sound(read_feed(stream, format_, currency.upper()), report))
             if replace and not products:
                 raise InvalidInput("no product could be read, so nothing was replaced", code="empty_feed")
@@ -227,6 +229,8 @@ def _print_report(report: Report, *, dry_run: bool) -> None:
     Console(width=110, highlight=False).print(table)
     if report.first is not None and report.last is not None:
         typer.echo(f"from {_day(report.first)} to {_day(report.last)}, segments and experiences as of the end")
+    for failed in report.examples[:EXAMPLES]:
+        typer.echo(f"{failed.place} {failed.field} {failed.code}: {failed.message}", err=True)
     typer.echo(f"{report.seconds:.1f} s, {report.rows_per_second:,} rows/s, {report.events_per_second:,} events/s")
 
 

@@ -8,9 +8,11 @@ import contextlib
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
@@ -18,7 +20,7 @@ from cashwrap.events import Batch, Envelope, Normaliser, Refused, RequestFacts
 from cashwrap.events.scrub import suspicious
 from cashwrap.history.convert import Converter
 from cashwrap.history.mapping import Map
-from cashwrap.history.report import Census, Report, Sessions
+from cashwrap.history.report import Census, FailedRow, Report, Sessions
 from cashwrap.history.rows import BadRow, format_of, read_rows, texts
 from cashwrap.hot import Hot
 from cashwrap.model import Event, Millis, Product, Tenant
@@ -28,6 +30,8 @@ from cashwrap.window import Context, Submission, Window, failures_of
 
 WINDOW = 2000
 """Events in one commit."""
+EXAMPLES = 100
+"""Failed rows that the report shows."""
 COLLECT = 200
 """Windows between two runs of the garbage collector, which would otherwise walk the hot profiles all the time."""
 LATEST: Millis = 86_400_000
@@ -116,7 +120,7 @@ class _Import:
                     break
                 self.report.rows += 1
                 if isinstance(item, BadRow):
-                    name = f"{self.file.name}:{item.place}"
+                    name = f"{self.file.name}, line {item.place}"
                     out.append(Refused(len(out), item.code, item.message, "", name, item.size))
                 else:
                     rows.append(texts(item.row))
@@ -138,13 +142,14 @@ class _Import:
         taken = self.normaliser.batch(Batch(items, suspicious=self.secrets), self.facts)
         events = [item for item in taken if isinstance(item, Event)]
         refused = [item for item in taken if isinstance(item, Refused)]
+        self.tell(refused)
         self.names.update([event.name for event in events])
         if events:
             times = [event.time for event in events]
             self.report.first = min(times) if self.report.first is None else min(self.report.first, *times)
             self.report.last = max(times) if self.report.last is None else max(self.report.last, *times)
         submission = Submission(
-            self.options.tenant, events, failures_of(self.options.tenant, refused, self.facts.received)
+            self.options.tenant, events, failures_of(self.options.tenant, map(_placed, refused), self.facts.received)
         )
         window = Window(self.context)
         window.prefetch([submission])
@@ -165,6 +170,12 @@ class _Import:
             else:
                 self.changed[key] = None
 
+    def tell(self, refused: Iterable[Refused]) -> None:
+        """Keep the first failed rows for the report."""
+        examples = self.report.examples
+        for each in islice(refused, EXAMPLES - len(examples)):
+            examples.append(FailedRow(each.message_id or "", each.path, each.code, each.message))
+
     def _gathers(self) -> bool:
         """Whether rows of an earlier window may be part of an event of this one."""
         return any(event.lines for event in self.mapping.events)
@@ -179,6 +190,11 @@ def _without_collection() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
+
+
+def _placed(refused: Refused) -> Refused:
+    """With its place in the file before the path, so that an operator finds the row again."""
+    return replace(refused, path=f"{refused.message_id or ''} {refused.path}".strip())
 
 
 def _may_hide(rows: Iterable[str]) -> bool:

@@ -41,6 +41,15 @@ class Sessions(Struct):
     """Rows older than the one before of the same shopper."""
 
 
+class FailedRow(Struct, frozen=True):
+    """A row that failed: where it stands, which of its fields is at fault, and why."""
+
+    place: str
+    field: str
+    code: str
+    message: str
+
+
 class Report(Struct):
     """All numbers of one import. Money is in major units, as text."""
 
@@ -51,6 +60,8 @@ class Report(Struct):
     unmatched_returns: int = 0
     events: Accounting = field(default_factory=Accounting)
     failed: dict[str, int] = {}
+    examples: list[FailedRow] = []
+    """The first failed rows, at most 100; all of them wait among the failed events."""
     names: dict[str, int] = {}
     """Events read, by name."""
     first: Millis | None = None
