@@ -152,6 +152,9 @@ PURPOSES = Purpose.ANALYTICS | Purpose.PERSONALIZATION
 NECESSARY = frozenset({"Consent Updated"})
 """Kept whatever was chosen: the proof of a choice."""
 
+MEMBERSHIPS = frozenset({"Audience Member Added", "Audience Member Removed"})
+"""What the audience API makes of members pushed in. Nobody may send them: a browser must not enter itself in a list."""
+
 NECESSARY_FROM_BACKEND = frozenset(
     {
         "Order Completed",

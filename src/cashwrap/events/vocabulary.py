@@ -13,6 +13,7 @@ from cashwrap.events.standard import (
     CALLS,
     ECOMMERCE,
     EVENT_ALIASES,
+    MEMBERSHIPS,
     NECESSARY,
     NECESSARY_FROM_BACKEND,
     PURPOSES,
@@ -20,7 +21,7 @@ from cashwrap.events.standard import (
     Fields,
     WireKind,
 )
-from cashwrap.model import Event, Purpose
+from cashwrap.model import PERSONALIZATION, Event, Purpose
 
 _PUBLIC: dict[WireKind, Kind] = {
     "id": "text",
@@ -58,7 +59,7 @@ class Vocabulary(Struct, frozen=True):
         """The mask of purposes this event is declared for; 0 for one that is no longer declared."""
         found = self.events.get(event.name)
         if found is None:
-            return 0
+            return PERSONALIZATION if event.trusted and event.name in MEMBERSHIPS else 0
         return found.from_backend if event.trusted else found.purposes
 
 
