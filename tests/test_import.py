@@ -195,6 +195,14 @@ class TestRows:
         assert b"example.com" not in plain
         assert b"4111" not in plain
 
+    def test_what_is_probably_not_meant_is_told(self, tmp_path: Path) -> None:
+        rows = HEADER + "1600009000,ann,,,view,p1,5\n1600000000,ann,,,view,p1,5\n"
+        assert run(tmp_path, rows).notes == [
+            "1 rows are older than the one before of their shopper; sort the file by time"
+        ]
+        (note,) = run(tmp_path, HEADER, MAPPING.replace("GBP", "USD")).notes
+        assert note.startswith("the data are in USD and the shop in GBP")
+
     def test_a_limit_ends_the_reading(self, tmp_path: Path) -> None:
         path = tmp_path / "a.csv"
         path.write_text(HEADER + "1600000000,ann,,,view,p1,5\n" * 10)

@@ -53,7 +53,9 @@ def register(app: typer.Typer) -> None:
 def import_(  # noqa: PLR0913 - each one is an option of the command
     file: Annotated[Path, typer.Argument(help="A .csv, .tsv or .jsonl file (also .gz), or .parquet.")],
     *,
-    mapping: Annotated[Path, typer.Option("--mapping", help="How columns become events: a YAML file.")],
+    mapping: Annotated[
+        Path, typer.Option("--mapping", help="How columns become events: a YAML file, or the name of one of ours.")
+    ],
     playbook: PlaybookFolder = Path("playbook"),
     data: Data = Path("data"),
     store: Store = "default",
@@ -229,6 +231,8 @@ def _print_report(report: Report, *, dry_run: bool) -> None:
     Console(width=110, highlight=False).print(table)
     if report.first is not None and report.last is not None:
         typer.echo(f"from {_day(report.first)} to {_day(report.last)}, segments and experiences as of the end")
+    for note in report.notes:
+        typer.secho(f"note: {note}", fg="yellow", err=True)
     for failed in report.examples[:EXAMPLES]:
         typer.echo(f"{failed.place} {failed.field} {failed.code}: {failed.message}", err=True)
     typer.echo(f"{report.seconds:.1f} s, {report.rows_per_second:,} rows/s, {report.events_per_second:,} events/s")

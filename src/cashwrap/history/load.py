@@ -104,6 +104,7 @@ class _Import:
         seconds = max(report.seconds, 0.001)
         report.rows_per_second = int(report.rows / seconds)
         report.events_per_second = int(report.events.received / seconds)
+        report.notes = self.notes()
         census = Census(self.world, self.playbook, self.options.tenant, self.mapping.basis)
         census.count(self.changed, report.last or self.facts.received, report)
         return report
@@ -169,6 +170,16 @@ class _Import:
                 self.changed.pop(key, None)
             else:
                 self.changed[key] = None
+
+    def notes(self) -> list[str]:
+        """What is probably not meant, in a sentence each."""
+        found = []
+        shop, data, late = self.playbook.settings.currency, self.mapping.currency, self.converter.visits.unordered
+        if data and data != shop:
+            found.append(f"the data are in {data} and the shop in {shop}: features over money do not see them")
+        if late:
+            found.append(f"{late} rows are older than the one before of their shopper; sort the file by time")
+        return found
 
     def tell(self, refused: Iterable[Refused]) -> None:
         """Keep the first failed rows for the report."""

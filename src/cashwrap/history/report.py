@@ -82,6 +82,8 @@ class Report(Struct):
     segments: dict[str, int] = {}
     experiences: dict[str, int] = {}
     """Shoppers to whom a checkout with their open cart would have shown it, where consent follows the basis."""
+    notes: list[str] = []
+    """What is probably not meant."""
     interrupted: str = ""
     """Why the file was not read to its end."""
     seconds: float = 0.0
