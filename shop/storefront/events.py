@@ -43,7 +43,7 @@ def track(request, name, properties):
         "timestamp": now(),
         "event": name,
         **who,
-        "properties": {**_known(properties), "cart_id": cart_token(request.basket)},
+        "properties": _known(properties),
         "context": request_context(request),
     }
     _queue(event)
@@ -89,6 +89,7 @@ def request_context(request):
         "userAgent": request.headers.get("User-Agent", "")[:300],
         "locale": request.LANGUAGE_CODE,
         "page": {"path": request.path},
+        "cart": {"token": cart_token(request.basket)},  # joins browser, backend and order
         "library": {"name": "kestrel-and-clay", "version": "1"},
     }
 
@@ -164,8 +165,11 @@ def _keep(order, message_id, name, properties, request):
         "messageId": message_id,
         "timestamp": placed.astimezone(UTC).isoformat(),
         "event": name,
-        "properties": _known({**properties, "cart_id": cart_token(order.basket) if order.basket else None}),
-        "context": request_context(request) if request else {},
+        "properties": _known(properties),
+        "context": {
+            **(request_context(request) if request else {}),
+            "cart": {"token": cart_token(order.basket) if order.basket else None},
+        },
         **who,
     }
     OutboxEvent.objects.get_or_create(message_id=message_id, defaults={"body": body})

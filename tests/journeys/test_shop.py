@@ -223,7 +223,7 @@ class TestTells:
         assert {"Checkout Started", "Checkout Step Completed", "Payment Info Entered", "Order Completed"} <= set(names)
         assert len({each["messageId"] for each in mine}) == len(mine)
         assert not any("consent" in each["context"] for each in mine)
-        carts = {each["properties"]["cart_id"] for each in mine}
+        carts = {each["context"]["cart"]["token"] for each in mine}
         assert len(carts) == 1
         assert re.fullmatch("[0-9a-f]{32}", carts.pop())
         self.check_money(order["properties"])
