@@ -23,7 +23,7 @@ from pathlib import Path
 
 import smoke
 from cashwrap_client import Client
-from processes import Child, Trouble, free_port, run, until
+from programs import Child, Trouble, free_port, run, until
 
 SHOP = Path(__file__).resolve().parent
 ROOT = SHOP.parent
@@ -161,10 +161,13 @@ def forget_half(data):
 
 
 class Demo:
-    """Both programs, their addresses and keys."""
+    """Both programs, their addresses and keys.
 
-    def __init__(self, data, port, engine_port):
-        self.data = data
+    A patient shop waits for decisions as long as it takes: for a walk that is about what is shown, on a busy machine.
+    """
+
+    def __init__(self, data, port, engine_port, *, patient=False):
+        self.data, self.patient = data, patient
         self.port, self.engine_port = free_port(port), engine_port and free_port(engine_port)
         self.engine, self.shop = "", ""
         self.publishable, self.secret = "", ""
@@ -173,9 +176,11 @@ class Demo:
     def start(self):
         """Prepare what is missing, then start the engine and the shop. Raises `Trouble`."""
         first = forget_half(self.data)
-        quiet = {"PYTHONWARNINGS": "ignore::SyntaxWarning"}
+        env = {"PYTHONWARNINGS": "ignore::SyntaxWarning"}
+        if self.patient:
+            env |= {"CASHWRAP_DEADLINE_MS": "5000", "CASHWRAP_TIMEOUT_MS": "10000"}
         shop = [SHOP_PYTHON, SHOP / "run.py", "--data", self.data / "shop"]
-        setting_up = Child("shop", [*shop, "--setup-only"], tell=shop_says, env=quiet) if first else None
+        setting_up = Child("shop", [*shop, "--setup-only"], tell=shop_says, env=env) if first else None
         playbook(self.data)
         import_catalogue(self.data)
         self.publishable, self.secret = keys(self.data, self.port)
@@ -185,7 +190,7 @@ class Demo:
             setting_up.wait_done()
         self.engine = engine.wait_ready(30)
         given = ["--engine", self.engine, "--publishable", self.publishable, "--secret", self.secret]
-        served = Child("shop", [*shop, "--port", self.port, *given], tell=shop_says, env=quiet)
+        served = Child("shop", [*shop, "--port", self.port, *given], tell=shop_says, env=env)
         self.shop = served.wait_ready(FIRST_START)
         until("the engine to know the regular", self.knows_the_regular, 30)
 
@@ -264,7 +269,7 @@ def run_demo(options):
 def run_smoke():
     with tempfile.TemporaryDirectory(prefix="cashwrap-demo-") as folder:
         began = time.monotonic()
-        demo = Demo(Path(folder), 0, 0)
+        demo = Demo(Path(folder), 0, 0, patient=True)
         try:
             demo.start()
             say(f"  a shop and the engine are ready after {time.monotonic() - began:.1f} s")

@@ -16,7 +16,7 @@ import urllib.parse
 import uuid
 
 from cashwrap_client import now
-from processes import until
+from programs import until
 
 JONAS = "customer-2"  # the second customer the seed makes
 PHONE = (
