@@ -128,7 +128,7 @@ def is_reachable(address: str) -> bool:
         else:
             parsed = parsed.ipv4_mapped or parsed.sixtofour or parsed
     odd = parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified or parsed.is_reserved
-    return not (odd or parsed in _METADATA)
+    return parsed.is_loopback or not (odd or parsed in _METADATA)
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
