@@ -48,6 +48,7 @@ def set_up() -> Path:
         subprocess.run(command, check=True, capture_output=True)
         with suppress(OSError):  # another worker was quicker
             making.rename(kept)
+        shutil.rmtree(making, ignore_errors=True)
         for old in kept.parent.glob("test-shop-*"):
             if not old.name.startswith(kept.name):
                 shutil.rmtree(old, ignore_errors=True)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from shop_server import PATIENT, ROOT, set_up, shop
+from shop_server import METHODS, PATIENT, ROOT, FakeEngine, set_up, shop
 
 from conftest import watched
 
@@ -90,8 +90,8 @@ def cookies(context: BrowserContext) -> set[str]:
     return {cookie["name"] for cookie in context.cookies()}  # type: ignore[typeddict-item]
 
 
-def put_in_basket(page: Page, spine: Spine, product_id: str) -> None:
-    page.goto(f"{spine.shop}/p/{product_id}/")
+def put_in_basket(page: Page, base: str, product_id: str) -> None:
+    page.goto(f"{base}/p/{product_id}/")
     page.click(".add button")
     page.wait_for_url("**/basket/")
 
@@ -125,7 +125,7 @@ class TestBeforeAChoice:
         complaints = watched(page)
         page.goto(spine.shop)
         expect(page.locator("[data-consent]")).to_be_visible()
-        put_in_basket(page, spine, "KC-C07")  # 16.90
+        put_in_basket(page, spine.shop, "KC-C07")  # 16.90
         expect(page.locator(".basket-message")).to_contain_text("€33.10 more and standard delivery is free.")
         expect(page.locator(".summary a.button.primary")).to_have_text("Check out on your phone")
         assert cookies(phone) <= {"csrftoken", "sessionid", "oscar_open_basket", "messages"}
@@ -140,7 +140,7 @@ class TestBeforeAChoice:
 
     def test_a_payment_page_runs_nothing_of_ours(self, spine: Spine, desktop: BrowserContext) -> None:
         page = desktop.new_page()
-        put_in_basket(page, spine, "KC-C01")
+        put_in_basket(page, spine.shop, "KC-C01")
         asked: list[str] = []
         to_delivery(page)
         page.on("request", lambda request: asked.append(request.url))
@@ -162,7 +162,7 @@ class TestAfterAGrant:
         for product_id in ("KC-C02", "KC-C03", "KC-C04", "KC-C05"):
             with page.expect_response("**/cw/v1/batch"):
                 page.goto(f"{spine.shop}/p/{product_id}/")
-        put_in_basket(page, spine, "KC-C01")  # the fifth look at coffee
+        put_in_basket(page, spine.shop, "KC-C01")  # the fifth look at coffee
         expect(page.locator(".accessories h2")).to_have_text("More of what you like")
         expect(page.locator(".accessories .card")).to_have_count(3)
         to_delivery(page)
@@ -187,7 +187,7 @@ class TestAfterAGrant:
         page.click("[data-consent-accept]")
         page.click("text=Log in as Jonas")
         expect(page.locator(".hero-kicker")).to_have_text("Good to see you again, Jonas.")
-        put_in_basket(page, spine, "KC-K05")
+        put_in_basket(page, spine.shop, "KC-K05")
         expect(page.locator(".basket-message")).to_contain_text("Good to have you back, Jonas.")
         page.click(".summary a.button.primary")
         page.click(".known button")
@@ -205,7 +205,7 @@ class TestAfterAGrant:
         page = desktop.new_page()
         page.goto(spine.shop)
         page.click(".languages [value=de]")
-        put_in_basket(page, spine, "KC-C07")
+        put_in_basket(page, spine.shop, "KC-C07")
         expect(page.locator(".basket-message")).to_contain_text(
             "Noch 33,10\xa0€, dann ist der Standardversand kostenlos."
         )
@@ -215,7 +215,7 @@ class TestWhy:
     def test_the_drawer_tells_and_its_switches_work_everywhere(self, spine: Spine, desktop: BrowserContext) -> None:
         page = desktop.new_page()
         page.goto(spine.shop)
-        put_in_basket(page, spine, "KC-C01")
+        put_in_basket(page, spine.shop, "KC-C01")
         page.click("[data-consent-reject]")
         page.click("[data-why-toggle]")
         drawer = page.frame_locator(".why-drawer iframe")
@@ -238,12 +238,34 @@ class TestWhy:
 
     def test_every_considered_experience_shows_its_condition(self, spine: Spine, desktop: BrowserContext) -> None:
         page = desktop.new_page()
-        put_in_basket(page, spine, "KC-C07")
+        put_in_basket(page, spine.shop, "KC-C07")
         page.click("[data-why-toggle]")
         card = page.frame_locator(".why-drawer iframe").locator(".card", has_text="basket_message").first
         card.locator("summary").click()
         expect(card.locator(".considered.shown b")).to_have_text("free_delivery_progress")
         expect(card.locator(".considered").first).to_contain_text('"high_value" in segments')
+
+
+class TestWithoutTheEngine:
+    def test_a_browser_buys_and_no_script_complains(self, tmp_path: Path, phone: BrowserContext) -> None:
+        gone = FakeEngine()
+        gone.close()
+        with shop(set_up(), tmp_path, engine=gone.url, keys=("cwp_test_a_b", "cws_test_a_b")) as base:
+            page = phone.new_page()
+            complaints = watched(page)
+            page.goto(base)
+            expect(page.locator(".hero-kicker")).to_have_text("New: the Harbour blend, roasted on Tuesdays.")
+            expect(page.locator("[data-consent]")).to_be_hidden()  # nobody to remember anything: nothing to ask
+            put_in_basket(page, base, "KC-C01")
+            expect(page.locator(".accessories .card")).to_have_count(2)  # the shop's own pick
+            page.click("[data-why-toggle]")
+            expect(page.frame_locator(".why-drawer iframe").locator(".warn")).to_contain_text("does not answer")
+            page.click("[data-why-toggle]")
+            to_delivery(page)
+            page.click(".step button.primary")
+            assert offered(page, "payment_methods") == METHODS
+            assert buy(page).isdigit()
+            assert not complaints.errors
 
 
 class TestOrders:
@@ -252,7 +274,7 @@ class TestOrders:
         page.goto(spine.shop)
         page.click("[data-consent-accept]")
         page.click("text=Log in as Mia")
-        put_in_basket(page, spine, "KC-D01")  # 119.00
+        put_in_basket(page, spine.shop, "KC-D01")  # 119.00
         to_delivery_logged_in(page)
         number = buy(page)
         user = page.locator("script[data-cashwrap-user-id]").get_attribute("data-cashwrap-user-id")
