@@ -20,22 +20,14 @@ segments:
 _FEATURES = """\
 shop: {currency: EUR, locale: en}
 features:
-  orders: {count: Order Completed}
-  spent: {sum: Order Completed, of: subtotal}
-  average_order: {average: Order Completed, of: subtotal}
-  views: {count: Product Viewed, window: 30d}
-  category_views: {count: Product Viewed, by: category, window: 30d}
-  brand_views: {count: Product Viewed, by: brand, window: 30d}
-  last_category: {last: Product Viewed, of: category}
-  added: {count: Product Added}
-  removed: {count: Product Removed}
-  highest_view: {max: Product Viewed, of: price}
-  lowest_view: {min: Product Viewed, of: price}
-  products_seen: {distinct: Product Viewed, of: product_id}
-  session_views: {count: Product Viewed, session: true}
-  searches: {count: Products Searched, window: 7d}
-  interest: {decayed: Product Viewed, by: category, half_life: 7d}
+  orders:          {count: Order Completed}
+  spent:           {sum: Order Completed, of: subtotal}
+  bought:          {count: Order Completed, by: product_id}
+  coupons_tried:   {count: [Coupon Entered, Coupon Applied], window: 90d}
+  category_views:  {count: Product Viewed, by: category, window: 30d}
+  session_views:   {count: Product Viewed, session: true}
 """
+"""The starter playbook's own features."""
 
 
 def condition(rng: random.Random) -> str:
@@ -47,12 +39,12 @@ def condition(rng: random.Random) -> str:
         lambda: f'location.country == "{rng.choice(["DE", "FR", "US", "GB", "NL", "AT", "PL", "ES"])}"',
         lambda: f'"{rng.choice(["high_value", "returning", "coffee_lover", "engaged", "buyer"])}" in segments',
         lambda: f'!("{rng.choice(["new_visitor", "large_cart", "german"])}" in segments)',
-        lambda: f"views >= {rng.randrange(1, 60)}",
+        lambda: f"category_views.total >= {rng.randrange(1, 60)}",
         lambda: f"spent > {rng.randrange(10, 2000)}",
         lambda: f'language in ["{rng.choice(["en", "de"])}", "{rng.choice(["fr", "nl", "pl"])}"]',
         lambda: f"time.hour >= {rng.randrange(0, 24)}",
         lambda: f'"{rng.choice(["coffee", "desk", "kitchen", "outdoor", "home"])}" in cart.categories',
-        lambda: f"highest_view > {rng.randrange(5, 300)}",
+        lambda: f"session_views > {rng.randrange(1, 30)}",
     ]
     parts = [rng.choice(pool)() for _ in range(rng.randrange(2, 5))]
     text = " && ".join(parts)

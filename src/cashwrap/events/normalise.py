@@ -93,7 +93,7 @@ class Normaliser:
 class _Request:
     """One request being normalised: what its events share, worked out once."""
 
-    __slots__ = ("base", "counts", "device", "facts", "house", "last", "scrubbing", "sent", "tables")
+    __slots__ = ("base", "counts", "device", "facts", "house", "last", "scrubbing", "sent", "stamp", "tables")
 
     def __init__(self, house: Normaliser, batch: Batch, facts: RequestFacts) -> None:
         self.house = house
@@ -102,6 +102,8 @@ class _Request:
         self.tables = house.tables(house.digits, scrubbing=batch.suspicious)
         self.sent = None if batch.sent_at is None else millis(batch.sent_at)
         self.counts = _senders(batch) if house.rate is not None and not facts.trusted else {}
+        self.stamp: tuple[dict[str, bool], dict[str, str]] = ({}, {})
+        """The banner's categories seen last, and the choices they are: neighbours share them."""
         self.device: tuple[str | int | None, str | None] = (None, None)
         self.base = self.last = (*self.reduced(batch.context), batch.context)
 
@@ -189,7 +191,7 @@ class _Request:
     def in_currency(self, given: object, envelope: Envelope, table: EventTable) -> tuple[Tables, EventTable]:
         """The tables for the event's own currency; its amounts are in that currency's minor units."""
         known = table.fields.get("currency")
-        if known is None or given is None or given == "":
+        if known is None or given is None or given in ("", self.house.settings.currency):
             return self.tables, table
         try:
             digits = minor_digits(str(known[1](given)))
@@ -344,7 +346,10 @@ class _Request:
             return _choices(envelope.choices)
         if context is None or context.consent is None or not context.consent.category_preferences:
             return {}
-        return consent.from_categories(context.consent.category_preferences, self.house.settings.purposes)
+        preferences = context.consent.category_preferences
+        if preferences != self.stamp[0]:
+            self.stamp = (preferences, consent.from_categories(preferences, self.house.settings.purposes))
+        return self.stamp[1]
 
     def around(self, context: Context) -> tuple[Where, int, Context | None]:
         """Where this event happened, what is odd about its sender, and its context; neighbours mostly share them."""
