@@ -21,6 +21,7 @@ def outputs() -> dict[str, bytes]:
         "http": reference.http(),
         "settings": reference.settings(),
         "attributes": reference.attribute_page(),
+        "python": reference.python(),
     }
     return {
         "spec/schemas/playbook.json": encode(),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import typer
+from spec import names
 
 from cashwrap import aggregates, attributes, carts, dedup, engine, orders, request, writer
 from cashwrap.cli.main import app
@@ -41,6 +42,24 @@ everyone is a limit in the code. There is no other place, and no environment var
 ATTRIBUTES_INTRO = """\
 What a [condition](conditions.md), and a `{placeholder}` of a text, may read. What is not known is unknown, never zero.
 """
+PYTHON_INTRO = """\
+What `from cashwrap import ...` gives is public, and so are the contracts in `cashwrap.testing`, the protocols in
+`cashwrap.ports` and the adapters in `cashwrap.adapters`. [Embed it](../howto/embed-in-python.md) shows them at work.
+"""
+ROOMS_INTRO = """\
+What each room of the house offers to the others. It may change in a minor release; `ARCHITECTURE.md` says who may
+import whom.
+"""
+LEVELS_INTRO = """\
+What a decision was allowed to use is its `level`, best first. What comes too late costs a level, and then `degraded` is
+true.
+"""
+LEVELS = {
+    "profile": "the shopper's history, as far as they allow it",
+    "session": "the same, of an anonymous shopper on their first visit: there is no other history",
+    "request": "what the request itself says: cart, device, locale, time; nothing is known or allowed beyond it",
+    "default": "nothing: the shop's default stands",
+}
 WORDS = {
     Type.BOOL: "true or false",
     Type.STRING: "a text",
@@ -125,6 +144,9 @@ def http() -> str:
         "## Routes\n",
         table(("route", "key", "what", "body", "answer"), _routes(document["paths"])),  # type: ignore[arg-type]
         HTTP_MORE,
+        "## Data levels\n",
+        LEVELS_INTRO,
+        table(("level", "uses"), [(f"`{name}`", text) for name, text in LEVELS.items()]),
         "## Shapes\n",
     ]
     for name, shape in shapes:
@@ -298,3 +320,18 @@ def attribute_page() -> str:
 def _attribute(each: attributes.Attribute) -> tuple[str, str, str]:
     grows = {attributes.MINUTE: "; grows by the minute", attributes.DAY: "; grows by the day"}.get(each.moves, "")
     return f"`{each.path}`", WORDS[each.type], each.doc + grows
+
+
+# --- names ---
+
+
+def python() -> str:
+    """``docs/reference/python.md``."""
+    parts = [MADE, "# Public names\n", PYTHON_INTRO]
+    for package in names.packages():
+        if package not in names.PUBLIC and ROOMS_INTRO not in parts:
+            parts += ["## Rooms\n", ROOMS_INTRO]
+        rows = [(f"`{name}`", names.document(package, name)) for name in names.exports(package)]
+        depth = "##" if package in names.PUBLIC else "###"
+        parts += [f"{depth} {package}\n", table(("name", "is"), rows)]
+    return "\n".join(parts)

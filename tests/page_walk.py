@@ -1,8 +1,9 @@
 """Runs the commands of a Markdown page as a reader would: in order, in one shell, and looks at what they print.
 
 A page marks its fences: ``sh`` is run; ``sh server`` runs beside the others until ``<!-- stop the server -->``;
-``sh soon`` is repeated until it prints what the page promises. Other words after ``sh`` are for readers only. A fence
-right after one that was run, in ``text`` or ``json``, is what it prints; ``...`` there stands for anything.
+``sh soon`` is repeated until it prints what the page promises; ``python`` is a program. Other words after ``sh`` are for
+readers only. A fence right after one that was run, in ``text`` or ``json``, is what it prints; ``...`` there stands for
+anything.
 """
 
 import re
@@ -19,7 +20,7 @@ PORT = "8377"
 """The port that pages write; a walk uses a free one in its place."""
 STOP = "<!-- stop the server -->"
 PATIENCE = 60.0
-RUN = {"sh", "sh server", "sh soon"}
+RUN = {"sh", "sh server", "sh soon", "python"}
 
 
 class Block(NamedTuple):
@@ -58,7 +59,7 @@ def steps(page: str) -> list[Step]:
     listed = []
     for block, after in zip(found, [*found[1:], None], strict=True):
         if block.kind in RUN or block.kind == "stop":
-            shown = after is not None and after.kind in {"text", "json"} and block.kind in {"sh", "sh soon"}
+            shown = after is not None and after.kind in {"text", "json"} and block.kind in RUN - {"sh server"}
             listed.append(Step(block, after.text if shown and after is not None else None))
     return listed
 
@@ -98,10 +99,13 @@ class Walk:
             self._run(step)
 
     def _run(self, step: Step) -> None:
-        code, printed = self.run(step.block.text)
+        text = step.block.text
+        if step.block.kind == "python":
+            text = f"python <<'PYTHON'\n{text}\nPYTHON"
+        code, printed = self.run(text)
         end = time.monotonic() + PATIENCE
         while step.block.kind == "sh soon" and not fits(printed, step.expected or "") and time.monotonic() < end:
-            code, printed = self.run(step.block.text)
+            code, printed = self.run(text)
         place = f"line {step.block.line}: {step.block.text}\nprinted: {printed}"
         if code:
             raise AssertionError(f"{place}\nand failed with {code}")

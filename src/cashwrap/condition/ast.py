@@ -104,6 +104,7 @@ class Or(Struct, frozen=True, tag="or", gc=False):
 
 
 Node = Literal | ListLiteral | Attribute | Compare | In | Call | Not | And | Or
+"""One part of a condition's tree."""
 
 
 def keyed(path: str, key: str) -> str:

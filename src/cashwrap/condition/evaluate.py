@@ -31,6 +31,7 @@ from cashwrap.condition.check import Checked
 Values = Mapping[str, object]
 """Flat names to run-time values (``model.Value``); a missing name or None is unknown."""
 Predicate = Callable[[Values], bool | None]
+"""A compiled condition: true, false, or ``None`` for unknown."""
 Term = Callable[[Values], object]
 
 Relation = Callable[[Any, Any], bool]
