@@ -211,7 +211,7 @@ class Demo:
 def summary(demo, seconds):
     """Say where everything is and what to try."""
     step = [
-        'Fill the basket and open "Why this?" (bottom right): nothing is stored, this page alone decides.',
+        'Fill the basket and open "Why this?" (at the right edge): nothing is stored, this page alone decides.',
         "Accept in the banner, then look at five coffee things: the next basket shows more of what you like.",
         "Switch your browser to a phone's view and go to the payment page: the wallets come first.",
         "Log in as Jonas (top of each page): invoice and express come first, and the basket thanks him by name.",

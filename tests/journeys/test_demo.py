@@ -183,7 +183,7 @@ class TestShows:
             assert not {"cw_id", "cw_consent"} & cookies(context)
             page.click("[data-consent-accept]")
             expect(page.locator(".hero-kicker")).to_contain_text("Welcome.")
-            put_in_basket(page, spine, "KC-C01")
+            put_in_basket(page, spine.shop, "KC-C01")
             to_delivery(page)
             page.click(".step button.primary")
             assert offered(page, "payment_methods")[:2] == ["card", "paynow"]
