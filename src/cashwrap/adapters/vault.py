@@ -8,7 +8,6 @@ nonces agree with a chance of about 10^-17).
 """
 
 import threading
-from collections import OrderedDict
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
@@ -55,7 +54,8 @@ class AesGcmVault:
         self._lock = threading.Lock()
         self._fresh: dict[bytes, bytes] = {}
         """Keys made and not yet durable."""
-        self._hot: OrderedDict[bytes, AESGCM] = OrderedDict()
+        self._hot: dict[bytes, AESGCM] = {}
+        """Keys in use, the oldest dropped first."""
 
     def seal(self, shopper: bytes, plain: bytes) -> bytes:
         """Encrypt and authenticate; 28 bytes longer than ``plain``. Raises ``Forgotten`` after ``destroy``."""
@@ -109,14 +109,13 @@ class AesGcmVault:
         return existed
 
     def _cipher(self, shopper: bytes, *, make: bool) -> AESGCM:
+        cipher = self._hot.get(shopper)
+        if cipher is not None:
+            return cipher
         with self._lock:
-            cipher = self._hot.get(shopper)
-            if cipher is None:
-                cipher = self._hot[shopper] = AESGCM(self._key(shopper, make=make))
-                if len(self._hot) > _HOT_KEYS:
-                    self._hot.popitem(last=False)
-            else:
-                self._hot.move_to_end(shopper)
+            cipher = self._hot[shopper] = AESGCM(self._key(shopper, make=make))
+            if len(self._hot) > _HOT_KEYS:
+                del self._hot[next(iter(self._hot))]
             return cipher
 
     def _key(self, shopper: bytes, *, make: bool) -> bytes:

@@ -24,5 +24,10 @@ class Accounting(Struct):
 
     def add(self, other: "Accounting") -> None:
         """Take another count in."""
-        for name in self.__struct_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.received += other.received
+        self.stored += other.stored
+        self.duplicate += other.duplicate
+        self.conflict += other.conflict
+        self.failed += other.failed
+        self.dropped_by_consent += other.dropped_by_consent
+        self.refused += other.refused
