@@ -72,17 +72,18 @@ class Client:
 
         `gpc` passes the shopper's own `Sec-GPC: 1` on: a backend that asks for them must not lose it.
         """
+        headers = {"Sec-GPC": "1"} if gpc else {}
+        if explain:  # somebody studies the answer: nobody's checkout waits for it
+            question = {**question, "deadlineMs": 1000, "explain": True}
+            return self._json("POST", "/v1/decide", question, self._patient, headers)
         if time.monotonic() < self._ask_again:
             return {}
-        question = {**question, "deadlineMs": self.deadline_ms}
-        if explain:
-            question["explain"] = True
-        return self._json("POST", "/v1/decide", question, self._quick, {"Sec-GPC": "1"} if gpc else {})
+        return self._json("POST", "/v1/decide", {**question, "deadlineMs": self.deadline_ms}, self._quick, headers)
 
     def shopper(self, **who):
         """Return profile, segments and consent of one shopper (`anonymousId=` or `userId=`), or {}."""
         query = urllib.parse.urlencode({name: value for name, value in who.items() if value})
-        return self._json("GET", f"/v1/shoppers?{query}", None, self._quick) if query else {}
+        return self._json("GET", f"/v1/shoppers?{query}", None, self._patient) if query else {}
 
     def consent(self, event, *, gpc=False):
         """Record a consent choice made on a page that runs no script of cashwrap."""
@@ -135,7 +136,8 @@ class Client:
                 return {}  # not trouble: nothing is stored about them
             self._say(f"{path.split('?')[0]} answered {status}: {payload[:200]!r}")
         except Unreachable as error:
-            self._ask_again = time.monotonic() + BREAK_SECONDS
+            if connections is self._quick:
+                self._ask_again = time.monotonic() + BREAK_SECONDS
             self._say(f"{path.split('?')[0]}: {error}")
         except ValueError:
             self._say(f"{path.split('?')[0]} did not answer JSON")

@@ -63,7 +63,7 @@ def serve(port):
     from storefront import events  # noqa: PLC0415
 
     events.start_delivery()
-    server = waitress.create_server(application, host="127.0.0.1", port=port, threads=8, ident="")
+    server = waitress.create_server(application, host="127.0.0.1", port=port, threads=16, ident="")
     print(f"shop ready at http://127.0.0.1:{server.effective_port}/", flush=True)
     server.run()
 

@@ -6,6 +6,7 @@ Nothing here blocks a page.
 """
 
 import contextlib
+import logging
 import queue
 import threading
 import uuid
@@ -20,12 +21,12 @@ from oscar.apps.checkout.signals import start_checkout
 
 from . import catalogue
 from .models import OutboxEvent
-from .personalization import cart, cart_token, client, contents, shopper, user_id
+from .personalization import cart, cart_token, client, contents, refused, shopper, user_id
 
 _waiting = queue.Queue(maxsize=1000)
 _wake = threading.Event()
-RETRY_SECONDS = 2.0
-POLL_SECONDS = 2.0
+POLL_SECONDS = 2.0  # how often the outbox is looked at: for what failed, and for what another process wrote
+log = logging.getLogger(__name__)
 
 
 def track(request, name, properties):
@@ -51,6 +52,8 @@ def track(request, name, properties):
 
 def logged_in(request, user):
     """Tell the engine who this device belongs to now. The shop checked the password: its word is enough."""
+    if refused(request):
+        return
     _queue(
         {
             "type": "identify",
@@ -223,7 +226,7 @@ def _checkout_started(sender, request, **kwargs):  # noqa: ARG001
 
 
 def deliver():
-    """Send what waits, once. Returns False when the engine could not take it."""
+    """Send what waits, once. Returns whether to go on at once; what could not be sent waits for the next look."""
     batch = []
     with contextlib.suppress(queue.Empty):
         while len(batch) < 50:
@@ -248,10 +251,13 @@ def start_delivery():
 def _run():
     _wake.set()  # what an earlier run left behind
     while True:
-        _wake.wait(POLL_SECONDS)  # a refund is written by another process
+        _wake.wait(POLL_SECONDS)
         _wake.clear()
         close_old_connections()
-        if not deliver():
-            threading.Timer(RETRY_SECONDS, _wake.set).start()
-        elif not _waiting.empty() or OutboxEvent.objects.filter(sent=None).exists():
+        try:
+            done = deliver()
+        except Exception:  # a busy database must not end deliveries for good
+            log.exception("events wait")
+            done = False
+        if done and not _waiting.empty():
             _wake.set()

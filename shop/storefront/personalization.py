@@ -16,6 +16,8 @@ from django.utils.translation import get_language
 from . import catalogue
 
 ANONYMOUS_COOKIE = "cw_id"  # written by the SDK, only after consent
+CHOICE_COOKIE = "cw_consent"  # the SDK's too: `personalization.1-analytics.0`
+ASKED_COOKIE = "kc_choice"  # the banner's: there was a choice, whatever it was
 _ANONYMOUS_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -39,12 +41,28 @@ def anonymous_id(request):
     return value if _ANONYMOUS_ID.fullmatch(value) else None
 
 
+def choices(request):
+    """Return what this device allows, as the SDK wrote it down: {purpose: granted}; empty without a grant."""
+    parts = (part.split(".") for part in request.COOKIES.get(CHOICE_COOKIE, "").split("-"))
+    return {part[0]: part[1] != "0" for part in parts if len(part) == 2}
+
+
+def refused(request):
+    """Return whether this device was asked and said no.
+
+    A refusal leaves no id behind, so the engine cannot know of it: the shop must not name the customer either, even
+    if they agreed in their account once.
+    """
+    return ASKED_COOKIE in request.COOKIES and not choices(request) and anonymous_id(request) is None
+
+
 def shopper(request):
     """Return who is asking, as far as the shop knows. A user id from here is trusted: the shop logged them in."""
-    who = {"anonymousId": anonymous_id(request)}
-    if request.user.is_authenticated:
+    device = anonymous_id(request)
+    who = {"anonymousId": device} if device else {}
+    if request.user.is_authenticated and not refused(request):
         who["userId"] = user_id(request.user)
-    return {name: value for name, value in who.items() if value}
+    return who
 
 
 def user_id(user):

@@ -6,6 +6,7 @@ address; a secret key in a browser's request is refused.
 
 import ipaddress
 import re
+import threading
 from urllib.parse import urlsplit
 
 from cashwrap_client import Unreachable
@@ -20,6 +21,8 @@ LARGEST = 512_000  # the engine's own limit for a batch
 PASSED_ON = ("Content-Type", "Authorization", "User-Agent", "Accept-Language", "Sec-GPC", "If-None-Match")
 PASSED_BACK = ("Content-Type", "Cache-Control", "ETag", "Retry-After", "Vary", "X-Content-Type-Options")
 VIA = "kestrel-and-clay"
+SLOTS = 6  # of the server's 16 threads: an engine that hangs may hold these, and never the shop
+_slots = threading.BoundedSemaphore(SLOTS)
 
 
 @csrf_exempt  # no cookie travels and nothing in the shop changes: there is nothing to forge
@@ -39,10 +42,14 @@ def forward(request, path):
     headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
     headers["X-Forwarded-For"] = truncated(request.META.get("REMOTE_ADDR", ""))
     headers["Via"] = f"1.1 {VIA}"
+    if not _slots.acquire(blocking=False):
+        return _refused(503, "busy", "Try later.")
     try:
         status, answered, body = client().forward(request.method, f"/{path}", request.body, headers)
     except Unreachable:
         return _refused(503, "unavailable", "Try later.")
+    finally:
+        _slots.release()
     response = HttpResponse(body, status=status)
     for name in PASSED_BACK:
         if answered.get(name):

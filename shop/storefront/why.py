@@ -19,9 +19,8 @@ from django.utils.timezone import get_current_timezone_name
 from django.views.decorators.http import require_POST
 
 from . import personalization, why_words
-from .personalization import ANONYMOUS_COOKIE, client
+from .personalization import ANONYMOUS_COOKIE, ASKED_COOKIE, CHOICE_COOKIE, choices, client
 
-CHOICE_COOKIE = "cw_consent"  # the SDK's: `personalization.1-analytics.0`
 PURPOSES = ("personalization", "analytics", "enrichment", "advertising", "credit")
 A_YEAR = 34_128_000  # seconds; as the SDK
 
@@ -90,12 +89,6 @@ def raw(answer):
 # --- consent ---
 
 
-def choices(request):
-    """Return what this device chose, as the SDK wrote it down: {purpose: granted}."""
-    parts = (part.split(".") for part in request.COOKIES.get(CHOICE_COOKIE, "").split("-"))
-    return {part[0]: part[1] != "0" for part in parts if len(part) == 2 and part[0] in PURPOSES}
-
-
 def purposes(request, held):
     """Return each purpose with what holds: the engine's word first, then the device's."""
     device = choices(request)
@@ -125,7 +118,7 @@ def consent(request):
         event = {"type": "consent", "messageId": str(uuid.uuid4()), "timestamp": now(), **who}
         event |= {"choices": {purpose: word}, "scope": "device", "source": "shop preferences"}
         client().consent(event, gpc=personalization.gpc(request))
-    response.set_cookie("kc_choice", "1", 15_552_000, samesite="Lax")  # the banner need not ask again
+    response.set_cookie(ASKED_COOKIE, "1", 15_552_000, samesite="Lax")  # the banner need not ask again
     if keeps:
         text = "-".join(f"{name}.{int(granted)}" for name, granted in chosen.items())
         response.set_cookie(ANONYMOUS_COOKIE, device, A_YEAR, samesite="Lax")

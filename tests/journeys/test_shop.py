@@ -11,9 +11,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from shop_server import (
     BROKEN,
@@ -282,6 +284,19 @@ class TestTells:
         told = engine.wait_for(lambda each: each["type"] == "identify")
         assert (told["userId"], told["traits"]["first_name"]) == (claims["sub"], "Mia")
 
+    def test_a_refusal_on_this_device_outweighs_the_account(self, served: tuple[FakeEngine, str]) -> None:
+        engine, base = served
+        visitor = Visitor(base)
+        visitor.http.cookies.set("kc_choice", "1")  # asked, and said no: the SDK left no id and no choice behind
+        before = len(engine.requests)
+        visitor.log_in("jonas")
+        visitor.add("KC-C12")
+        visitor.get("/checkout/")
+        asked = [body for _, path, _, body in engine.requests[before:] if path == "/v1/decide"]
+        assert asked
+        assert {json.dumps(body["shopper"]) for body in asked} == {"{}"}
+        assert not [each for each in engine.events() if each["type"] == "identify" and each["userId"] == "customer-2"]
+
     def test_a_refund_follows_its_order(self, served: tuple[FakeEngine, str]) -> None:
         engine, base = served
         number = Visitor(base).order()
@@ -360,6 +375,15 @@ class TestFirstPartyPath:
         assert visitor.http.post("/cw/v1/batch", json={}, headers={"Origin": "https://evil.example"}).status_code == 403
         assert visitor.http.post("/cw/v1/batch", content=b"x" * 600_000).status_code == 413
         assert {path for _, path, _, _ in engine.requests} == {"/v1/batch", "/v1/decide"}
+
+    def test_a_hanging_engine_cannot_hold_the_shop(self, badly_served: tuple[FakeEngine, str]) -> None:
+        engine, base = badly_served
+        engine.mode = "hangs"
+        ask = {"url": f"{base}/cw/v1/decide", "json": {"writeKey": PUBLISHABLE}, "timeout": 30}
+        with ThreadPoolExecutor(40) as browsers:
+            answers = list(browsers.map(lambda _: httpx.post(**ask).json()["code"], range(40)))
+        assert set(answers) == {"busy", "unavailable"}
+        assert Visitor(base).order().isdigit()
 
 
 class TestSeed:
