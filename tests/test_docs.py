@@ -1,5 +1,6 @@
 """The documentation does what it says: its commands run, its links lead somewhere, its tables come from the code."""
 
+import importlib.metadata
 import re
 import shlex
 import socket
@@ -68,6 +69,11 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 def test_readme_fits_three_screens() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
+
+
+def test_the_changelog_begins_with_the_version_there_is() -> None:
+    newest = re.findall(r"^## (\S+?),", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    assert newest == importlib.metadata.version("cashwrap")
 
 
 # --- made from the code ---
