@@ -167,11 +167,14 @@ def test_a_body_that_cannot_be_used(server: Server, name: str) -> None:
 def test_one_bad_event_never_spoils_its_batch(server: Server, agent: dict[str, str]) -> None:
     shopper = consented(server)
     good = msgspec.json.encode({"type": "track", "messageId": "good", **CALLS["track"], **shopper})
+    nested = b"[" * 5_000 + b"]" * 5_000
     bad = [
         b'{"type":"track","messageId":"nan","event":"Product Viewed","properties":{"price":NaN}}',
         b'{"type":"track","messageId":"surrogate","event":"Product Viewed","properties":{"product_id":"\\ud800"}}',
         b'{"type":"track","messageId":"kind","event":7}',
-        b'{"type":"track","messageId":"deep","properties":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+        b'{"type":"track","messageId":"deep","event":"Product Viewed","anonymousId":"x1x2","properties":{"x":'
+        + nested
+        + b"}}",
         b'{"type":"track","messageId":"own","anonymousId":"x1x2","event":"Never Declared"}',
         b'{"type":"track","messageId":"nobody","event":"Product Viewed"}',
         b'{"type":"track","messageId":"large","x":"' + b"y" * 40_000 + b'"}',
