@@ -309,7 +309,7 @@ class Keyed:
         self._seed = seed
         self._limit = limit
         self._full: tuple[State, str] = ({}, "")
-        """The full state seen last and its key to drop first: looking through all of them again costs most of a fold."""
+        """The full state seen last and its key to drop first: looking through all of them costs most of a fold."""
 
     def init(self) -> State:
         """{}."""

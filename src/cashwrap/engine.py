@@ -12,7 +12,7 @@ library: ``serve`` puts HTTP in front of it, and any Python program may hold one
 
 import base64
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
@@ -36,7 +36,18 @@ from cashwrap.keys import Keys
 from cashwrap.lookup import Lookup
 from cashwrap.model import Event, Millis, Tenant
 from cashwrap.playbook import Playbook
-from cashwrap.ports import CatalogueStore, Clock, FailedEvents, Outbox, Random, Registry, ShopperKey, Store, Vault
+from cashwrap.ports import (
+    CatalogueStore,
+    Clock,
+    Facts,
+    FailedEvents,
+    Outbox,
+    Random,
+    Registry,
+    ShopperKey,
+    Store,
+    Vault,
+)
 from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
@@ -60,6 +71,8 @@ class World(Struct, frozen=True):
     vault: Vault
     clock: Clock
     random: Random
+    facts: Facts | None = None
+    """The fact table, where there is one."""
 
 
 class Live(Struct, frozen=True):
@@ -206,7 +219,10 @@ class Engine:
 
         def erase() -> None:
             hot = self.lookup.fetch(key)
-            others = hot.profile.absorbed if hot is not None else []
+            others: list[bytes] = []
+            if hot is not None:
+                others = hot.profile.absorbed
+                self._forget_facts([hot.profile.analytic_id, *hot.profile.former_analytic_ids])
             for shopper in (key.shopper, *others):
                 found.append(self.world.vault.destroy(shopper))
                 self.world.store.forget(ShopperKey(key.tenant, shopper))
@@ -215,6 +231,12 @@ class Engine:
 
         self.writer.call(erase)
         return any(found)
+
+    def _forget_facts(self, analytic_ids: Iterable[bytes]) -> None:
+        """Before the keys go: afterwards nobody knows the shopper's name in the fact table."""
+        if self.world.facts is not None:
+            for analytic_id in analytic_ids:
+                self.world.facts.forget(analytic_id)
 
     def refresh(self) -> None:
         """See keys, switches, webhooks and products that another process wrote."""

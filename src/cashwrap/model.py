@@ -248,6 +248,8 @@ class Profile(Struct, array_like=True, gc=False):
     tainted: bool = False
     absorbed: list[bytes] = []
     """Shoppers merged into this one: forgetting reaches their keys too."""
+    former_analytic_ids: list[bytes] = []
+    """Theirs in the fact table: forgetting reaches what was written under them too."""
 
 
 # --- what a shop sells ---

@@ -219,3 +219,10 @@ class CatalogueStore(Protocol):
 
     def version(self, tenant: Tenant) -> int:
         """Grows with every change."""
+
+
+class Facts(Protocol):
+    """The fact table, as far as an engine has to do with it."""
+
+    def forget(self, analytic_id: bytes) -> int:
+        """Rewrite what holds the id without it, durably; how many files that were."""

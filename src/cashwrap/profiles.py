@@ -88,6 +88,8 @@ def merge(into: Profile, other: Profile, features: FeatureSet) -> None:
     into.created = min(into.created, other.created)
     into.updated = max(into.updated, other.updated)
     into.absorbed = sorted({*into.absorbed, *other.absorbed, other.id})
+    former = {*into.former_analytic_ids, *other.former_analytic_ids, other.analytic_id}
+    into.former_analytic_ids = sorted(former)
     into.anonymous_ids = _newest(into.anonymous_ids, other.anonymous_ids, ANONYMOUS_IDS)
     into.email_hashes = _newest(into.email_hashes, other.email_hashes, EMAIL_HASHES)
     into.cart_tokens = _newest(into.cart_tokens, other.cart_tokens, CART_TOKENS)

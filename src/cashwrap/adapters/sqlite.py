@@ -5,7 +5,6 @@ Whatever one ``commit`` is handed becomes durable with one fsync, or not at all.
 thread: writes take turns, reads run beside them and see what was committed last.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain

@@ -1,5 +1,6 @@
-"""``kill``, ``backup``, ``failed``: what an operator does beside serving."""
+"""``kill``, ``backup``, ``failed``, ``facts``: what an operator does beside serving."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,8 @@ import typer
 
 from cashwrap.adapters.backup import backup as copy
 from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
-from cashwrap.cli.world import open_world
+from cashwrap.cli.world import FACTS, open_world
+from cashwrap.history import write_facts
 from cashwrap.switches import Scope, Switch, Switches
 
 
@@ -16,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(kill)
     app.command()(backup)
     app.command()(failed)
+    app.command()(facts)
 
 
 def kill(  # noqa: PLR0913 - each one is an option of the command
@@ -80,3 +83,23 @@ def failed(*, data: Data = Path("data"), json: Json = False) -> None:
     for row in rows:
         typer.echo(f"{row['sequence']}  {row['code']}  {row['path']}  {row['message']}")
     typer.echo(f"{len(rows)} failed events")
+
+
+def facts(*, data: Data = Path("data"), json: Json = False) -> None:
+    """Derive the fact table for analysis from the log: Parquet by day, in the folder facts of the data folder.
+
+    Needs the extra `parquet`. Only events whose shopper allows analytics are in it, without payload or identity.
+
+    Example: `cashwrap facts --data data`
+    """
+    with open_world(data) as world:
+        fresh, old = data / f"{FACTS}.new", data / f"{FACTS}.old"
+        for leftover in (fresh, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        count = write_facts(world, fresh)
+        if (data / FACTS).exists():
+            (data / FACTS).rename(old)
+        if fresh.exists():
+            fresh.rename(data / FACTS)
+        shutil.rmtree(old, ignore_errors=True)
+    print_json({"facts": count}) if json else typer.echo(f"{count} facts in {data / FACTS}")

@@ -5,10 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cashwrap.adapters.folder import pair
+from cashwrap.adapters.parquet import ParquetFacts
 from cashwrap.adapters.sqlite import SqliteStore
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import FileVault
 from cashwrap.engine import World
+
+FACTS = "facts"
+"""The fact table's place in a data folder."""
 
 
 @contextmanager
@@ -25,7 +29,8 @@ def open_world(data: Path, *, serving: bool = True) -> Iterator[World]:
         vault = FileVault(data, random)
         try:
             pair(store, vault)
-            yield World(store, store, store, store, store, vault, SystemClock(), random)
+            facts = ParquetFacts(data / FACTS)
+            yield World(store, store, store, store, store, vault, SystemClock(), random, facts)
         finally:
             vault.close()
     finally:
