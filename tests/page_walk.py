@@ -1,9 +1,9 @@
 """Runs the commands of a Markdown page as a reader would: in order, in one shell, and looks at what they print.
 
 A page marks its fences: ``sh`` is run; ``sh server`` runs beside the others until ``<!-- stop the server -->``;
-``sh soon`` is repeated until it prints what the page promises; ``python`` is a program. Other words after ``sh`` are for
-readers only. A fence right after one that was run, in ``text`` or ``json``, is what it prints; ``...`` there stands for
-anything.
+``sh soon`` is repeated until it prints what the page promises; ``python`` is a program. Other words after ``sh`` are
+for readers only. A fence right after one that was run, in ``text`` or ``json``, is what it prints; ``...`` there stands
+for anything.
 """
 
 import re
