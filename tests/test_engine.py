@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cashwrap import codec, profiles, shoppers
 from cashwrap.engine import World
-from cashwrap.errors import Unavailable
+from cashwrap.errors import Forgotten, Unavailable
 from cashwrap.events import Refused
 from cashwrap.events.accounting import Accounting
 from cashwrap.model import Product, Tenant
@@ -565,6 +565,43 @@ def test_a_forgetting_that_was_cut_off_leaves_the_id_usable(shop: Shop) -> None:
     assert shop.keeps(event).stored == 1
     assert shop.keeps(event).duplicate == 1
     assert shop.explained(A)["session_views"] == 1
+
+
+class Fragile:
+    """A vault whose disk fails once, at the second key it is to destroy."""
+
+    def __init__(self, vault: Any) -> None:
+        self._vault = vault
+        self.left = 1
+
+    def destroy(self, shopper: bytes) -> bool:
+        self.left -= 1
+        if self.left == -1:
+            raise Unavailable("the disk is gone")
+        return bool(self._vault.destroy(shopper))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._vault, name)
+
+
+def test_a_forgetting_that_failed_half_way_is_finished_by_the_next_one() -> None:
+    """The device that was merged must not stay readable because the person's key went first."""
+    world = memory_world(TestClock())
+    vault = Fragile(world.vault)
+    with shop_over(msgspec.structs.replace(world, vault=vault)) as shop:
+        shop.consents(A)
+        shop.consents(JONAS, trusted=True)
+        shop.keeps(shop.event("identify", **A, **JONAS), trusted=True)
+        key = shop.key(user="jonas")
+        assert key is not None
+        with pytest.raises(Unavailable):
+            shop.engine.forget(key)
+        shop.engine.hot.profiles.clear()
+        caller = shop.caller(trusted=True)
+        assert shoppers.forget(shop.engine, ShopperRef(user_id="jonas"), caller) == {"forgotten": True}
+        for record in world.store.log():
+            with pytest.raises(Forgotten):
+                world.vault.open(record.shopper, record.payload)
 
 
 # --- freshness and books ---

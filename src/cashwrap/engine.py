@@ -223,7 +223,7 @@ class Engine:
             if hot is not None:
                 others = hot.profile.absorbed
                 self._forget_facts([hot.profile.analytic_id, *hot.profile.former_analytic_ids])
-            for shopper in (key.shopper, *others):
+            for shopper in (*others, key.shopper):  # the last key is what finds the others, should this be cut off
                 found.append(self.world.vault.destroy(shopper))
                 self.world.store.forget(ShopperKey(key.tenant, shopper))
                 self.hot.profiles.drop(ShopperKey(key.tenant, shopper))

@@ -58,7 +58,7 @@ class Rebuilt(Struct, frozen=True):
 def rebuild(world: World, playbook: Playbook) -> Rebuilt:
     """Fold the whole log into fresh profiles, in memory, and compare each with its live row byte for byte.
 
-    The one thing taken from the live row is the random analytic id, which is in no event. Shoppers whose key was
+    All that is taken from the live row are the random analytic ids, which are in no event. Shoppers whose key was
     destroyed are left out, as they are everywhere. Nothing is written.
     """
     folded = _Folded(world, playbook)
@@ -73,7 +73,8 @@ def rebuild(world: World, playbook: Playbook) -> Rebuilt:
             live = world.vault.open(key.shopper, row.state) if row is not None else b""
             profile = folded.profiles[key]
             if live:
-                profile.analytic_id = profiles.decode(live).analytic_id
+                drawn = profiles.decode(live)
+                profile.analytic_id, profile.former_analytic_ids = drawn.analytic_id, drawn.former_analytic_ids
             state = profiles.encode(profile)
             digest.update(repr(key).encode() + state)
             if state != live:
