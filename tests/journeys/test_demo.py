@@ -138,132 +138,147 @@ def parts() -> Iterator[dict[str, ModuleType]]:
     sys.path.remove(str(ROOT / "shop"))
 
 
-class TestStarts:
-    def test_both_answer_and_the_reader_knows_where(self, demo: Started) -> None:
-        assert answers(demo.port, "/") == answers(demo.engine_port, "/readyz") == 200
-        for words in (
-            f"http://127.0.0.1:{demo.port}/",
-            f":{demo.engine_port}",
-            "playbook",
-            "Jonas",
-            "Mia",
-            "Start over",
-        ):
-            assert words in demo.running.text
-        assert [line.split()[0] for line in demo.running.lines if line[2:3] in tuple("12345")] == list("12345")
+# --- it starts ---
 
-    def test_keys_are_for_this_user_s_eyes(self, demo: Started) -> None:
-        assert (demo.data / "keys.json").stat().st_mode & 0o777 == 0o600
-        assert f"http://127.0.0.1:{demo.port}" in demo.keys()["publishable"]
-        assert "cws_" not in demo.running.text
 
-    def test_a_second_demo_in_the_same_folder_is_told_so(self, demo: Started) -> None:
-        second = Running("--data", demo.data)
-        assert second.end() == 1
-        assert "a demo is running in" in second.text
-        assert "--data DIR" in second.text
-        assert answers(demo.port, "/") == 200
+def test_both_answer_and_the_reader_knows_where(demo: Started) -> None:
+    assert answers(demo.port, "/") == answers(demo.engine_port, "/readyz") == 200
+    for words in (
+        f"http://127.0.0.1:{demo.port}/",
+        f":{demo.engine_port}",
+        "playbook",
+        "Jonas",
+        "Mia",
+        "Start over",
+    ):
+        assert words in demo.running.text
+    assert [line.split()[0] for line in demo.running.lines if line[2:3] in tuple("12345")] == list("12345")
 
-    def test_the_next_port_is_taken_when_one_is_taken(self, parts: dict[str, ModuleType]) -> None:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            taken.listen()
-            wanted = taken.getsockname()[1]
-            assert wanted < parts["programs"].free_port(wanted) < wanted + 100
+
+def test_keys_are_for_this_user_s_eyes(demo: Started) -> None:
+    assert (demo.data / "keys.json").stat().st_mode & 0o777 == 0o600
+    assert f"http://127.0.0.1:{demo.port}" in demo.keys()["publishable"]
+    assert "cws_" not in demo.running.text
+
+
+def test_a_second_demo_in_the_same_folder_is_told_so(demo: Started) -> None:
+    second = Running("--data", demo.data)
+    assert second.end() == 1
+    assert "a demo is running in" in second.text
+    assert "--data DIR" in second.text
+    assert answers(demo.port, "/") == 200
+
+
+def test_the_next_port_is_taken_when_one_is_taken(parts: dict[str, ModuleType]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        wanted = taken.getsockname()[1]
+        assert wanted < parts["programs"].free_port(wanted) < wanted + 100
+
+
+# --- it shows ---
 
 
 @pytest.mark.browser
-class TestShows:
-    def test_from_a_first_visit_to_an_order_number(self, demo: Started, chromium: Browser) -> None:
-        spine = demo.spine()
-        with contextlib.closing(chromium.new_context(user_agent=DESKTOP, locale="en")) as context:
-            context.set_default_timeout(20_000)
-            page = context.new_page()
-            page.goto(spine.shop)
-            assert not {"cw_id", "cw_consent"} & cookies(context)
-            page.click("[data-consent-accept]")
-            expect(page.locator(".hero-kicker")).to_contain_text("Welcome.")
-            put_in_basket(page, spine.shop, "KC-C01")
-            to_delivery(page)
-            page.click(".step button.primary")
-            assert offered(page, "payment_methods")[:2] == ["card", "paynow"]
-            assert buy(page).isdigit()
-
-    def test_an_edited_playbook_is_live_and_a_broken_one_is_told(self, demo: Started, chromium: Browser) -> None:
-        file = demo.data / "playbook" / "experiences.yaml"
-        text = file.read_text()
-        file.write_text(text.replace("Welcome. Standard", "Hello there. Standard"))
-        demo.running.until("is live")
-        with contextlib.closing(chromium.new_context(user_agent=DESKTOP, locale="en")) as context:
-            page = context.new_page()
-            page.goto(demo.spine().shop)
-            page.click("[data-consent-accept]")
-            expect(page.locator(".hero-kicker")).to_contain_text("Hello there.")
-        file.write_text(file.read_text() + "\n  not_yet: [")
-        assert "experiences.yaml" in demo.running.until("not live")
-        assert answers(demo.engine_port, "/readyz") == 200
-        file.write_text(text)
+def test_from_a_first_visit_to_an_order_number(demo: Started, chromium: Browser) -> None:
+    spine = demo.spine()
+    with contextlib.closing(chromium.new_context(user_agent=DESKTOP, locale="en")) as context:
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.goto(spine.shop)
+        assert not {"cw_id", "cw_consent"} & cookies(context)
+        page.click("[data-consent-accept]")
+        expect(page.locator(".hero-kicker")).to_contain_text("Welcome.")
+        put_in_basket(page, spine.shop, "KC-C01")
+        to_delivery(page)
+        page.click(".step button.primary")
+        assert offered(page, "payment_methods")[:2] == ["card", "paynow"]
+        assert buy(page).isdigit()
 
 
-class TestSmokeSeesWhatIsWrong:
-    """Planted bugs: the walk that CI trusts must turn red."""
-
-    def visit(self, demo: Started, parts: dict[str, ModuleType]) -> Any:
-        spine, keys = demo.spine(), demo.keys()
-        client = parts["cashwrap_client"].Client(spine.engine, keys["secret"], timeout_ms=10_000)
-        publishable = next(iter(keys["publishable"].values()))
-        fields = {"shop": spine.shop, "engine": spine.engine, "publishable": publishable, "secret": keys["secret"]}
-        return parts["smoke"].Visit(SimpleNamespace(**fields, client=lambda: client))
-
-    def kill(self, demo: Started, *, off: bool) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", demo.engine_port)
-        headers = {"Authorization": f"Bearer {demo.keys()['secret']}"}
-        connection.request("PUT", "/v1/kill", json.dumps({"scope": "all", "off": off}), headers)
-        assert connection.getresponse().status == 200
-        connection.close()
-
-    def test_decisions_that_are_switched_off(self, demo: Started, parts: dict[str, ModuleType]) -> None:
-        visit = self.visit(demo, parts)
-        visit.first_page()
-        self.kill(demo, off=True)
-        try:
-            with pytest.raises(parts["smoke"].Failed, match="the basket shows None"):
-                visit.basket_before_consent()
-        finally:
-            self.kill(demo, off=False)
-        assert "free" in visit.basket_before_consent()
-
-    def test_something_stored_before_consent(self, demo: Started, parts: dict[str, ModuleType]) -> None:
-        visit = self.visit(demo, parts)
-        visit.first_page()
-        visit.add("KC-C07")
-        assert "nothing is stored" in visit.nothing_is_stored()
-        visit.device = "0123456789abcdef0123456789abcdef"
-        visit.send({"type": "consent", "choices": {"analytics": "granted"}, "scope": "device", "source": "planted"})
-        with pytest.raises(parts["smoke"].Failed, match="stored before consent"):
-            visit.nothing_is_stored()
-
-    def test_a_script_on_the_payment_page(self, parts: dict[str, ModuleType]) -> None:
-        assert parts["smoke"].OURS.search('<script src="/cw/sdk/0.1.0/cashwrap.min.js"></script>')
-        assert not parts["smoke"].OURS.search('<meta name="cashwrap-page" content="payment">')
+@pytest.mark.browser
+def test_an_edited_playbook_is_live_and_a_broken_one_is_told(demo: Started, chromium: Browser) -> None:
+    file = demo.data / "playbook" / "experiences.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("Welcome. Standard", "Hello there. Standard"))
+    demo.running.until("is live")
+    with contextlib.closing(chromium.new_context(user_agent=DESKTOP, locale="en")) as context:
+        page = context.new_page()
+        page.goto(demo.spine().shop)
+        page.click("[data-consent-accept]")
+        expect(page.locator(".hero-kicker")).to_contain_text("Hello there.")
+    file.write_text(file.read_text() + "\n  not_yet: [")
+    assert "experiences.yaml" in demo.running.until("not live")
+    assert answers(demo.engine_port, "/readyz") == 200
+    file.write_text(text)
 
 
-class TestTraffic:
-    def test_simulated_shoppers_are_understood(self, demo: Started, parts: dict[str, ModuleType]) -> None:
-        keys = demo.keys()
-        publishable = next(iter(keys["publishable"].values()))
-        traffic = parts["traffic"]
-        engine = traffic.Engine(demo.spine().engine, publishable, keys["secret"])
-        report, said = traffic.Report(), list[str]()
-        world = World(items=traffic.catalogue(), gap=0, pace=0, start=_server_time(demo))
-        traffic.play(engine, simulate(77, 60, world), report, said.append)
-        engine.connection.close()
-        assert [line for line in said if "answered" in line] == []
-        assert report.ever["failed"] == 0
-        assert report.ever["shoppers"] == 60
-        assert report.ever["orders"] == sum(report.bought.values()) > 0
-        assert "60 shoppers" in report.line()
-        assert "new_mobile" in report.conversions()
+# --- the walk that CI trusts turns red: planted bugs ---
+
+
+def a_visit(demo: Started, parts: dict[str, ModuleType]) -> Any:
+    spine, keys = demo.spine(), demo.keys()
+    client = parts["cashwrap_client"].Client(spine.engine, keys["secret"], timeout_ms=10_000)
+    publishable = next(iter(keys["publishable"].values()))
+    fields = {"shop": spine.shop, "engine": spine.engine, "publishable": publishable, "secret": keys["secret"]}
+    return parts["smoke"].Visit(SimpleNamespace(**fields, client=lambda: client))
+
+
+def kill(demo: Started, *, off: bool) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", demo.engine_port)
+    headers = {"Authorization": f"Bearer {demo.keys()['secret']}"}
+    connection.request("PUT", "/v1/kill", json.dumps({"scope": "all", "off": off}), headers)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_decisions_that_are_switched_off(demo: Started, parts: dict[str, ModuleType]) -> None:
+    visit = a_visit(demo, parts)
+    visit.first_page()
+    kill(demo, off=True)
+    try:
+        with pytest.raises(parts["smoke"].Failed, match="the basket shows None"):
+            visit.basket_before_consent()
+    finally:
+        kill(demo, off=False)
+    assert "free" in visit.basket_before_consent()
+
+
+def test_something_stored_before_consent(demo: Started, parts: dict[str, ModuleType]) -> None:
+    visit = a_visit(demo, parts)
+    visit.first_page()
+    visit.add("KC-C07")
+    assert "nothing is stored" in visit.nothing_is_stored()
+    visit.device = "0123456789abcdef0123456789abcdef"
+    visit.send({"type": "consent", "choices": {"analytics": "granted"}, "scope": "device", "source": "planted"})
+    with pytest.raises(parts["smoke"].Failed, match="stored before consent"):
+        visit.nothing_is_stored()
+
+
+def test_a_script_on_the_payment_page(parts: dict[str, ModuleType]) -> None:
+    assert parts["smoke"].OURS.search('<script src="/cw/sdk/0.1.0/cashwrap.min.js"></script>')
+    assert not parts["smoke"].OURS.search('<meta name="cashwrap-page" content="payment">')
+
+
+# --- simulated shoppers ---
+
+
+def test_simulated_shoppers_are_understood(demo: Started, parts: dict[str, ModuleType]) -> None:
+    keys = demo.keys()
+    publishable = next(iter(keys["publishable"].values()))
+    traffic = parts["traffic"]
+    engine = traffic.Engine(demo.spine().engine, publishable, keys["secret"])
+    report, said = traffic.Report(), list[str]()
+    world = World(items=traffic.catalogue(), gap=0, pace=0, start=_server_time(demo))
+    traffic.play(engine, simulate(77, 60, world), report, said.append)
+    engine.connection.close()
+    assert [line for line in said if "answered" in line] == []
+    assert report.ever["failed"] == 0
+    assert report.ever["shoppers"] == 60
+    assert report.ever["orders"] == sum(report.bought.values()) > 0
+    assert "60 shoppers" in report.line()
+    assert "new_mobile" in report.conversions()
 
 
 def _server_time(demo: Started) -> int:
@@ -271,35 +286,38 @@ def _server_time(demo: Started) -> int:
     return (demo.data / "keys.json").stat().st_mtime_ns // 1_000_000
 
 
-class TestStops:
-    """In this order: they stop and start the module's demo."""
+# --- it stops; in this order, for these stop and start the module's demo ---
 
-    def test_ctrl_c_stops_both(self, demo: Started) -> None:
-        assert len(demo.running.children()) == 2
-        assert demo.running.end(signal.SIGINT) == 0
-        assert "Stopping." in demo.running.text
-        assert "Traceback" not in demo.running.text
-        assert answers(demo.port, "/") == answers(demo.engine_port, "/readyz") == 0
 
-    def test_the_second_start_keeps_everything_and_can_send_traffic(self, demo: Started) -> None:
-        keys, edited = demo.keys(), demo.data / "playbook" / "shop.yaml"
-        edited.write_text(edited.read_text() + "\n# mine\n")
-        demo.start("--traffic", "--seed", "5", "--rate", "2")
-        demo.running.until("2 simulated shoppers a second; again: --seed 5")
-        assert "First start" not in demo.running.text
-        assert demo.keys() == keys
-        assert edited.read_text().endswith("# mine\n")
-        assert len(demo.running.children()) == 3
+def test_ctrl_c_stops_both(demo: Started) -> None:
+    assert len(demo.running.children()) == 2
+    assert demo.running.end(signal.SIGINT) == 0
+    assert "Stopping." in demo.running.text
+    assert "Traceback" not in demo.running.text
+    assert answers(demo.port, "/") == answers(demo.engine_port, "/readyz") == 0
 
-    def test_a_child_that_dies_is_told_and_the_others_stop(self, demo: Started) -> None:
-        engine = min(demo.running.children())  # the first that was started
-        os.kill(engine, signal.SIGKILL)
-        assert demo.running.end() == 1
-        assert "the engine stopped by itself" in demo.running.text
-        assert answers(demo.port, "/") == 0
 
-    def test_a_half_that_was_removed_is_made_again(self, demo: Started, parts: dict[str, ModuleType]) -> None:
-        (demo.data / "shop" / "seeded").unlink()
-        assert parts["demo"].forget_half(demo.data)
-        assert not (demo.data / "keys.json").exists()
-        assert (demo.data / "playbook" / "shop.yaml").exists()
+def test_the_second_start_keeps_everything_and_can_send_traffic(demo: Started) -> None:
+    keys, edited = demo.keys(), demo.data / "playbook" / "shop.yaml"
+    edited.write_text(edited.read_text() + "\n# mine\n")
+    demo.start("--traffic", "--seed", "5", "--rate", "2")
+    demo.running.until("2 simulated shoppers a second; again: --seed 5")
+    assert "First start" not in demo.running.text
+    assert demo.keys() == keys
+    assert edited.read_text().endswith("# mine\n")
+    assert len(demo.running.children()) == 3
+
+
+def test_a_child_that_dies_is_told_and_the_others_stop(demo: Started) -> None:
+    engine = min(demo.running.children())  # the first that was started
+    os.kill(engine, signal.SIGKILL)
+    assert demo.running.end() == 1
+    assert "the engine stopped by itself" in demo.running.text
+    assert answers(demo.port, "/") == 0
+
+
+def test_a_half_that_was_removed_is_made_again(demo: Started, parts: dict[str, ModuleType]) -> None:
+    (demo.data / "shop" / "seeded").unlink()
+    assert parts["demo"].forget_half(demo.data)
+    assert not (demo.data / "keys.json").exists()
+    assert (demo.data / "playbook" / "shop.yaml").exists()
