@@ -403,15 +403,13 @@ class _Visit:
         headers = {"User-Agent": self.persona.user_agent, "X-Forwarded-For": f"198.18.{self.who.index % 256}.0"}
         return {**headers, "Sec-GPC": "1"} if self.persona.gpc else headers
 
-    def event(self, name: str, properties: dict[str, Any], ago: Millis = 0) -> dict[str, Any]:
+    def event(self, name: str, properties: dict[str, Any], ago: Millis = 0, cart: str = "") -> dict[str, Any]:
         """A track call; an order of someone who refused names its cart and nobody."""
-        if name != "Experience Viewed":
-            properties = {"cart_id": self.cart, **properties}
-        return {**self.envelope("track", ago), "event": name, "properties": properties}
+        return {**self.envelope("track", ago, cart or self.cart), "event": name, "properties": properties}
 
-    def envelope(self, kind: str, ago: Millis) -> dict[str, Any]:
+    def envelope(self, kind: str, ago: Millis, cart: str) -> dict[str, Any]:
         self.count += 1
-        context = {"userAgent": self.persona.user_agent, "locale": "en"}
+        context = {"userAgent": self.persona.user_agent, "locale": "en", "cart": {"token": cart}}
         message = {"type": kind, "messageId": f"{self.who.name}-{self.count}", "context": context, **self.ids}
         return {**message, "timestamp": _iso(self.world.start + self.at - ago)}
 
@@ -419,7 +417,12 @@ class _Visit:
         granted = dict.fromkeys(self.persona.grants, "granted")
         refused = dict.fromkeys({"analytics", "personalization"} - set(granted), "denied")
         scope = "person" if self.persona.identified else "device"
-        return {**self.envelope("consent", ago), "choices": granted | refused, "scope": scope, "source": "simulation"}
+        return {
+            **self.envelope("consent", ago, self.cart),
+            "choices": granted | refused,
+            "scope": scope,
+            "source": "simulation",
+        }
 
     def view(self, item: Item, ago: Millis = 0) -> dict[str, Any]:
         return self.event("Product Viewed", _line(item), ago)
@@ -430,11 +433,13 @@ class _Visit:
     def ordered(self, ago: Millis, number: int) -> dict[str, Any]:
         """An earlier order of a regular: 180, 190, 200 in major units."""
         dearest = max(self.world.items, key=lambda item: item.price)
-        money = {"subtotal": _major(18_000 + 1000 * (number - 1)), "currency": self.world.currency}
-        products = [{**_line(dearest), "quantity": 1}]
-        return self.event(
-            "Order Completed", {"order_id": f"{self.who.name}-p{number}", **money, "products": products}, ago
-        )
+        properties = {
+            "order_id": f"{self.who.name}-p{number}",
+            "subtotal": _major(17_000 + 1000 * number),
+            "currency": self.world.currency,
+            "products": [{**_line(dearest), "quantity": 1}],
+        }
+        return self.event("Order Completed", properties, ago, f"{self.who.name}-cart-p{number}")
 
     def money(self) -> dict[str, Any]:
         total = sum(item.price * quantity for item, quantity in self.basket.items())
