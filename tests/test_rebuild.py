@@ -1,5 +1,8 @@
 """State rebuilt from the log equals live state, to the byte, whatever was sent (I12)."""
 
+import random
+import threading
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +13,7 @@ from cashwrap import profiles
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.history.log import rebuild
 from cashwrap.ports import Changes, ShopperKey
-from engines import Shop, TestClock, memory_world, shop_over
+from engines import Shop, TestClock, folder_world, memory_world, shop_over
 
 WHO: list[dict[str, str]] = [
     {"anonymousId": "anon-rebuild-a"},
@@ -83,3 +86,46 @@ def test_the_checker_sees_a_difference() -> None:
         changed = msgspec.structs.replace(row, state=world.vault.seal(key.shopper, profiles.encode(profile)))
         world.store.commit(Changes(rows={key: changed}))
         assert differing(shop) == [key]
+
+
+def test_many_at_once_end_as_the_log_tells(tmp_path: Path) -> None:
+    """Threads that send, merge, withdraw, forget and decide about the same few shoppers, over the true store."""
+    with folder_world(tmp_path, TestClock()) as world, shop_over(world) as shop:
+        wrong: list[BaseException] = []
+
+        def live(seed: int) -> None:
+            chance = random.Random(seed)
+            try:
+                for number in range(60):
+                    send(shop, chance, f"t{seed}-{number}")
+            except BaseException as error:
+                wrong.append(error)
+
+        threads = [threading.Thread(target=live, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert wrong == []
+        account = shop.engine.account()
+        assert account.balanced()
+        assert account.stored > 200
+        assert {failure.code for failure in world.failed.failures()} <= {"missing_identity"}
+        assert any(record.kind == "merge" for record in world.store.log())
+        assert rebuild(world, shop.engine.live.playbook).differing == ()
+
+
+def send(shop: Shop, chance: random.Random, message: str) -> None:
+    who, trusted = chance.choice(WHO), chance.random() < 0.7
+    bodies: list[dict[str, Any]] = [
+        {"type": "consent", "choices": {"personalization": chance.choice(["granted", "granted", "denied"])}},
+        {"type": "track", "event": "Product Viewed", "properties": {"product_id": "mug", "category": "coffee"}},
+        {"type": "identify", "traits": {"firstName": chance.choice(["Ada", "Eve"])}},
+    ]
+    events = [{"messageId": f"{message}-{at}", **chance.choice(bodies), **who} for at in range(3)]
+    submission, refused = shop.batch(*events, *events[:1], trusted=trusted)
+    assert submission.error is None
+    assert not trusted or not refused
+    assert shop.decide(shopper=who, trusted=trusted)["degraded"] is False
+    if chance.random() < 0.05 and (key := shop.key(user=who.get("userId"), anonymous=who.get("anonymousId"))):
+        shop.engine.forget(key)

@@ -15,7 +15,7 @@ from cashwrap.hot import HotProfile
 from cashwrap.keys import ApiKey
 from cashwrap.model import NECESSARY, PERSONALIZATION, Inputs, Level, Millis, Value
 from cashwrap.playbook import Playbook
-from cashwrap.request import DecideRequest, clock_values, describe, request_values
+from cashwrap.request import DecideRequest, ShopperRef, clock_values, describe, request_values
 
 BASKET = 100
 """Products of the cart that recommendations look at."""
@@ -50,7 +50,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotP
         level=level,
         mask=mask,
         placements=tuple(request.placements) if request.placements is not None else None,
-        unit=ref.user_id or ref.anonymous_id or context.cart.token or "",
+        unit=_user(ref, caller, hot) or ref.anonymous_id or context.cart.token or "",
         locale=context.locale or settings.locale,
         currency=context.currency or settings.currency,
         payment_methods=tuple(checkout.payment_methods),
@@ -58,6 +58,13 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotP
         saved_method=checkout.saved_method,
         basket=tuple(item.id for item in context.cart.items[:BASKET]),
     )
+
+
+def _user(ref: ShopperRef, caller: Caller, hot: HotProfile | None) -> str | None:
+    """Who it is for sure: a backend's word, or the profile that a token opened. A browser's claim names nobody."""
+    if caller.key.trusted and ref.user_id:
+        return ref.user_id
+    return hot.profile.user_id if ref.token and hot is not None else None
 
 
 def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Mapping[str, Value]) -> tuple[int, Level]:

@@ -74,6 +74,39 @@ def test_a_token_fits_its_shopper_only(server: Server) -> None:
         open_token(body["token"], key, unit="anon-other", now=server.shop.clock.now())
 
 
+def test_a_browsers_claim_gets_no_token_of_that_person(server: Server) -> None:
+    """A token is bound to who was proven, so that nobody can report exposures of somebody else."""
+    who, user = known(server, user="proven"), "proven"
+    key, now = server.shop.engine._token_key, server.shop.clock.now()
+    claimed = server.post("/v1/decide", {"shopper": {**who, "userId": user}}).json()["token"]
+    assert open_token(claimed, key, unit=who["anonymousId"], now=now)
+    for asked, secret in (({**who, "token": server.shop.token(user)}, False), ({**who, "userId": user}, True)):
+        token = server.post("/v1/decide", {"shopper": asked}, secret=secret).json()["token"]
+        assert open_token(token, key, unit=user, now=now)
+
+
+def test_gpc_is_heeded_from_its_header(server: Server) -> None:
+    who, asked = known(server), {"sec-gpc": "1"}
+    assert server.post("/v1/decide", {"shopper": who}).json()["level"] == "session"
+    assert server.post("/v1/decide", {"shopper": who}, headers=asked).json()["level"] == "request"
+    event = {**server.shop.views(who), "event": "Product Viewed"}
+    before = server.shop.explained(who)["session_views"]
+    assert server.post("/v1/track", event, headers={**asked, "user-agent": BROWSER}).status_code == 200
+    assert server.shop.explained(who)["session_views"] == before
+    choice = server.shop.event("consent", choices={"personalization": "granted"}, **who)
+    server.shop.clock.wait(minutes=1)
+    assert server.post("/v1/consent", choice, headers={**asked, "user-agent": BROWSER}).status_code == 200
+    assert server.post("/v1/decide", {"shopper": who}, headers=asked).json()["level"] == "session"
+
+
+def test_quality_assurance_leaves_no_mark(server: Server) -> None:
+    who = known(server)
+    before = server.shop.explained(who)["session_views"]
+    headers = {"x-cashwrap-qa": "1", "user-agent": BROWSER}
+    assert server.post("/v1/track", server.shop.views(who), headers=headers).status_code == 200
+    assert server.shop.explained(who)["session_views"] == before
+
+
 def test_reasons_are_for_backends(server: Server) -> None:
     who = known(server)
     refused = server.post("/v1/decide", {"shopper": who, "explain": True})
