@@ -11,9 +11,7 @@ from msgspec import Struct, field
 
 from cashwrap.model import Purpose
 
-Measure = Literal[
-    "count", "sum", "average", "min", "max", "first", "last", "distinct", "top", "rate", "decayed"
-]
+Measure = Literal["count", "sum", "average", "min", "max", "first", "last", "distinct", "top", "rate", "decayed"]
 Kind = Literal["text", "integer", "number", "money", "boolean", "time", "texts", "products"]
 Component = Literal["options", "message", "products", "button", "field", "help", "layout", "installments"]
 
