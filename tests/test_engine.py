@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cashwrap import codec, profiles, shoppers
+from cashwrap import codec, profiles, shoppers, window
 from cashwrap.engine import World
 from cashwrap.errors import Forgotten, Unavailable
 from cashwrap.events import Refused
@@ -311,6 +311,21 @@ def test_an_event_that_cannot_be_encoded_fails_alone(shop: Shop, monkeypatch: py
     account = shop.keeps(shop.views(A), wish, shop.views(A))
     assert (account.stored, account.failed) == (2, 1)
     assert shop.explained(A)["session_views"] == 2
+
+
+def test_one_shopper_cannot_grow_without_end(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever floods one id fills neither memory nor disk with it, and can still withdraw."""
+    monkeypatch.setattr(window, "MOST", 10)
+    shop.consents(A)
+    account = shop.keeps(*(shop.views(A) for _ in range(15)), *(shop.views(B) for _ in range(2)))
+    assert (account.stored, account.failed, account.dropped_by_consent) == (9, 6, 2)
+    assert {failure.code for failure in shop.engine.world.failed.failures()} == {"shopper_too_busy"}
+    shop.clock.wait(minutes=1)
+    assert shop.consents(A, personalization="denied").stored == 1
+    assert shop.decide(shopper=A)["level"] == "request"
+    shop.clock.wait(days=8)
+    shop.consents(A)
+    assert shop.keeps(shop.views(A)).stored == 1
 
 
 def test_a_damaged_profile_fails_alone(world: World) -> None:

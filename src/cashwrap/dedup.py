@@ -11,6 +11,8 @@ from typing import Literal
 from cashwrap.model import Event, Millis
 
 DAYS = 7
+MOST = 50_000
+"""Ids kept for one shopper: beyond what any person does in a week, and little enough to write with every commit."""
 _DAY = 86_400_000
 _WIDTH = 16
 _HALF = 8

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap import codec, consent, profiles
-from cashwrap.dedup import Seen, event_key
+from cashwrap.dedup import MOST, Seen, event_key
 from cashwrap.enrich import enrich
 from cashwrap.errors import Forgotten, StoreError, Unavailable
 from cashwrap.events import Accounting, Refused
@@ -205,6 +205,9 @@ class Window:
         elif verdict == "conflict":
             count.conflict += 1
             self._fail(draft, kept, "conflicting_message_id", "this message id was used for another body")
+        elif len(draft.seen) >= MOST and not event.choices:
+            count.failed += 1
+            self._failures.append(failure_of(tenant, event, "shopper_too_busy"))
         elif self._fold(draft, msgspec.structs.replace(kept, mask=mask)):
             draft.seen.add(key, event.fingerprint, event.received)
             self._name(draft, tenant, kept)

@@ -109,6 +109,17 @@ def check(load: Load, server: Process) -> None:
         assert len(acked) <= held <= len(sent)
 
 
+@pytest.mark.parametrize("held", [[1, 0, 0, 0], [4, 0, 0, 0]], ids=["one lost", "one twice"])
+def test_the_check_sees_a_lost_and_a_doubled_event(held: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Load("key")
+    load.sent[0], load.acked[0] = ["a", "b", "c"], ["a", "b"]
+    monkeypatch.setattr(load, "held", lambda _: held)
+    with pytest.raises(AssertionError):
+        check(load, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(load, "held", lambda _: [3, 0, 0, 0])
+    check(load, None)  # type: ignore[arg-type]
+
+
 def test_a_stop_answers_what_has_begun(tmp_path: Path, load: Load) -> None:
     with process(STARTER, tmp_path / "data") as server:
         load.consent(server)
