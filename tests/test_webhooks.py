@@ -2,8 +2,10 @@
 
 import hmac
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -205,6 +207,24 @@ def test_only_a_success_counts_and_no_redirect_is_followed(receiver: Any, status
 )  # fmt: skip
 def test_an_address_that_cannot_be_called_is_no_error(url: str) -> None:
     assert post(url, b"{}", "") is False
+
+
+def test_a_receiver_that_drips_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliver, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                while True:
+                    connection.sendall(b"H")
+                    threading.Event().wait(0.02)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        assert post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", "") is False
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 METADATA = [

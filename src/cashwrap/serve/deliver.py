@@ -7,6 +7,8 @@ import ipaddress
 import logging
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from cashwrap.engine import Engine
@@ -100,10 +102,11 @@ def post(url: str, body: bytes, signed: str) -> bool:
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         with contextlib.closing(kind(host, port, timeout=TIMEOUT)) as connection:
             connection.sock = _connect(address, port, host if secure else None)
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            headers = {"content-type": "application/json", "cashwrap-signature": signed}
-            connection.request("POST", path, body, headers)
-            return 200 <= connection.getresponse().status < 300
+            with _ended_after(2 * TIMEOUT, connection.sock):
+                path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+                headers = {"content-type": "application/json", "cashwrap-signature": signed}
+                connection.request("POST", path, body, headers)
+                return 200 <= connection.getresponse().status < 300
     except (OSError, http.client.HTTPException, ValueError):
         return False
 
@@ -117,6 +120,23 @@ def _connect(address: str, port: int, secure_name: str | None) -> socket.socket:
     except BaseException:
         plain.close()
         raise
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, connected: socket.socket) -> Iterator[None]:
+    """A receiver that answers a byte at a time never times out by itself; this ends it."""
+
+    def end() -> None:
+        with contextlib.suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+
+    ending = threading.Timer(seconds, end)
+    ending.daemon = True
+    ending.start()
+    try:
+        yield
+    finally:
+        ending.cancel()
 
 
 def is_reachable(address: str) -> bool:
