@@ -5,6 +5,7 @@ a token that proves nothing is as good as none.
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from cashwrap import profiles
 from cashwrap.errors import Forgotten, InvalidEvent, NotAllowed
@@ -17,6 +18,9 @@ from cashwrap.ports import ShopperKey, Store, Vault
 from cashwrap.request import ShopperRef
 from cashwrap.window import digest_of
 
+IDS = 50_000
+"""Ids as sent whose kept form is remembered; it depends on nothing that a new playbook changes."""
+
 
 class Lookup:
     """Finds profiles. What it reads from the store it offers to memory, without ever hiding something newer."""
@@ -27,6 +31,7 @@ class Lookup:
         self._hot = hot
         self._keys = keys
         self._normaliser = normaliser
+        self._id = lru_cache(maxsize=IDS)(self._read_id)
 
     def remembered(self, ref: ShopperRef, caller: Caller) -> tuple[HotProfile | None, bool]:
         """The shopper's profile from memory, and whether memory knew enough to say so."""
@@ -64,11 +69,11 @@ class Lookup:
         user = ref.user_id if caller.key.trusted else None
         if ref.token is not None:
             user = self._proven(ref.token, caller)
-        user = self._id(user)
-        named = (("user", user), ("anonymous", self._id(ref.anonymous_id)))
-        return user, [(tenant, kind, value) for kind, value in named if value]
+        user, anonymous = self._id(user), self._id(ref.anonymous_id)
+        identifiers = [(tenant, "anonymous", anonymous)] if anonymous else []
+        return user, [(tenant, "user", user), *identifiers] if user else identifiers
 
-    def _id(self, text: str | None) -> str | None:
+    def _read_id(self, text: str | None) -> str | None:
         """An id as events keep it; ``None`` for one that names nobody."""
         try:
             return self._normaliser().shopper_id(text)

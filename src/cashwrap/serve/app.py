@@ -8,7 +8,7 @@ from starlette.responses import Response
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.serve.admin import routes as admin_routes
-from cashwrap.serve.hot import HotRoutes
+from cashwrap.serve.hot import PATHS, HotRoutes
 from cashwrap.serve.operations import Health
 from cashwrap.serve.operations import routes as operation_routes
 from cashwrap.serve.rates import Rates
@@ -31,8 +31,7 @@ class Application:
         if scope["type"] != "http":
             return
         try:
-            if not await self._hot(scope, receive, send):
-                await self._rest(scope, receive, send)
+            await (self._hot if scope["path"] in PATHS else self._rest)(scope, receive, send)
         except UnicodeDecodeError:
             await respond(send, 400, b'{"code":"invalid_request","message":"the path is not UTF-8"}')
 

@@ -42,13 +42,17 @@ DEADLINE_MS = 50
 LOOKUPS = 32
 """Cold profile reads at once; beyond them a decision does not wait."""
 _SUCCESS = b'{"success":true}'
-_PATHS = {
+DECIDE = "/v1/decide"
+_CALLS = {
     **{f"/v1/{name}": name for name in ("track", "identify", "page", "screen", "group", "alias", "consent")},
     **{f"/v1/{name[0]}": name for name in ("track", "identify", "page", "screen", "group", "alias")},
     "/v1/batch": None,
     "/v1/b": None,
     "/v1/import": None,
 }
+"""The tracking API's paths, and the type of the single call they take; ``None`` takes a batch."""
+PATHS = frozenset({DECIDE, *_CALLS})
+"""What is answered here, without a framework in between."""
 _request = msgspec.json.Decoder(DecideRequest)
 _encode = msgspec.json.Encoder().encode
 
@@ -90,36 +94,28 @@ class HotRoutes:
         """Let go of the reading threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer if the path is a hot one; whether it was."""
-        path = scope["path"]
-        if path != "/v1/decide" and path not in _PATHS:
-            return False
-        method = scope["method"]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for one of ``PATHS``."""
         headers = heads(scope)
-        if method == "OPTIONS":
-            await self._preflight(headers, send)
-        elif method != "POST":
-            await respond(
-                send, 405, b'{"code":"method_not_allowed","message":"use POST"}', [(b"allow", b"POST, OPTIONS")]
-            )
-        else:
-            await self._guarded(path, headers, (scope, receive, send))
-        return True
-
-    async def _guarded(self, path: str, headers: dict[bytes, bytes], asgi: tuple[Scope, Receive, Send]) -> None:
-        scope, receive, send = asgi
+        if scope["method"] != "POST":
+            await self._other_method(scope["method"], headers, send)
+            return
         granted: Headers = []
+        answer = self._decide if scope["path"] == DECIDE else self._collect
         try:
-            if path == "/v1/decide":
-                await self._decide(scope, headers, receive, send, granted)
-            else:
-                await self._collect(scope, headers, receive, send, granted)
+            await answer(scope, headers, receive, send, granted)
         except Disconnected:
             return
         except Exception as failure:
             error = failure if isinstance(failure, CashwrapError) else internal(failure)
             await respond_error(send, error, granted or self._known_origin(headers))
+
+    async def _other_method(self, method: str, headers: dict[bytes, bytes], send: Send) -> None:
+        if method == "OPTIONS":
+            await self._preflight(headers, send)
+        else:
+            allow = [(b"allow", b"POST, OPTIONS")]
+            await respond(send, 405, b'{"code":"method_not_allowed","message":"use POST"}', allow)
 
     # --- collect ---
 
@@ -128,7 +124,7 @@ class HotRoutes:
     ) -> None:
         engine = self._engine
         body = await read(receive, COLLECT_LIMIT)
-        batch = engine.parse(body, _PATHS[scope["path"]])
+        batch = engine.parse(body, _CALLS[scope["path"]])
         caller = self.caller(scope, headers, batch.write_key, granted)
         self._rates.check(caller.key, caller.facts.ip, max(1, len(batch.items)))
         loop = asyncio.get_running_loop()
