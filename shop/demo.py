@@ -282,13 +282,19 @@ def run_smoke():
         say(f"  {bold('All of it held.')} {time.monotonic() - began:.1f} s")
 
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def interrupt(*_):
+    """Stop, once: a second signal (make passes them on too) must not leave a child behind."""
+    for number in STOPS:
+        signal.signal(number, lambda *_: None)  # not SIG_IGN: one that has just come in would be reported as a mistake
     raise KeyboardInterrupt
 
 
 def main():
     options = arguments()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in STOPS:
         signal.signal(number, interrupt)
     try:
         check_environments()
@@ -304,7 +310,6 @@ def main():
         say(f"  {style('31', 'The demo stops:')} {trouble}")
         return 1
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave a child behind
         Child.stop_all()
     return 0
 

@@ -178,43 +178,6 @@ def test_the_next_port_is_taken_when_one_is_taken(parts: dict[str, ModuleType]) 
         assert wanted < parts["programs"].free_port(wanted) < wanted + 100
 
 
-# --- it shows ---
-
-
-@pytest.mark.browser
-def test_from_a_first_visit_to_an_order_number(demo: Started, chromium: Browser) -> None:
-    spine = demo.spine()
-    with contextlib.closing(chromium.new_context(user_agent=DESKTOP, locale="en")) as context:
-        context.set_default_timeout(20_000)
-        page = context.new_page()
-        page.goto(spine.shop)
-        assert not {"cw_id", "cw_consent"} & cookies(context)
-        page.click("[data-consent-accept]")
-        expect(page.locator(".hero-kicker")).to_contain_text("Welcome.")
-        put_in_basket(page, spine.shop, "KC-C01")
-        to_delivery(page)
-        page.click(".step button.primary")
-        assert offered(page, "payment_methods")[:2] == ["card", "paynow"]
-        assert buy(page).isdigit()
-
-
-@pytest.mark.browser
-def test_an_edited_playbook_is_live_and_a_broken_one_is_told(demo: Started, chromium: Browser) -> None:
-    file = demo.data / "playbook" / "experiences.yaml"
-    text = file.read_text()
-    file.write_text(text.replace("Welcome. Standard", "Hello there. Standard"))
-    demo.running.until("is live")
-    with contextlib.closing(chromium.new_context(user_agent=DESKTOP, locale="en")) as context:
-        page = context.new_page()
-        page.goto(demo.spine().shop)
-        page.click("[data-consent-accept]")
-        expect(page.locator(".hero-kicker")).to_contain_text("Hello there.")
-    file.write_text(file.read_text() + "\n  not_yet: [")
-    assert "experiences.yaml" in demo.running.until("not live")
-    assert answers(demo.engine_port, "/readyz") == 200
-    file.write_text(text)
-
-
 # --- the walk that CI trusts turns red: planted bugs ---
 
 
@@ -262,6 +225,43 @@ def test_a_script_on_the_payment_page(parts: dict[str, ModuleType]) -> None:
     assert not parts["smoke"].OURS.search('<meta name="cashwrap-page" content="payment">')
 
 
+# --- it shows ---
+
+
+@pytest.mark.browser
+def test_from_a_first_visit_to_an_order_number(demo: Started, chromium: Browser) -> None:
+    spine = demo.spine()
+    with contextlib.closing(chromium.new_context(user_agent=DESKTOP, locale="en")) as context:
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.goto(spine.shop)
+        assert not {"cw_id", "cw_consent"} & cookies(context)
+        page.click("[data-consent-accept]")
+        expect(page.locator(".hero-kicker")).to_contain_text("Welcome.")
+        put_in_basket(page, spine.shop, "KC-C01")
+        to_delivery(page)
+        page.click(".step button.primary")
+        assert offered(page, "payment_methods")[:2] == ["card", "paynow"]
+        assert buy(page).isdigit()
+
+
+@pytest.mark.browser
+def test_an_edited_playbook_is_live_and_a_broken_one_is_told(demo: Started, chromium: Browser) -> None:
+    file = demo.data / "playbook" / "experiences.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("Welcome. Standard", "Hello there. Standard"))
+    demo.running.until("is live")
+    with contextlib.closing(chromium.new_context(user_agent=DESKTOP, locale="en")) as context:
+        page = context.new_page()
+        page.goto(demo.spine().shop)
+        page.click("[data-consent-accept]")
+        expect(page.locator(".hero-kicker")).to_contain_text("Hello there.")
+    file.write_text(file.read_text() + "\n  not_yet: [")
+    assert "experiences.yaml" in demo.running.until("not live")
+    assert answers(demo.engine_port, "/readyz") == 200
+    file.write_text(text)
+
+
 # --- simulated shoppers ---
 
 
@@ -292,7 +292,8 @@ def _server_time(demo: Started) -> int:
 
 def test_ctrl_c_stops_both(demo: Started) -> None:
     assert len(demo.running.children()) == 2
-    assert demo.running.end(signal.SIGINT) == 0
+    demo.running.process.send_signal(signal.SIGINT)
+    assert demo.running.end(signal.SIGTERM) == 0  # make passes signals on: one more must not leave a child behind
     assert "Stopping." in demo.running.text
     assert "Traceback" not in demo.running.text
     assert answers(demo.port, "/") == answers(demo.engine_port, "/readyz") == 0
