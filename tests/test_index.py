@@ -96,9 +96,9 @@ def found(index: Index, values: dict[str, Any], first: int, stop: int) -> list[i
     offset, ones = index.span(first, stop)
     left = index.matches(values) >> offset & ones
     positions: dict[int, None] = {}
-    while (at := index.first(left, offset, values)) >= 0:
-        positions[index.owners[offset + at]] = None
-        left = left >> at + 1 << at + 1
+    for bit in range(offset, offset + left.bit_length()):
+        if left >> bit - offset & 1 and index.holds(bit, values):
+            positions[index.owners[bit]] = None
     return list(positions)
 
 

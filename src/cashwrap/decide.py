@@ -226,15 +226,20 @@ def _answer(placement: Placement, left: int, case: _Case) -> Answer:
     """The first experience that fits, of those whose bits are ``left``."""
     experiences, inputs, catalogue, kills = case
     index, offset, values = experiences.index, placement.offset, inputs.values
+    owners, residuals = index.owners, index.residuals
     lost: Reason = "no_match"
     try:
-        while (at := index.first(left, offset, values)) >= 0:
-            experience = experiences.ordered[index.owners[offset + at]]
+        while left:
+            low = left & -left
+            left ^= low
+            bit = offset + low.bit_length() - 1
+            if bit in residuals and not index.holds(bit, values):
+                continue
+            experience = experiences.ordered[owners[bit]]
             found = _KILLED if experience.name in kills.experiences else experience.answer(inputs, catalogue)
             if isinstance(found, Answer):
                 return found
             lost = found.reason if lost == "no_match" else lost
-            left = left >> at + 1 << at + 1
     except Exception:  # a broken experience costs its own placement the default, and nothing else
         return _ERROR
     return _DEFAULTS[lost]

@@ -56,7 +56,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotP
         payment_methods=tuple(checkout.payment_methods),
         delivery_methods=tuple(checkout.delivery_methods),
         saved_method=checkout.saved_method,
-        basket=tuple(item.id for item in context.cart.items[:BASKET]),
+        basket=tuple([item.id for item in context.cart.items[:BASKET]]),
     )
 
 

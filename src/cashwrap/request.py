@@ -127,22 +127,25 @@ def request_values(context: PageContext, currency: str, digits: int) -> dict[str
     """
     page, device, place, checkout = context.page, context.device, context.location, context.checkout
     asked = (context.currency or currency).upper()
+    values: dict[str, Value] = {"currency": asked}
+    if page.path:
+        values["page.path"] = page.path.partition("?")[0]
+    if context.locale:
+        values["locale"] = context.locale
+        values["language"] = context.locale.replace("_", "-").partition("-")[0].lower()
+    if place.country or place.region:
+        values["location.source"] = place.source
     told = (
-        ("page.path", page.path and page.path.partition("?")[0]),
         ("page.type", page.type),
         ("device.type", device.type),
         ("device.os", device.os),
         ("device.browser", device.browser),
-        ("locale", context.locale),
-        ("language", context.locale and context.locale.replace("_", "-").partition("-")[0].lower()),
-        ("currency", asked),
         ("location.country", place.country and place.country.upper()),
         ("location.region", place.region),
-        ("location.source", place.source if place.country or place.region else None),
         ("checkout.step", checkout.step),
         ("checkout.saved_method", checkout.saved_method),
     )
-    values: dict[str, Value] = {path: value for path, value in told if value}
+    values |= {path: value for path, value in told if value}
     if checkout.payment_methods:
         values["checkout.payment_methods"] = frozenset(checkout.payment_methods)
     if checkout.delivery_methods:
@@ -193,7 +196,7 @@ def _line_total(item: CartItem, digits: int) -> Minor | None:
 
 
 def _cart_values(cart: Cart, values: dict[str, Value], digits: int | None) -> None:
-    items = cart.items[:LINES]
+    items = cart.items if len(cart.items) <= LINES else cart.items[:LINES]
     if cart.total is not None and digits is not None:
         total = to_minor(cart.total, digits)
         if total is not None:
@@ -205,7 +208,7 @@ def _cart_values(cart: Cart, values: dict[str, Value], digits: int | None) -> No
     if cart.count is not None or items:
         values["cart.count"] = cart.count if cart.count is not None else sum(item.quantity for item in items)
     if items:
-        values["cart.products"] = frozenset(item.id for item in items)
-        values["cart.categories"] = frozenset(item.category for item in items if item.category)
+        values["cart.products"] = frozenset([item.id for item in items])
+        values["cart.categories"] = frozenset([item.category for item in items if item.category])
     elif cart.count == 0:
         values["cart.products"] = values["cart.categories"] = frozenset()

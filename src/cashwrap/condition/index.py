@@ -139,20 +139,6 @@ class Index:
         offset = self.starts[first]
         return offset, (1 << self.starts[stop] - offset) - 1
 
-    def first(self, left: int, offset: int, values: Values) -> int:
-        """The lowest bit of a span whose condition holds, counted from its offset; -1 where there is none.
-
-        ``left`` are the bits still in question, at first ``matches(values) >> offset & ones``.
-        """
-        residuals = self.residuals
-        while left:
-            low = left & -left
-            at = low.bit_length() - 1
-            if offset + at not in residuals or self.holds(offset + at, values):
-                return at
-            left ^= low
-        return -1
-
 
 def _members(value: object, members: Mapping[str, tuple[int, int]], base: int, neither: int) -> int:
     if not isinstance(value, frozenset):
