@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import pyarrow.parquet as parquet
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from cashwrap.cli.main import app
@@ -34,7 +34,7 @@ def event(number: int, anonymous_id: str, user_id: str | None = None) -> Event:
 
 
 def collect(data: Path, events: list[Event]) -> None:
-    with open_world(data) as world:
+    with open_world(data, make=True) as world:
         engine = Engine(load_playbook(STARTER), world)
         submission = engine.submit_and_wait(Tenant(), events)
         engine.close()

@@ -444,7 +444,7 @@ class TestCommands:
 
     def test_catalogue_beside_a_running_server(self, tmp_path: Path) -> None:
         (tmp_path / "f.csv").write_text("id,price\na,1.00\n")
-        with open_world(tmp_path / "d") as world:
+        with open_world(tmp_path / "d", make=True) as world:
             code, text = self.invoke("catalog", "import", str(tmp_path / "f.csv"), "--data", str(tmp_path / "d"))
             assert (code, text) == (0, "1 products written, 0 rows failed.\n")
             assert list(world.catalogue.products(Tenant())) == ["a"]

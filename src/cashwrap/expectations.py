@@ -7,7 +7,6 @@ the segments and experiences that must come of it. A case that fails keeps the c
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 
 import msgspec
 from msgspec import Struct
@@ -326,16 +325,7 @@ class _Run:
 
     def read(self, name: str, value: object) -> str:
         segment = name.removeprefix("segments.")
-        return f"{name} is {self.written(name, value)}" if segment == name else self.segment_told(segment)
-
-    def written(self, name: str, value: object) -> str:
-        if value is None:
-            return "not known"
-        if name in self.playbook.money and isinstance(value, int):
-            return f"{Decimal(value).scaleb(-self.playbook.digits)} {self.playbook.settings.currency}"
-        if isinstance(value, frozenset):
-            return "{" + ", ".join(sorted(value)) + "}"
-        return str(value).lower() if isinstance(value, bool) else str(value)
+        return f"{name} is {self.playbook.written(name, value)}" if segment == name else self.segment_told(segment)
 
 
 _DESKTOP = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

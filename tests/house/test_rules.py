@@ -1,4 +1,4 @@
-"""The house rules of the design, section 9, as tests. Every limit may be tightened, none loosened without a decision."""
+"""The house rules of the design, section 9, as tests. A limit may be tightened, none loosened without a decision."""
 
 import ast
 import re
@@ -96,14 +96,9 @@ def tracked() -> list[Path]:
 
 
 def test_no_address_of_a_registry_and_no_path_of_a_machine() -> None:
-    address = re.compile(
-        r"https?://[^ \"']*(py"
-        + r"pi|python"
-        + r"hosted|registry\.npm"
-        + r"js|deb"
-        + r"ian\.org)[^ \"']*/|--?(extra-)?index"
-        + r"-url"
-    )
+    # In halves, so that this file does not find itself.
+    hosts = "|".join(("py" + "pi", "python" + "hosted", r"registry\.npm" + "js", r"deb" + r"ian\.org"))
+    address = re.compile(rf"https?://[^ \"']*({hosts})[^ \"']*/|--?(extra-)?index" + "-url")
     machine = re.compile(r"(^|[^A-Za-z0-9_.])/(wo" + r"rk|ro" + r"ot|fa" + r"rm)/")
     found = []
     for path in tracked():

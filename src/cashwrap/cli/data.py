@@ -1,12 +1,12 @@
-"""``explain`` and ``forget``: questions about one shopper, answered offline."""
+"""``forget`` and ``audience import``: what is kept about shoppers, changed offline."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from cashwrap import shoppers
+from cashwrap import audiences, shoppers
 from cashwrap.cli.options import (
     Anonymous,
     Data,
@@ -19,50 +19,24 @@ from cashwrap.cli.options import (
     shopper_of,
     tenant_of,
 )
-from cashwrap.cli.world import open_world
-from cashwrap.engine import Engine
-from cashwrap.errors import InvalidInput
-from cashwrap.events import RequestFacts
-from cashwrap.inputs import Caller
-from cashwrap.keys import ApiKey
-from cashwrap.model import Tenant
-from cashwrap.playbook import load_playbook
-from cashwrap.ports import Clock
-from cashwrap.request import DecideRequest, PageContext
+from cashwrap.cli.world import open_engine, operator
+from cashwrap.history import read_members
+
+TOLD = 20
+"""Rows of a list that are no rows, told one by one."""
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
-    app.command()(explain)
     app.command()(forget)
+    audience = typer.Typer(no_args_is_help=True, help="Lists of shoppers from outside.", rich_markup_mode="markdown")
+    audience.callback()(_lists)
+    audience.command(name="import")(audience_import)
+    app.add_typer(audience, name="audience")
 
 
-def explain(
-    *,
-    playbook: PlaybookFolder = Path("playbook"),
-    data: Data = Path("data"),
-    user: User = "",
-    anonymous: Anonymous = "",
-    context: Annotated[str, typer.Option(help="The page's context: JSON, or @FILE.")] = "{}",
-    json: Json = False,
-) -> None:
-    """Say why a shopper sees what they see: every experience of every placement, with each condition's values.
-
-    Example: `cashwrap explain --user jonas --context '{"cart": {"total": 250}}' --playbook playbook --data data`
-    """
-    request = DecideRequest(shopper=shopper_of(user, anonymous), context=_context(context), explain=True)
-    with open_world(data) as world:
-        engine = Engine(load_playbook(playbook), world)
-        try:
-            caller = operator(Tenant(), world.clock)
-            explained = engine.explain(request, caller, engine.find(request.shopper, caller))
-        finally:
-            engine.close()
-    if json:
-        print_json(explained)
-        return
-    for name, placement in explained.items():
-        _print_placement(name, placement)
+def _lists() -> None:
+    """Lists of shoppers from outside."""
 
 
 def forget(
@@ -76,48 +50,63 @@ def forget(
 ) -> None:
     """Forget a shopper for good: the keys are destroyed, so nothing kept about them can be read by anyone.
 
+    The server must be stopped; a running one takes `DELETE /v1/shoppers`.
+
     Example: `cashwrap forget --user jonas --playbook playbook --data data`
     """
-    with open_world(data) as world:
-        engine = Engine(load_playbook(playbook), world)
-        try:
-            caller = operator(tenant_of(store, env), world.clock)
-            shoppers.forget(engine, shopper_of(user, anonymous), caller)
-        finally:
-            engine.close()
+    tenant, who = tenant_of(store, env), shopper_of(user, anonymous)
+    with open_engine(data, playbook) as engine:
+        shoppers.forget(engine, who, operator(tenant, engine.world.clock))
     typer.echo("Forgotten.")
 
 
-def operator(tenant: Tenant, clock: Clock) -> Caller:
-    """Who sits at the command line may do what a secret key may."""
-    key = ApiKey("operator", "secret", tenant, b"")
-    return Caller(key, RequestFacts(received=clock.now(), source="operator", tenant=tenant, trusted=True))
+def audience_import(  # noqa: PLR0913 - each one is an option of the command
+    name: Annotated[str, typer.Argument(help="A segment with `members: pushed`.")],
+    file: Annotated[Path, typer.Argument(help="A CSV file (also .gz): a column of ids, with or without a header.")],
+    *,
+    by: Annotated[audiences.By, typer.Option("--by", help="What the column holds: user, anonymous or email.")],
+    column: Annotated[str, typer.Option("--column", help="The column's name; left out, a usual one is found.")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="Take these shoppers out instead.")] = False,
+    playbook: PlaybookFolder = Path("playbook"),
+    data: Data = Path("data"),
+    store: Store = "default",
+    env: Environment = "live",
+    json: Json = False,
+) -> None:
+    """Put the shoppers of a CRM's list into a segment, and say what became of each.
 
+    Who is not known, or has not agreed to personalization, is left out and counted. The server must be stopped; a
+    running one takes `POST /v1/audiences/{name}/members`.
 
-def _context(text: str) -> PageContext:
-    try:
-        source = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
-        return msgspec.json.decode(source, type=PageContext)
-    except OSError as error:
-        raise InvalidInput(f"{text[1:]} cannot be read: {error.strerror}", code="unreadable_file") from None
-    except msgspec.DecodeError as error:
-        raise InvalidInput(f"--context does not fit: {error}", code="invalid_request") from None
+    Example: `cashwrap audience import vip vip.csv --by email --playbook playbook --data data`
+    """
+    bad = 0
 
+    def ids() -> Iterator[str]:
+        nonlocal bad
+        for row in read_members(file, by, column):
+            if isinstance(row, str):
+                yield row
+                continue
+            bad += 1
+            if bad <= TOLD:
+                typer.echo(f"line {row.place}: {row.code}: {row.message}", err=True)
 
-def _print_placement(name: str, placement: object) -> None:
-    plain = msgspec.json.decode(msgspec.json.encode(placement))
-    answer = plain["answer"]
-    typer.secho(f"{name}: {answer['experience'] or 'the shop default'} ({answer['reason']})", bold=True)
-    for considered in plain["considered"]:
-        typer.echo(f"  {considered['experience']}: {considered['outcome']} - {considered['why']}")
-        if considered["condition"] is not None:
-            _print_condition(considered["condition"], 4)
-
-
-def _print_condition(part: dict[str, object], indent: int) -> None:
-    word = {True: "true", False: "false", None: "unknown"}[part["result"]]  # type: ignore[index]
-    values = part.get("values") or {}
-    shown = f"  ({', '.join(f'{path} = {value}' for path, value in values.items())})" if values else ""  # type: ignore[attr-defined]
-    typer.echo(f"{' ' * indent}{word:<8}{part['text']}{shown}")
-    for inner in part.get("parts") or ():  # type: ignore[attr-defined]
-        _print_condition(inner, indent + 2)
+    tenant = tenant_of(store, env)
+    with open_engine(data, playbook) as engine:
+        caller = operator(tenant, engine.world.clock)
+        told = audiences.import_members(engine, caller, name, ids(), by, remove=remove)
+    told.read += bad
+    told.invalid += bad
+    if json:
+        print_json(told)
+        return
+    typer.echo(f"{told.read} read: {told.removed} removed" if remove else f"{told.read} read: {told.added} added")
+    for label, count in (
+        ("nobody is known by this id", told.unknown),
+        ("without consent to personalization", told.dropped_by_consent),
+        ("no id", told.invalid),
+        ("failed", told.failed),
+    ):
+        if count:
+            typer.echo(f"  {count} {label}")

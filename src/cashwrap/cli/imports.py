@@ -117,7 +117,7 @@ def catalog_import(  # noqa: PLR0913 - each one is an option of the command
     report = Catalogued()
     with tempfile.TemporaryFile() as fetched:
         stream, format_ = _open(source, fetched, private=allow_private)
-        with stream, open_world(data, serving=False) as world:
+        with stream, open_world(data, serving=False, make=True) as world:
             products = list(_sound(read_feed(stream, format_, currency.upper()), report))
             if replace and not products:
                 raise InvalidInput("no product could be read, so nothing was replaced", code="empty_feed")
@@ -163,7 +163,7 @@ def _open(source: str, fetched: BinaryIO, *, private: bool) -> tuple[BinaryIO, F
 def _world(data: Path, *, dry_run: bool) -> Iterator[World]:
     """The data folder, or for a dry run one in memory that ends with it."""
     if not dry_run:
-        with open_world(data) as world:
+        with open_world(data, make=True) as world:
             yield world
         return
     store, random = MemoryStore(), SystemRandom()

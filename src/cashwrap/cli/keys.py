@@ -31,7 +31,7 @@ def create(
 
     Example: `cashwrap keys create publishable --origin https://shop.example --data data`
     """
-    with open_world(data, serving=False) as world:
+    with open_world(data, serving=False, make=True) as world:
         text = Keys(world.registry).create(kind, tenant_of(store, env), tuple(origin or ()), world.random)
     typer.echo(f"A {kind} key for store {store}, {env}. Keep it now: it cannot be shown again.", err=True)
     typer.echo(text)

@@ -5,7 +5,7 @@ import sys
 import typer
 from typer.core import TyperGroup
 
-from cashwrap.cli import data, imports, keys, operate, playbooks, server
+from cashwrap.cli import data, explain, imports, keys, operate, playbooks, server
 from cashwrap.errors import CashwrapError, PlaybookError
 
 
@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     help="A self-hosted checkout personalization engine: collect, profile, decide, prove, learn.",
 )
-for module in (playbooks, server, keys, imports, data, operate):
+for module in (playbooks, server, keys, imports, explain, data, operate):
     module.register(app)
 
 

@@ -1,6 +1,7 @@
 """``kill``, ``backup``, ``failed``, ``facts``: what an operator does beside serving."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,10 @@ import typer
 from cashwrap.adapters.backup import backup as copy
 from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
 from cashwrap.cli.world import FACTS, open_world
+from cashwrap.engine import World
+from cashwrap.errors import InvalidInput
 from cashwrap.history import write_facts
+from cashwrap.ports import Failure
 from cashwrap.switches import Scope, Switch, Switches
 
 
@@ -58,31 +62,62 @@ def backup(
     typer.echo(digest)
 
 
-def failed(*, data: Data = Path("data"), json: Json = False) -> None:
-    """List the events that could not be kept, with their reasons.
+def failed(
+    *,
+    data: Data = Path("data"),
+    discard: Annotated[
+        list[int] | None, typer.Option("--discard", help="Remove this one, by its number, for good; repeat it.")
+    ] = None,
+    discard_all: Annotated[bool, typer.Option("--discard-all", help="Remove all of them.")] = False,
+    json: Json = False,
+) -> None:
+    """List the events that could not be kept, with their reasons, or discard the ones you have settled.
 
-    Example: `cashwrap failed --data data`
+    Works also while serving. Nothing discards them but you.
+
+    Example: `cashwrap failed --data data --discard 17`
     """
     with open_world(data, serving=False) as world:
-        rows = [
-            {
-                "sequence": each.sequence,
-                "received": each.received,
-                "store": each.tenant.store,
-                "environment": each.tenant.environment,
-                "code": each.code,
-                "path": each.path,
-                "message": each.message,
-                "size": each.size,
-            }
-            for each in world.failed.failures()
-        ]
+        found = list(_failures(world))
+        if discard or discard_all:
+            _discard(world, found, discard)
+            return
     if json:
-        print_json(rows)
+        print_json([_told(each) for each in found])
         return
-    for row in rows:
-        typer.echo(f"{row['sequence']}  {row['code']}  {row['path']}  {row['message']}")
-    typer.echo(f"{len(rows)} failed events")
+    for each in found:
+        typer.echo(f"{each.sequence}  {each.code}  {each.path}  {each.message}")
+    typer.echo(f"{len(found)} failed event{'s' if len(found) != 1 else ''}")
+
+
+def _failures(world: World) -> Iterator[Failure]:
+    """All of them, a page at a time."""
+    after = 0
+    while page := world.failed.failures(after):
+        yield from page
+        after = page[-1].sequence
+
+
+def _discard(world: World, found: list[Failure], wanted: list[int] | None) -> None:
+    known = {each.sequence for each in found}
+    if missing := [number for number in wanted or () if number not in known]:
+        raise InvalidInput(f"there is no failed event {missing[0]}; nothing was discarded", code="no_such_event")
+    numbers = wanted or sorted(known)
+    world.failed.discard(numbers)
+    typer.echo(f"{len(set(numbers))} discarded")
+
+
+def _told(failure: Failure) -> dict[str, object]:
+    return {
+        "sequence": failure.sequence,
+        "received": failure.received,
+        "store": failure.tenant.store,
+        "environment": failure.tenant.environment,
+        "code": failure.code,
+        "path": failure.path,
+        "message": failure.message,
+        "size": failure.size,
+    }
 
 
 def facts(*, data: Data = Path("data"), json: Json = False) -> None:

@@ -37,7 +37,7 @@ def serve(
     source = PlaybookSource(playbook)
     first = source.load()
     proxies = tuple(proxy) if proxy else ServeOptions().proxies
-    with open_world(data) as world:
+    with open_world(data, make=True) as world:
         engine = Engine(first, world)
         try:
             run(engine, source, ServeOptions(host, port, rate, proxies), _ready)

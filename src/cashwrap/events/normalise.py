@@ -17,7 +17,7 @@ from cashwrap.declarations import Settings
 from cashwrap.errors import InvalidEvent, NotAllowed
 from cashwrap.events.envelope import Bag, Batch, Context, Envelope, Limits, Refused, too_deep
 from cashwrap.events.fields import LONGEST_ID, millis
-from cashwrap.events.identifiers import Digest, blocked, shopper_id
+from cashwrap.events.identifiers import Digest, blocked, email_of, shopper_id
 from cashwrap.events.money import minor_digits
 from cashwrap.events.surroundings import RequestFacts, delivered_to, reduce
 from cashwrap.events.tables import EventTable, FieldTable, Tables, compile_tables
@@ -89,6 +89,11 @@ class Normaliser:
         """
         return None if value is None else shopper_id(value, self.tables(self.digits, scrubbing=True).identifier)
 
+    def email_hash(self, address: str) -> str | None:
+        """An e-mail address as events keep it: its keyed hash; ``None`` for what is none."""
+        found = email_of(self.digest)(address)
+        return found if isinstance(found, str) else None
+
 
 class _Request:
     """One request being normalised: what its events share, worked out once."""
@@ -142,7 +147,8 @@ class _Request:
         if envelope.user_id is not None or envelope.token is not None:
             user_id, claimed = self.identity(envelope, tables)
         cart_token = self.cart_token(context, properties, tables)
-        if anonymous_id is None and user_id is None and cart_token is None and email is None:
+        # A cart alone is nobody's name in a browser: the next event could not be told to be the same shopper's.
+        if anonymous_id is None and user_id is None and not (facts.trusted and (cart_token or email)):
             raise InvalidEvent("Nobody is named; send anonymousId or a verified userId.", code="missing_identity")
         device_time = envelope.original_timestamp or envelope.timestamp
         fingerprint = self.fingerprint(envelope, device_time)

@@ -8,6 +8,7 @@ write_facts(world, folder)                      # what analysis may see, as Parq
 from cashwrap.history.load import Options, import_file
 from cashwrap.history.log import Rebuilt, read_events, rebuild, write_facts
 from cashwrap.history.mapping import Map, load_mapping, read_mapping
+from cashwrap.history.members import read_members
 from cashwrap.history.report import Report
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "load_mapping",
     "read_events",
     "read_mapping",
+    "read_members",
     "rebuild",
     "write_facts",
 ]

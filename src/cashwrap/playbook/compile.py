@@ -4,6 +4,7 @@ import contextlib
 import gc
 import hashlib
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,18 @@ class Playbook(Struct, frozen=True):
     def settings(self) -> Settings:
         """What holds for the whole shop."""
         return self.declarations.settings
+
+    def written(self, name: str, value: object) -> str:
+        """An attribute's value as a person writes it: money in major units, with the shop's currency."""
+        if value is None:
+            return "not known"
+        if isinstance(value, tuple):  # an average: its sum and its count
+            return f"{self.written(name, value[0])} / {value[1]}"
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, int) and not self.money.isdisjoint((name, f"{name.partition('[')[0]}[*]")):
+            return f"{Decimal(value).scaleb(-self.digits)} {self.settings.currency}"
+        return "{" + ", ".join(sorted(value)) + "}" if isinstance(value, frozenset) else str(value)
 
 
 def load_playbook(folder: Path) -> Playbook:
