@@ -6,7 +6,7 @@ SHOP := .venv-shop
 STAMP := $(VENV)/.ready
 SHOP_STAMP := $(SHOP)/.ready
 
-.PHONY: help setup demo test test-fast lint types format bench schemas lock clean
+.PHONY: help setup demo test test-fast lint format bench schemas lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -23,10 +23,13 @@ $(SHOP_STAMP): lock/shop.txt
 	$(SHOP)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/shop.txt
 	@touch $@
 
-sdk/node_modules/.package-lock.json: sdk/package.json sdk/package-lock.json
-	@if command -v npm >/dev/null; then npm --prefix sdk ci --silent --no-audit --no-fund; else echo "npm not found: the SDK's own tests will skip"; mkdir -p sdk/node_modules && touch $@; fi
+NPM_STAMPS := sdk/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json
 
-setup: $(STAMP) $(SHOP_STAMP) sdk/node_modules/.package-lock.json  ## make both environments (done for you by the others)
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@if command -v npm >/dev/null; then npm --prefix $* ci --silent --no-audit --no-fund && touch $@; \
+	else echo "npm not found: the tests in $* will skip"; mkdir -p $(@D) && touch $@; fi
+
+setup: $(STAMP) $(SHOP_STAMP) $(NPM_STAMPS)  ## make both environments and the npm parts (done for you by the others)
 
 demo: $(STAMP) $(SHOP_STAMP)  ## a real shop and the engine on loopback; TRAFFIC=1 adds shoppers, SMOKE=1 walks one order and exits
 	@$(BIN)/python shop/demo.py $(if $(SMOKE),--smoke) $(if $(TRAFFIC),--traffic)
