@@ -410,14 +410,14 @@ def test_nothing_is_stored_before_consent(tmp_path: Path) -> None:
             shop.views(A, "canary-product"),
             shop.event("identify", **A, traits={"firstName": CANARY}),
             shop.event("page", **A, properties={"path": "/canary"}),
-            {**shop.views(A), "context": {"cart": {"token": "canary-cart"}}},
+            {**shop.views(A), "context": {"cart": {"token": "canary-cart-token"}}},
         )
         assert account == Accounting(received=4, dropped_by_consent=4)
         assert list(world.store.log()) == []
         assert shop.profile(anonymous=A["anonymousId"]) is None
         digests = [
             world.vault.digest("identity", "default", "live", kind, value)
-            for kind, value in (("anonymous", A["anonymousId"]), ("cart", "canary-cart"))
+            for kind, value in (("anonymous", A["anonymousId"]), ("cart", "canary-cart-token"))
         ]
         assert world.store.resolve(digests) == {}
     assert b"canary" not in content(tmp_path).lower()
@@ -426,9 +426,9 @@ def test_nothing_is_stored_before_consent(tmp_path: Path) -> None:
 
 def test_an_event_that_is_dropped_tells_nobody_who_belongs_to_whom(shop: Shop) -> None:
     shop.consents(JONAS, trusted=True, personalization="denied", analytics="denied")
-    shop.keeps({**shop.views({**A, **JONAS}), "context": {"cart": {"token": "cart-1"}}}, trusted=True)
+    shop.keeps({**shop.views({**A, **JONAS}), "context": {"cart": {"token": "cart-1-of-the-shop"}}}, trusted=True)
     assert shop.profile(anonymous=A["anonymousId"]) is None
-    digest = shop.engine.world.vault.digest("identity", "default", "live", "cart", "cart-1")
+    digest = shop.engine.world.vault.digest("identity", "default", "live", "cart", "cart-1-of-the-shop")
     assert shop.engine.world.store.resolve([digest]) == {}
 
 
@@ -534,7 +534,7 @@ def test_forgetting_removes_every_byte(tmp_path: Path) -> None:
     who = {"anonymousId": "anon-canary-device"}
     with folder_world(tmp_path, clock) as world, shop_over(world) as shop:
         shop.consents(who)
-        shop.keeps({**shop.views(who, "canary-mug"), "context": {"cart": {"token": "canary-cart"}}})
+        shop.keeps({**shop.views(who, "canary-mug"), "context": {"cart": {"token": "canary-cart-token"}}})
         event = shop.views(who)
         shop.keeps(event, {**event, "properties": {"product_id": "canary-mug"}})
         shop.consents({"userId": "canary-user"}, trusted=True)

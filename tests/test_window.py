@@ -90,12 +90,12 @@ def test_the_log_tells_a_merge_before_what_follows_it(shop: Shop) -> None:
 
 
 def test_identifiers_are_kept_as_keyed_hashes_only(shop: Shop) -> None:
-    window = folded(shop, event(anonymous_id="canary-device", cart_token="canary-cart", email_hash="0" * 32))
+    window = folded(shop, event(anonymous_id="canary-device", cart_token="canary-cart-token", email_hash="0" * 32))
     changes = window.changes()
     vault = shop.engine.world.vault
     assert set(changes.identities) == {
         digest_of(vault, (LIVE, kind, value))
-        for kind, value in (("anonymous", "canary-device"), ("cart", "canary-cart"))
+        for kind, value in (("anonymous", "canary-device"), ("cart", "canary-cart-token"))
     }, "an address that a browser claims names nobody"
     assert b"canary" not in repr(changes).encode()
 
@@ -129,14 +129,14 @@ def test_a_store_that_fails_while_folding_fails_the_whole_window(shop: Shop, mon
 
 def test_a_cart_or_address_joins_only_on_the_backends_word(shop: Shop) -> None:
     shop.keeps({**shop.event("consent", anonymousId="guest-one", choices={"personalization": "granted"})})
-    shop.keeps({**shop.views({"anonymousId": "guest-one"}), "context": {"cart": {"token": "cart-1"}}})
-    order = {**shop.orders({}, "77", 20.0), "context": {"cart": {"token": "cart-1"}}}
+    shop.keeps({**shop.views({"anonymousId": "guest-one"}), "context": {"cart": {"token": "cart-1-of-guest-one"}}})
+    order = {**shop.orders({}, "77", 20.0), "context": {"cart": {"token": "cart-1-of-guest-one"}}}
     shop.keeps(order, trusted=True)
     guest = shop.profile(anonymous="guest-one")
     assert guest is not None
     assert list(guest.orders) == ["77"]
     shop.consents({"anonymousId": "guest-two"})
-    shop.keeps({**shop.views({"anonymousId": "guest-two"}), "context": {"cart": {"token": "cart-1"}}})
+    shop.keeps({**shop.views({"anonymousId": "guest-two"}), "context": {"cart": {"token": "cart-1-of-guest-one"}}})
     other = shop.profile(anonymous="guest-two")
     assert other is not None
     assert other.id != guest.id

@@ -22,6 +22,9 @@ from cashwrap.ports import Changes, Failure, Random, Record, Row, ShopperKey, St
 
 log = logging.getLogger(__name__)
 
+UNGUESSABLE = 16
+"""Characters a cart token from a browser needs to name its shopper: whoever counts up basket numbers names nobody."""
+
 
 class Submission:
     """What one request asks to keep, and what became of it."""
@@ -198,6 +201,7 @@ class Window:
             draft = self._create(tenant, event)
         elif device is not None:
             self._merge(draft, device, event.received)
+        kept = self._own_names(draft, kept)
         key = event_key(event, self._secret)
         verdict = draft.seen.judge(key, event.fingerprint)
         if verdict == "duplicate":
@@ -276,9 +280,21 @@ class Window:
         if event.trusted:
             for kind, value in (("email", event.email_hash), ("cart", event.cart_token)):
                 draft = self._named_draft(tenant, kind, value)
-                if draft is not None and _may_be(draft, event):
+                if draft is not None and _may_be(draft, event) and not _opened_by_a_browser(draft, event):
                     return draft, None
         return None, None
+
+    def _own_names(self, draft: Draft, event: Event) -> Event:
+        """The event without a cart or address that names somebody else: a merge hands on only what is the shopper's."""
+        email, cart = event.email_hash, _cart_of(event)
+        tenant = draft.key.tenant
+        if self._found.get((tenant, "email", email or "")) not in {None, draft.key}:
+            email = None
+        if self._found.get((tenant, "cart", cart or "")) not in {None, draft.key}:
+            cart = None
+        if (email, cart) == (event.email_hash, event.cart_token):
+            return event
+        return msgspec.structs.replace(event, email_hash=email, cart_token=cart)
 
     def _create(self, tenant: Tenant, event: Event) -> Draft:
         random = self._context.random
@@ -299,7 +315,7 @@ class Window:
     def _identifiers(self, tenant: Tenant, event: Event) -> list[Identifier]:
         """What the event names its shopper by; neighbours mostly name the same one."""
         email = event.email_hash if event.trusted else None
-        named = (tenant, event.user_id, event.anonymous_id, email, event.cart_token)
+        named = (tenant, event.user_id, event.anonymous_id, email, _cart_of(event))
         if named != self._last[0]:
             pairs = zip(("user", "anonymous", "email", "cart"), named[1:], strict=True)
             self._last = (named, [(tenant, kind, value) for kind, value in pairs if value is not None])
@@ -404,6 +420,17 @@ def _choice_alone(event: Event) -> Event:
 def _may_be(draft: Draft, event: Event) -> bool:
     """Whether the event does not prove that this is somebody else."""
     return event.user_id is None or draft.profile.user_id in {None, event.user_id}
+
+
+def _opened_by_a_browser(draft: Draft, event: Event) -> bool:
+    """Whether joining would hand a person to a device that only shares a cart or an address with them."""
+    return event.user_id is not None and draft.profile.user_id is None and bool(draft.profile.anonymous_ids)
+
+
+def _cart_of(event: Event) -> str | None:
+    """The cart token, if it may name a shopper."""
+    token = event.cart_token
+    return token if token is not None and (event.trusted or len(token) >= UNGUESSABLE) else None
 
 
 def _identifiers_of(tenant: Tenant, profile: Profile) -> list[Identifier]:
