@@ -52,7 +52,9 @@ def test_an_address_only_the_backend_knows_becomes_the_customers(shop: Shop) -> 
     """Imported by address, an account later: no browser opens that profile, so nobody gains by it."""
     ada = {"email": "ada@example.com"}
     shop.keeps(shop.event(event="Order Completed", properties={"order_id": "A1", "total": 5, **ada}), trusted=True)
-    shop.keeps(shop.event(event="Order Completed", properties={"order_id": "A2", "total": 5, **ada}, **VICTIM), trusted=True)
+    shop.keeps(
+        shop.event(event="Order Completed", properties={"order_id": "A2", "total": 5, **ada}, **VICTIM), trusted=True
+    )
     victim = shop.profile(user="customer-7")
     assert victim is not None
     assert set(victim.orders) == {"A1", "A2"}

@@ -4,6 +4,7 @@ Without them one client can hold memory with an endless header, or a connection 
 """
 
 import asyncio
+import re
 from collections.abc import Iterable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,6 +13,9 @@ MAX_HEAD = 32 * 1024
 """Bytes of request line and headers."""
 MAX_WAIT = 15.0
 """Seconds from a request's first byte to its last."""
+PIPELINED = 64
+"""Requests one connection may have waiting for their turn."""
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _TOO_LARGE = b'{"code":"headers_too_large","message":"the request head may have at most 32 KB"}'
 _TOO_SLOW = b'{"code":"request_timeout","message":"the request took too long to arrive; send it again"}'
 
@@ -23,6 +27,8 @@ class LimitedProtocol(HttpToolsProtocol):
     _in_head = True
     began: float | None = None
     """When the request being received began, on the loop's clock; ``None`` between requests."""
+    blocked: float | None = None
+    """Since when the client has not taken its answers; ``None`` while it does."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
@@ -33,12 +39,15 @@ class LimitedProtocol(HttpToolsProtocol):
         """Count the head's bytes as they come."""
         if self._in_head:
             self._head += len(data)
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._in_head and self._head > MAX_HEAD:
             self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins. One too many ends the connection: the parser makes a bad request of the error."""
+        if len(self.pipeline) >= PIPELINED:
+            raise OverflowError("too many requests are waiting on this connection")
         super().on_message_begin()
         self._in_head = True
         self.began = self.loop.time()
@@ -55,6 +64,22 @@ class LimitedProtocol(HttpToolsProtocol):
         self.began = None
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """An answer is whole. uvicorn reads on now, although requests that were read already may be waiting."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
+
+    def pause_writing(self) -> None:
+        """The client does not take what it asked for."""
+        super().pause_writing()
+        self.blocked = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        super().resume_writing()
+        self.blocked = None
+
     def too_slow(self) -> None:
         """End a request that did not arrive in time."""
         self._refuse(b"408 Request Timeout", _TOO_SLOW)
@@ -69,14 +94,18 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def expire(connections: Iterable[object], now: float) -> int:
-    """Close connections whose request is older than ``MAX_WAIT``; how many."""
-    late = [
-        connection
-        for connection in connections
-        if isinstance(connection, LimitedProtocol)
-        and connection.began is not None
-        and now - connection.began > MAX_WAIT
-    ]
+    """Close connections whose request, or whose reader, is later than ``MAX_WAIT``; how many."""
+    ours = [connection for connection in connections if isinstance(connection, LimitedProtocol)]
+    stuck = [each for each in ours if each.blocked is not None and now - each.blocked > MAX_WAIT]
+    for connection in stuck:
+        connection.transport.abort()
+    late = [each for each in ours if each.began is not None and now - each.began > MAX_WAIT and each not in stuck]
     for connection in late:
         connection.too_slow()
-    return len(late)
+    return len(stuck) + len(late)
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The head without its offer of HTTP/2: the parser would drop the body of a client that makes one (Java's does)."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nx-offer:", head) + end + rest if b"pgrade" in head or b"PGRADE" in head else data

@@ -1,0 +1,65 @@
+"""Clients that use a connection as no browser would."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from cashwrap.serve.protocol import MAX_WAIT, PIPELINED, LimitedProtocol, expire
+from servers import Server, serving_folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder: Path = tmp_path_factory.mktemp("connections")
+    with serving_folder(folder / "data") as server:
+        yield server
+
+
+def question(server: Server, *headers: str) -> bytes:
+    head = ["POST /v1/decide HTTP/1.1", "Host: x", f"Authorization: Bearer {server.shop.public_text}", *headers]
+    return ("\r\n".join([*head, "Content-Length: 2"]) + "\r\n\r\n{}").encode()
+
+
+def connections(server: Server) -> list[LimitedProtocol]:
+    return [each for each in server.uvicorn.server_state.connections if isinstance(each, LimitedProtocol)]
+
+
+def test_a_few_pipelined_requests_are_all_answered(server: Server) -> None:
+    last = question(server, "Connection: close")
+    answer = server.raw(question(server) * (PIPELINED // 2) + last)
+    assert answer.count(b"HTTP/1.1 200 OK") == PIPELINED // 2 + 1
+
+
+def test_a_client_that_asks_without_end_and_reads_nothing_fills_no_memory(server: Server) -> None:
+    """It was read on and on: 60 MB of requests became a gigabyte of waiting ones."""
+    flood = question(server) * 200
+    sent = 0
+    with socket.create_connection(("127.0.0.1", server.port), 5) as greedy:
+        with suppress(ConnectionResetError, BrokenPipeError, TimeoutError):
+            while sent < 20_000_000:
+                sent += greedy.send(flood)
+        assert all(len(each.pipeline) <= PIPELINED for each in connections(server))
+    assert sent < 20_000_000
+
+
+def test_who_takes_no_answer_is_let_go(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 5) as slow:
+        slow.sendall(question(server))
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        (connection,) = (each for each in connections(server) if each.client == slow.getsockname())
+        assert server.loop is not None
+        now = server.loop.time()
+        connection.blocked = now - MAX_WAIT - 1
+        server.loop.call_soon_threadsafe(expire, [connection], now)
+        with suppress(ConnectionResetError):
+            assert slow.recv(65536) == b""
+
+
+@pytest.mark.parametrize("spelling", ["Upgrade: h2c", "upgrade:h2c"])
+def test_an_offer_of_http_2_costs_no_body(server: Server, spelling: str) -> None:
+    """Java's client makes it with every first request over plain HTTP."""
+    offer = (spelling, "Connection: Upgrade, HTTP2-Settings, close", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+    assert server.raw(question(server, *offer)).startswith(b"HTTP/1.1 200 OK")
