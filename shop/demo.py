@@ -192,8 +192,8 @@ class Demo:
         if setting_up:
             setting_up.wait_done()
         self.engine = engine.wait_ready(30)
-        given = ["--engine", self.engine, "--publishable", self.publishable, "--secret", self.secret]
-        served = Child("shop", [*shop, "--port", self.port, *given], tell=shop_says, env=env)
+        command = [*shop, "--port", self.port, "--engine", self.engine]
+        served = Child("shop", command, tell=shop_says, env=env | self.keys())
         self.shop = served.wait_ready(FIRST_START)
         until("the engine to know the regular", self.knows_the_regular, 30)
 
@@ -204,11 +204,14 @@ class Demo:
     def client(self):
         return Client(self.engine, self.secret, timeout_ms=5000)
 
+    def keys(self):
+        """Return the keys as the environment of a program: other users of the machine cannot read that."""
+        return {"CASHWRAP_PUBLISHABLE_KEY": self.publishable, "CASHWRAP_SECRET_KEY": self.secret}
+
     def traffic(self, rate, seed):
-        """Start the simulated shoppers; the keys travel by environment, which other users cannot read."""
+        """Start the simulated shoppers."""
         command = [PYTHON, SHOP / "traffic.py", "--engine", self.engine, "--rate", rate, "--seed", seed]
-        keys = {"CASHWRAP_PUBLISHABLE_KEY": self.publishable, "CASHWRAP_SECRET_KEY": self.secret}
-        Child("traffic", command, tell=traffic_says, env=keys)
+        Child("traffic", command, tell=traffic_says, env=self.keys())
 
 
 def summary(demo, seconds):

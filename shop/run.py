@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Start the demo shop: migrate, seed (both only when needed), serve on loopback.
 
-    python shop/run.py --port 8000 --data .data/shop \
-        --engine http://127.0.0.1:8700 --publishable cwp_... --secret cws_...
+    CASHWRAP_PUBLISHABLE_KEY=cwp_... CASHWRAP_SECRET_KEY=cws_... \
+        python shop/run.py --port 8000 --data .data/shop --engine http://127.0.0.1:8377
 
-Without --engine the shop runs without cashwrap, as it would if cashwrap went away.
+Keys may be given as options too, but every user of the machine can read those. Without --engine the shop runs without
+cashwrap, as it would if cashwrap went away.
 """
 
 import argparse
@@ -21,8 +22,9 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8000, help="0 picks a free one")
     parser.add_argument("--engine", default="", metavar="URL", help="where cashwrap listens")
-    parser.add_argument("--publishable", default="", metavar="KEY", help="for the script in the browser")
-    parser.add_argument("--secret", default="", metavar="KEY", help="for the shop's backend")
+    given = {name: os.environ.get(f"CASHWRAP_{name}_KEY", "") for name in ("PUBLISHABLE", "SECRET")}
+    parser.add_argument("--publishable", default=given["PUBLISHABLE"], metavar="KEY", help="for the browser")
+    parser.add_argument("--secret", default=given["SECRET"], metavar="KEY", help="for the shop's backend")
     parser.add_argument("--data", type=Path, default=HERE.parent / ".data" / "shop", metavar="DIR")
     parser.add_argument("--setup-only", action="store_true", help="migrate and seed, then exit")
     return parser.parse_args()
