@@ -10,6 +10,7 @@ import msgspec
 
 from cashwrap.model import Event, Line, Product
 
+_IDS = ("product_id", "sku")
 _FACTS = ("price", "category", "brand", "name")
 
 
@@ -21,12 +22,12 @@ def enrich(event: Event, catalogue: Mapping[str, Product]) -> Event | None:
     properties = event.properties
     if not catalogue or not properties:
         return event
-    product_id = properties.get("product_id")
-    found = catalogue.get(product_id) if isinstance(product_id, str) else None
+    named = [catalogue.get(name) for name in map(properties.get, _IDS) if isinstance(name, str)]
+    found = next((product for product in named if product is not None), None)
     lines = properties.get("products")
     if found is None and not lines:
         return event
-    if found is not None and found.sensitive:
+    if any(product is not None and product.sensitive for product in named):
         return None
     changed: dict[str, object] = {}
     if found is not None:
@@ -39,10 +40,11 @@ def enrich(event: Event, catalogue: Mapping[str, Product]) -> Event | None:
 
 
 def _complete(line: Line, catalogue: Mapping[str, Product]) -> Line | None:
-    found = catalogue.get(line.product_id)
+    other = catalogue.get(line.sku) if line.sku is not None else None
+    found = catalogue.get(line.product_id) or other
     if found is None:
         return line
-    if found.sensitive:
+    if found.sensitive or (other is not None and other.sensitive):
         return None
     return msgspec.structs.replace(
         line,

@@ -166,11 +166,15 @@ def filters_of(text: Convert) -> Convert:
     def convert(value: object) -> object:
         if type(value) is not list:
             raise wrong("a list of filters", value)
-        return texts(
-            [f"{item.get('type', '')}:{item.get('value', '')}" if type(item) is dict else item for item in value]
-        )
+        return texts([_filter(item) if type(item) is dict else item for item in value])
 
     return convert
+
+
+def _filter(item: dict[str, object]) -> str:
+    """``type:value``; what is nested in either is not declared, and not kept."""
+    parts = (item.get("type"), item.get("value"))
+    return ":".join(str(part) if type(part) in (str, int, bool) else "" for part in parts)
 
 
 def money_in(digits: int) -> Convert:

@@ -16,7 +16,7 @@ from cashwrap.errors import PlaybookError
 from cashwrap.events.vocabulary import Vocabulary
 from cashwrap.features import FeatureSet
 from cashwrap.playbook.check import CheckedPlaybook, check_playbook
-from cashwrap.playbook.document import read_document
+from cashwrap.playbook.document import MAX_BYTES, read_document
 from cashwrap.playbook.faults import Fault, Faults
 from cashwrap.playbook.read import read_documents
 from cashwrap.segments import Segments, compile_segments, segments_read
@@ -146,6 +146,9 @@ def read_files(folder: Path) -> dict[str, str]:
         paths = sorted(path for path in folder.iterdir() if is_playbook_file(path))
         if len(paths) > MAX_FILES:
             raise PlaybookError(f"a playbook may have {MAX_FILES} files, {folder} has {len(paths)}")
+        for path in paths:
+            if path.stat().st_size > MAX_BYTES:
+                raise PlaybookError(f"{path} is above {MAX_BYTES // 1024**2} MB; split it")
         return {path.name: path.read_bytes().decode() for path in paths}
     except OSError as error:
         raise PlaybookError(f"{folder} cannot be read: {error.strerror}") from error
@@ -154,8 +157,8 @@ def read_files(folder: Path) -> dict[str, str]:
 
 
 def is_playbook_file(path: Path) -> bool:
-    """Whether a file belongs to a playbook: ``*.yaml`` or ``*.yml``, not hidden."""
-    return path.suffix in {".yaml", ".yml"} and not path.name.startswith(".")
+    """Whether a file belongs to a playbook: ``*.yaml`` or ``*.yml``, not hidden, and none that never ends (a pipe)."""
+    return path.suffix in {".yaml", ".yml"} and not path.name.startswith(".") and path.is_file()
 
 
 def refusal(faults: tuple[Fault, ...]) -> PlaybookError:
