@@ -14,7 +14,9 @@ from events_cases import NOW, digest
 CARDS = ("4111111111111111", "5555555555554444", "378282246310005", "6011111111111117", "30569309025904")
 EMAIL = "jane.doe+shop@mail.example.com"
 
-separators = st.sampled_from(["", " ", "-", ".", " - ", "\u00a0", "_", "/", "+", "\u2013"])
+separators = st.sampled_from(
+    ["", " ", "-", ".", " - ", "\u00a0", "_", "/", "+", "\u2013", "\t", "\r\n", "\u2011", "\u200b"]
+)
 
 
 def check_digit(digits: str) -> str:
@@ -94,7 +96,7 @@ def test_harmless_text_stays(text: str) -> None:
 
 @pytest.mark.parametrize("card", CARDS)
 def test_issued_test_cards_are_recognised_beside_other_numbers(card: str) -> None:
-    assert scrub.is_card(card)
+    assert scrub.scrub(card) == scrub.REMOVED
     grouped = f"{card[:4]} {card[4:10]} {card[10:]}"
     assert scrub.scrub(f"2 x {grouped} 12/27 123") == "2 x [removed] 12/27 123"
 
@@ -103,7 +105,7 @@ def test_issued_test_cards_are_recognised_beside_other_numbers(card: str) -> Non
 @given(st.text("0123456789", min_size=1, max_size=24))
 def test_the_check_sum_agrees_with_its_definition(digits: str) -> None:
     expected = 13 <= len(digits) <= 19 and digits[0] in "23456" and check_digit(digits[:-1]) == digits
-    assert scrub.is_card(digits) == expected
+    assert (scrub.scrub(digits) == scrub.REMOVED) == expected
 
 
 def test_a_typical_body_is_not_suspicious() -> None:
