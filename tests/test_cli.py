@@ -177,6 +177,23 @@ def test_a_mistyped_folder_is_told_and_not_made(command: list[str], book: Path, 
     assert not (tmp_path / "typo").exists()
 
 
+def test_a_missing_playbook_is_told_with_what_to_do(tmp_path: Path) -> None:
+    told = invoke("serve", "--playbook", tmp_path / "none", "--data", tmp_path / "data", code=1)
+    assert "cashwrap init" in told
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_mistyped_switch_is_thrown_with_a_warning(book: Path, data: Path) -> None:
+    where = ("--data", data, "--playbook", book)
+    assert "did you mean vip_greeting?" in invoke("kill", "experience", "vip_greting", *where)
+    assert invoke("kill", "experience", "vip_greeting", *where).startswith("Off: ")
+    assert invoke("kill", "all", *where).startswith("Off: ")
+
+
+def test_the_version_is_told() -> None:
+    assert invoke("--version").startswith("cashwrap 0.")
+
+
 def test_a_running_server_sees_products_that_are_imported_beside_it(book: Path, tmp_path: Path) -> None:
     data, feed = tmp_path / "data", tmp_path / "feed.json"
     feed.write_text('[{"id": "mug", "title": "Mug", "price": "9.00 EUR", "availability": "in stock"}]')

@@ -404,3 +404,17 @@ def test_every_code_is_documented_and_every_documented_code_exists() -> None:
 def test_every_type_is_documented() -> None:
     table = REFERENCE.partition("## Types")[2].partition("## Limits")[0]
     assert {kind for kind in Type.__members__ if kind in table} == set(Type.__members__)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("device", "did you mean device.type or device.os?"),
+        ("country", "did you mean location.country?"),
+        ("cart.totl", "did you mean cart.total?"),
+        ("traits", "write traits.name"),
+    ],
+)
+def test_half_a_name_is_answered_with_the_whole_ones(wrong: str, hint: str) -> None:
+    names = ("cart.total", "device.type", "device.os", "location.country", "traits.*")
+    assert Environment(dict.fromkeys(names, Type.STRING)).suggest(wrong) == hint

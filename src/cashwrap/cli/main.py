@@ -1,6 +1,8 @@
 """The commands, one function each. Every error ends with one line that says what to do next, and exit code 1."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -35,6 +37,22 @@ app = typer.Typer(
     add_completion=False,
     help="A self-hosted checkout personalization engine: collect, profile, decide, prove, learn.",
 )
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"cashwrap {version('cashwrap')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    *,
+    _: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """A self-hosted checkout personalization engine: collect, profile, decide, prove, learn."""
+
+
 for module in (playbooks, server, keys, imports, explain, data, operate):
     module.register(app)
 

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from cashwrap.adapters.backup import backup as copy
-from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
+from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, print_json, tenant_of
 from cashwrap.cli.world import FACTS, open_world
+from cashwrap.condition.environment import did_you_mean
 from cashwrap.engine import World
-from cashwrap.errors import InvalidInput
+from cashwrap.errors import InvalidInput, PlaybookError
 from cashwrap.history import write_facts
+from cashwrap.playbook import examine, read_files
 from cashwrap.ports import Failure
 from cashwrap.switches import Scope, Switch, Switches
 
@@ -32,10 +34,13 @@ def kill(  # noqa: PLR0913 - each one is an option of the command
     data: Data = Path("data"),
     on: Annotated[bool, typer.Option("--on", help="Switch it on again.")] = False,
     reason: Annotated[str, typer.Option(help="Why, for whoever reads it later.")] = "",
+    playbook: PlaybookFolder = Path("playbook"),
     store: Store = "default",
     env: Environment = "live",
 ) -> None:
     """Switch off all decisions, a placement or an experience, effective at once, also while serving.
+
+    A name that the playbook does not have is switched off all the same, with a warning.
 
     Example: `cashwrap kill experience thank_regulars --data data --reason "wrong price"`
     """
@@ -43,7 +48,21 @@ def kill(  # noqa: PLR0913 - each one is an option of the command
         switches, tenant = Switches(world.registry), tenant_of(store, env)
         switches.set(Switch(scope, name, world.clock.now(), reason, tenant), off=not on)
         off = switches.of(tenant)
+    if not on and (warning := _unknown(scope, name, playbook)):
+        typer.secho(warning, fg="yellow", err=True)
     typer.echo("Off: " + (", ".join(f"{each.scope} {each.name}".strip() for each in off) or "nothing"))
+
+
+def _unknown(scope: Scope, name: str, folder: Path) -> str:
+    """A warning about a name that is not in the playbook, as far as there is one here to tell."""
+    try:
+        playbook, _ = examine(read_files(folder))
+    except PlaybookError:
+        return ""
+    if playbook is None or scope == "all":
+        return ""
+    names = playbook.declarations.placements if scope == "placement" else playbook.declarations.experiences
+    return "" if name in names else f"The playbook in {folder} has no {scope} {name!r}; {did_you_mean(name, names)}"
 
 
 def backup(

@@ -12,6 +12,10 @@ SEGMENTS = "segments"
 """The one path that holds segments: ``"vip" in segments``, or ``segments.vip``."""
 
 
+CLOSE = 5
+"""Names that a hint offers at most."""
+
+
 class Type(enum.Enum):
     """What an attribute holds at run time; the value says it to a person."""
 
@@ -83,6 +87,9 @@ class Environment(Struct, frozen=True):
         """How to say it: the closest declared name as a question, or nothing."""
         if f"{path}.*" in self.types:
             return f"write {path}.name"
+        related = [name for name in self.types if name.startswith(f"{path}.") or name.endswith(f".{path}")]
+        if related and "." not in path:
+            return f"did you mean {' or '.join(related[:CLOSE])}?"
         rest = path.partition(".")[2]
         names = [name if not name.endswith(".*") else f"{name[:-1]}{rest}" for name in self.types]
         return did_you_mean(path, names)

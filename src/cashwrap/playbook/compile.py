@@ -150,6 +150,9 @@ def read_files(folder: Path) -> dict[str, str]:
             if path.stat().st_size > MAX_BYTES:
                 raise PlaybookError(f"{path} is above {MAX_BYTES // 1024**2} MB; split it")
         return {path.name: path.read_bytes().decode() for path in paths}
+    except FileNotFoundError:
+        message = f"there is no playbook in {folder}: write one with 'cashwrap init {folder}', or say where it is"
+        raise PlaybookError(message) from None
     except OSError as error:
         raise PlaybookError(f"{folder} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
