@@ -14,6 +14,7 @@ from cashwrap.errors import InvalidEvent, InvalidInput, PlaybookError
 from cashwrap.events import Accounting, Normaliser, Refused, compile_vocabulary, decode_one
 from cashwrap.events.envelope import Limits
 from cashwrap.events.money import minor_digits, to_minor
+from cashwrap.events.normalise import HINTS
 from cashwrap.events.standard import CALLS, ECOMMERCE, EVENT_ALIASES
 from cashwrap.model import Event, Line, Purpose, Where
 from events_cases import CHROME, NOW, VOCABULARY, digest, facts, iso, kept, normaliser, one, refused, run, track
@@ -511,3 +512,19 @@ def test_no_raw_user_agent_or_address_is_kept() -> None:
     text = repr(one(track(context={"userAgent": IPHONE, "ip": "203.0.113.9"}), ip="198.51.100.7", user_agent=CHROME))
     for secret in ("203.0.113", "198.51.100", "Mozilla", "AppleWebKit"):
         assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("order_completed Ann", "did you mean 'Order Completed'? Else "), ("Zzz", ""), ("O" * 61, "")]
+)
+def test_a_misspelt_event_is_answered_with_a_declared_name_and_nothing_of_its_own(name: str, hint: str) -> None:
+    told = f"This event is not declared; {hint}add it to the playbook's events."
+    assert refused(track(name)).message == told
+
+
+def test_hints_are_bounded() -> None:
+    house = normaliser()
+    for number in range(HINTS + 1):
+        house.hint(f"Order Complete{number}")
+    assert house.hint("Order Complete0") != ""
+    assert house.hint(f"Order Complete{HINTS}") == ""

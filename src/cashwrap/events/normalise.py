@@ -1,12 +1,13 @@
 """From an envelope as sent to an ``Event`` as kept: declared fields only, exact money, corrected time, no secrets.
 
-Pure but for two counters (dropped fields, senders' rates). The life of one envelope is ``_Request.event``, top to
-bottom; anything wrong on the way refuses that event alone.
+Pure but for two counters (dropped fields, senders' rates) and remembered hints. The life of one envelope is
+``_Request.event``, top to bottom; anything wrong on the way refuses that event alone.
 """
 
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from difflib import get_close_matches
 from hashlib import blake2b
 
 import msgspec
@@ -34,6 +35,10 @@ EARLIEST: Millis = 7 * 86_400_000
 """How far before its receipt an event may have happened."""
 LATEST: Millis = 5_000
 """How far after its receipt an event may claim to have happened: clocks differ."""
+
+HINTS = 200
+"""Undeclared names that are compared with the declared ones, which takes a while; later ones get no hint."""
+LONGEST_HINTED = 60
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -65,6 +70,7 @@ class Normaliser:
         self.fingerprint = blake2b(digest_size=8, key=digest("fingerprint"))
         self.dropped: Counter[str] = Counter()
         self._tables: dict[tuple[int, bool], Tables] = {}
+        self._hints: dict[str, str] = {}
 
     def batch(self, batch: Batch, facts: RequestFacts) -> list[Event | Refused]:
         """Every event of a request, in order; a bad one is ``Refused`` in its place."""
@@ -88,6 +94,16 @@ class Normaliser:
         Raises ``InvalidEvent`` (``id_too_long``) above 200 characters.
         """
         return None if value is None else shopper_id(value, self.tables(self.digits, scrubbing=True).identifier)
+
+    def hint(self, event: str) -> str:
+        """The declared event that an undeclared one may mean; never the name as sent, which may be about a person."""
+        found = self._hints.get(event)
+        if found is None:
+            if len(self._hints) >= HINTS or len(event) > LONGEST_HINTED:
+                return ""
+            close = get_close_matches(event, self.tables(self.digits, scrubbing=False).tracked, n=1, cutoff=0.7)
+            found = self._hints[event] = f"did you mean {close[0]!r}? Else " if close else ""
+        return found
 
     def email_hash(self, address: str) -> str | None:
         """An e-mail address as events keep it: its keyed hash; ``None`` for what is none."""
@@ -191,9 +207,8 @@ class _Request:
             raise InvalidEvent("A track call needs an event.", code="missing_event", path="event")
         found = self.tables.tracked.get(envelope.event) or self.tables.tracked.get(envelope.event.strip())
         if found is None:
-            raise InvalidEvent(
-                "This event is not declared; add it to the playbook's events.", code="undeclared_event", path="event"
-            )
+            message = f"This event is not declared; {self.house.hint(envelope.event)}add it to the playbook's events."
+            raise InvalidEvent(message, code="undeclared_event", path="event")
         return found
 
     def in_currency(self, given: object, envelope: Envelope, table: EventTable) -> tuple[Tables, EventTable]:
