@@ -4,6 +4,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+from babel import Locale
 from django.utils.translation import get_language
 
 SEED = Path(__file__).resolve().parent.parent / "seed"
@@ -33,6 +34,11 @@ def title(product):
     """Return an Oscar product's title in the shopper's language; products made by hand keep their own."""
     entry = by_id().get(product.upc)
     return local(entry["title"]) if entry else product.get_title()
+
+
+def country(found):
+    """Return a country's name in the shopper's language."""
+    return Locale((get_language() or "en")[:2]).territories.get(found.pk) or found.printable_name
 
 
 def picture(product_id):

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from oscar.apps.checkout import views
 from oscar.apps.checkout.exceptions import FailedPreCondition
 from oscar.apps.payment.models import Source, SourceType
-from storefront import events, personalization
+from storefront import catalogue, events, personalization
 
 from apps.shipping.repository import Repository
 
@@ -87,6 +87,11 @@ class IndexView(Personalized, views.IndexView):
 
 class ShippingAddressView(Personalized, views.ShippingAddressView):
     step, step_name = 2, "address"
+
+    def get_form(self, *args, **kwargs):
+        form = super().get_form(*args, **kwargs)
+        form.fields["country"].label_from_instance = catalogue.country
+        return form
 
     def get_success_url(self):
         self.completed()

@@ -19,7 +19,13 @@ if (toggle && drawer) {
     } catch {} // the drawer is a demo tool: it may forget
   };
   toggle.addEventListener("click", () => show(drawer.hidden));
+  addEventListener("keydown", ({ key }) => {
+    if (key === "Escape" && !drawer.hidden) {
+      show(false);
+      toggle.focus();
+    }
+  });
   try {
-    if (sessionStorage.getItem("why")) show(true);
+    if (sessionStorage.getItem("why") && innerWidth > 980) show(true); // on a phone it would hide the page
   } catch {}
 }

@@ -12,6 +12,10 @@ for (const form of document.querySelectorAll("[data-switch]")) {
   });
 }
 
+addEventListener("keydown", ({ key }) => {
+  if (key === "Escape") parent.dispatchEvent(new KeyboardEvent("keydown", { key }));
+});
+
 const open = document.documentElement;
 const kept = JSON.parse(sessionStorage.getItem("why-place") || "{}");
 for (const each of document.querySelectorAll("details")) if (each.id in kept) each.open = kept[each.id];

@@ -29,6 +29,15 @@ def money(value, currency="EUR"):
 
 
 @register.filter
+def address_lines(address):
+    """Return the lines of an address, the country in the shopper's language."""
+    return [
+        catalogue.country(address.country) if line == address.country.printable_name else line
+        for line in address.active_address_fields()
+    ]
+
+
+@register.filter
 def title(product):
     return catalogue.title(product)
 
