@@ -59,6 +59,12 @@ def entry(product):
 
 
 @register.filter
+def room(product):
+    """Return the names of a product's category by language."""
+    return catalogue.categories().get(entry(product).get("category"), {}).get("name", {})
+
+
+@register.filter
 def price_of(product):
     return selector.strategy().fetch_for_product(product).price.incl_tax
 
