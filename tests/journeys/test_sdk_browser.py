@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import watched
 from playwright.sync_api import Browser, Page
 from recorder import SDK, Recorder, Reply, decision
+
+from conftest import watched
 
 pytestmark = pytest.mark.browser
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import watched
 from playwright.sync_api import Page
 from recorder import Recorder
+
+from conftest import watched
 
 pytestmark = pytest.mark.browser
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Complaints, watched
 from playwright.sync_api import Page
 from recorder import SDK, Recorder, decision
+
+from conftest import Complaints, watched
 
 pytestmark = pytest.mark.browser
 

@@ -165,8 +165,10 @@ class TestAfterAGrant:
         put_in_basket(page, spine.shop, "KC-C01")  # the fifth look at coffee
         expect(page.locator(".accessories h2")).to_have_text("More of what you like")
         expect(page.locator(".accessories .card")).to_have_count(3)
-        to_delivery(page)
+        page.goto(f"{spine.shop}/checkout/")
         expect(page.locator(".cw-help")).to_contain_text("First time here?")
+        to_delivery(page)
+        expect(page.locator(".cw-help")).to_have_count(0)
         assert offered(page, "delivery_methods")[0] == "standard"
         page.click(".step button.primary")
         assert offered(page, "payment_methods") == [
@@ -233,7 +235,8 @@ class TestWhy:
         drawer.locator(".switch", has_text="personalization").click()  # by the backend: a payment page
         expect(drawer.locator(".level")).to_have_text("request")
         assert not {"cw_id", "cw_consent"} & cookies(desktop)
-        page.reload()
+        page.goto(f"{spine.shop}/checkout/")
+        expect(page.locator("h1")).to_have_text("Where may we write to?")
         expect(page.locator(".cw-help")).to_have_count(0)
 
     def test_every_considered_experience_shows_its_condition(self, spine: Spine, desktop: BrowserContext) -> None:
