@@ -17,6 +17,8 @@ LINES = 200
 """Products a picture keeps, the first ones."""
 CHANGES = 200
 """Changes kept after the newest picture; the newest stay."""
+LONGEST = 100
+"""Characters kept of a changed product's texts: two hundred changes would otherwise weigh a megabyte."""
 _ALL = 10**6
 """More pieces than a cart may hold: removing without a quantity removes them all."""
 
@@ -125,7 +127,7 @@ def _line(event: Event, *, foreign: bool) -> Line | None:
         product,
         quantity * _CHANGES[event.name],
         price if isinstance(price, int) and not foreign else None,
-        *(text if isinstance(text, str) else None for text in texts),
+        *(text[:LONGEST] if isinstance(text, str) else None for text in texts),
     )
 
 

@@ -11,6 +11,8 @@ from typing import Literal
 from cashwrap.model import Event, Millis
 
 DAYS = 7
+MOST = 65_536
+"""Ids kept of one shopper, a megabyte: whoever sends more in a week is no shopper, and every commit writes them all."""
 MOST = 50_000
 """Ids kept for one shopper: beyond what any person does in a week, and little enough to write with every commit."""
 _DAY = 86_400_000
@@ -57,6 +59,7 @@ class Seen:
         entries += key
         entries += fingerprint
         self._index[key] = fingerprint
+        self._bound()
 
     def merge(self, other: "Seen") -> None:
         """Take in another shopper's ids, at a merge."""
@@ -68,6 +71,7 @@ class Seen:
                     entries += key + fingerprint
         if self._days:
             self._prune(max(self._days))
+        self._bound()
 
     def encode(self) -> bytes:
         """All of it as bytes: per day its number, its length and its entries."""
@@ -98,6 +102,18 @@ class Seen:
         for day in [day for day in self._days if day <= today - DAYS]:
             for key, _ in _entries(self._days.pop(day)):
                 self._index.pop(key, None)
+
+    def _bound(self) -> None:
+        """Forget the oldest ids beyond ``MOST``, many at once, so that it is seldom done."""
+        while len(self._index) > MOST:
+            day = min(self._days)
+            entries = self._days[day]
+            oldest = entries[: _WIDTH * (MOST // 16)]
+            for key, _ in _entries(oldest):
+                self._index.pop(key, None)
+            del entries[: len(oldest)]
+            if not entries:
+                del self._days[day]
 
 
 def _sized(fingerprint: bytes) -> bytes:

@@ -1,0 +1,47 @@
+"""Shoppers who send without end: what is kept of one of them stays small, since every commit writes it anew."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cashwrap import dedup
+from cashwrap.dedup import Seen
+from engines import START, Shop, TestClock, memory_world, shop_over
+
+BOT = {"anonymousId": "device-of-a-machine"}
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    with shop_over(memory_world(TestClock())) as shop:
+        yield shop
+
+
+def test_long_texts_of_ever_new_products_do_not_pile_up(shop: Shop) -> None:
+    shop.consents(BOT)
+    names = ("Product Viewed", "Product Added", "Product Added to Wishlist")
+    for number in range(300):
+        text = f"{number:04d}" + "x" * 1000
+        product = {
+            "product_id": f"{number}" + "y" * 190,
+            **dict.fromkeys(("category", "brand", "name", "variant"), text),
+        }
+        shop.keeps(*(shop.event(event=name, properties=product, **BOT) for name in names))
+        shop.clock.wait(minutes=7)
+    key = shop.key(anonymous=BOT["anonymousId"])
+    assert key is not None
+    row = shop.engine.world.store.load([key])[key]
+    assert len(row.state) < 400_000
+
+
+def test_the_ids_of_recent_events_are_bounded_and_the_newest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dedup, "MOST", 64)
+    seen, other = Seen(), Seen()
+    for number in range(500):
+        for one in (seen, other):
+            one.add(number.to_bytes(8, "big"), bytes(8), START + number * 600_000)
+    assert all(seen.judge(number.to_bytes(8, "big"), bytes(8)) == "duplicate" for number in range(450, 500))
+    other.add(bytes(8), bytes(8), START + 500 * 600_000)
+    seen.merge(other)
+    again = Seen.decode(seen.encode())
+    assert len(again) == len(seen) <= 64
