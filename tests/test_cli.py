@@ -100,6 +100,13 @@ class TestExplain:
     def test_another_store_knows_nothing_of_the_shopper(self, book: Path, data: Path) -> None:
         assert "Nobody is known" in self.explain(book, data, store="other")
 
+    @pytest.mark.parametrize(
+        "context", ['{"crt": 1}', '{"cart": {"totl": 1}}', '{"cart": {"items": [{"id": "a", "x": 1}]}}']
+    )
+    def test_a_misspelt_key_is_told(self, book: Path, data: Path, context: str) -> None:
+        where = ("--playbook", book, "--data", data, "--context", context)
+        assert "nothing reads" in invoke("explain", "--user", "ann", *where, code=1)
+
     def test_as_json_it_is_what_a_decide_request_is_told(self, book: Path, data: Path) -> None:
         assert json.loads(self.explain(book, data, "--json"))["home_hero"]["answer"]["experience"]
 

@@ -89,7 +89,7 @@ def test_a_case_that_holds_says_nothing(playbook: Playbook) -> None:
         ("type: mobile", "type: desktop", ["14:27 expectation_failed", "15:37 expectation_failed"]),
         ("out: [crm]", "out: [good]", ["14:41 expectation_failed"]),
         ("hero: thanks", "hero: default", ["15:24 expectation_failed"]),
-        ("paymentMethods", "payMethods", ["15:37 expectation_failed"]),
+        ("paymentMethods", "deliveryMethods", ["15:37 expectation_failed"]),
         ("order_id: B", "order_id: A", ["14:21 expectation_failed", "15:24 expectation_failed"]),
     ],
 )
@@ -124,6 +124,7 @@ def test_unknown_is_told_apart_from_false(playbook: Playbook) -> None:
         ("- name: x\n  given: {now: yesterday}\n  expect: {}\n", ["2:16 bad_value"]),
         ("- name: x\n  given: {events: [{event: Product Viewed, ago: 3 days}]}\n  expect: {}\n", ["2:49 wrong_type"]),
         ("- name: x\n  given: {context: {cart: {count: -1}}}\n  expect: {}\n", ["2:20 bad_value"]),
+        ("- name: x\n  given: {context: {cart: {totl: 1}}}\n  expect: {}\n", ["2:20 unknown_key"]),
         ("- name: x\n  expect: {segments: {in: [godo]}}\n", ["2:28 unknown_segment"]),
         ("- name: x\n  expect: {placements: {hreo: thanks}}\n", ["2:31 unknown_placement"]),
         ("- name: x\n  expect: {placements: {hero: thank}}\n", ["2:31 unknown_experience"]),

@@ -27,7 +27,7 @@ from cashwrap.playbook.document import Node, read_document
 from cashwrap.playbook.faults import Faults
 from cashwrap.playbook.schema import DEFINITIONS, PURPOSES
 from cashwrap.playbook.shape import Shape
-from cashwrap.request import DecideRequest, PageContext
+from cashwrap.request import DecideRequest, PageContext, unread_keys
 
 MAX_CASES = 1_000
 NOON: Millis = 1_768_478_400_000
@@ -164,8 +164,11 @@ def _events(shape: Shape, given: Mapping[str, Node], now: Millis) -> Iterator[Ha
 def _context(shape: Shape, node: Node | None) -> PageContext:
     if node is None:
         return PageContext()
+    given = plain(node)
+    for key in unread_keys(given):
+        shape.fail(node, "unknown_key", f"a context has no {key!r}; it is what POST /v1/decide takes")
     try:
-        return msgspec.convert(plain(node), PageContext)
+        return msgspec.convert(given, PageContext)
     except msgspec.ValidationError as error:
         shape.fail(node, "bad_value", f"the context is what POST /v1/decide takes: {error}")
         return PageContext()

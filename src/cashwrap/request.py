@@ -4,14 +4,14 @@ The wire is camelCase JSON with money in major units; attributes are flat dotted
 request names facts about now only: nothing of it is kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from cashwrap.events import RequestFacts, read_agent
 from cashwrap.model import Millis, Minor, Value
@@ -62,13 +62,16 @@ class CartItem(Struct, frozen=True, rename="camel"):
     category: Text | None = None
 
 
+CartItems = Annotated[list[CartItem], Meta(max_length=10_000)]
+
+
 class Cart(Struct, frozen=True, rename="camel"):
     """The cart as the shop has it now."""
 
     token: Text | None = None
     total: Decimal | None = None
     count: Annotated[int, Meta(ge=0)] | None = None
-    items: Annotated[list[CartItem], Meta(max_length=10_000)] = []
+    items: CartItems = []
 
 
 class Checkout(Struct, frozen=True, rename="camel"):
@@ -103,6 +106,25 @@ class DecideRequest(Struct, frozen=True, rename="camel"):
     explain: bool = False
     write_key: Text | None = None
     """The key, where a page cannot send headers without a preflight."""
+
+
+def unread_keys(context: object, kind: type[Struct] = PageContext, path: str = "") -> Iterator[str]:
+    """The keys of a context written by hand that nothing reads: misspelt ones, with their paths.
+
+    A request may carry more than we know, so only tools that people write contexts for ask.
+    """
+    if not isinstance(context, dict):
+        return
+    fields = {field.encode_name: field.type for field in structs.fields(kind)}
+    for key, value in context.items():
+        below = fields.get(key)
+        if below is None:
+            yield f"{path}{key}"
+        elif below == CartItems:
+            for line in value if isinstance(value, list) else ():
+                yield from unread_keys(line, CartItem, f"{path}{key}[].")
+        elif isinstance(below, type) and issubclass(below, Struct):
+            yield from unread_keys(value, below, f"{path}{key}.")
 
 
 def describe(values: dict[str, Value], facts: RequestFacts, *, trusted: bool) -> None:

@@ -27,7 +27,7 @@ from cashwrap.errors import InvalidInput
 from cashwrap.inputs import gather
 from cashwrap.model import Value
 from cashwrap.playbook import Playbook
-from cashwrap.request import DecideRequest, PageContext
+from cashwrap.request import DecideRequest, PageContext, unread_keys
 from cashwrap.segments import PREFIX
 
 _WORDS = {True: "true", False: "false", None: "unknown"}
@@ -80,11 +80,15 @@ def explain(  # noqa: PLR0913 - each one is an option of the command
 def _context(text: str) -> PageContext:
     try:
         source = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
-        return msgspec.json.decode(source, type=PageContext)
+        context = msgspec.json.decode(source, type=PageContext)
+        unread = ", ".join(unread_keys(msgspec.json.decode(source)))
     except OSError as error:
         raise InvalidInput(f"{text[1:]} cannot be read: {error.strerror}", code="unreadable_file") from None
     except msgspec.DecodeError as error:
         raise InvalidInput(f"--context does not fit: {error}", code="invalid_request") from None
+    if unread:
+        raise InvalidInput(f"--context has keys that nothing reads: {unread}", code="invalid_request")
+    return context
 
 
 class _Teller:
