@@ -167,6 +167,7 @@ class TestAfterAGrant:
         expect(page.locator(".accessories .card")).to_have_count(3)
         page.goto(f"{spine.shop}/checkout/")
         expect(page.locator(".cw-help")).to_contain_text("First time here?")
+        page.goto(f"{spine.shop}/basket/")
         to_delivery(page)
         expect(page.locator(".cw-help")).to_have_count(0)
         assert offered(page, "delivery_methods")[0] == "standard"
