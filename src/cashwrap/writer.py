@@ -18,8 +18,12 @@ log = logging.getLogger(__name__)
 
 WAITING = 4096
 """Submissions that may wait; more are turned away with a time to come back."""
+WAITING_EVENTS = 50_000
+"""Events that may wait in them, since one submission may hold thousands: bounds memory when the disk is slow."""
 AT_ONCE = 128
 """Submissions in one commit: bounds how long the first of them waits."""
+EVENTS_AT_ONCE = 5_000
+"""Events after which a commit takes no further submission, for the same reason."""
 
 
 class Writer:
@@ -39,6 +43,8 @@ class Writer:
         self._next_sweep = 0.0
         self._behind = False
         self._waiting: queue.SimpleQueue[Submission | Callable[[], None] | None] = queue.SimpleQueue()
+        self._events = 0
+        """How many events wait; changed only while the door is held."""
         self._closed = False
         self._door = threading.Lock()
         """Held while something is queued or the writer closes, so that nothing is queued behind the end."""
@@ -47,7 +53,7 @@ class Writer:
 
     def submit(self, submission: Submission) -> None:
         """Queue a submission. Raises ``Unavailable`` when too much waits or the writer is closing."""
-        self._put(submission)
+        self._put(submission, len(submission.events))
 
     def call(self, action: Callable[[], None]) -> None:
         """Run ``action`` on the writer thread between commits (a forget, a rebuild); returns when it is done.
@@ -78,12 +84,14 @@ class Writer:
             self._waiting.put(None)
         self._thread.join()
 
-    def _put(self, item: Submission | Callable[[], None]) -> None:
+    def _put(self, item: Submission | Callable[[], None], events: int = 0) -> None:
         with self._door:
             if self._closed:
                 raise Unavailable("the server is stopping; send the same request again", code="stopping")
-            if self._waiting.qsize() >= WAITING:
+            too_many = events and self._events and self._events + events > WAITING_EVENTS
+            if too_many or self._waiting.qsize() >= WAITING:
                 raise Unavailable("too many requests wait to be stored; send the same request again")
+            self._events += events
             self._waiting.put(item)
 
     def _run(self) -> None:
@@ -95,6 +103,8 @@ class Writer:
                 continue
             batch, action, stop = self._gather(first)
             if batch:
+                with self._door:
+                    self._events -= sum(len(submission.events) for submission in batch)
                 self._commit(batch)
             if action is not None:
                 action()
@@ -107,6 +117,7 @@ class Writer:
     ) -> tuple[list[Submission], Callable[[], None] | None, bool]:
         """Everything waiting, up to the first action; order is kept."""
         batch: list[Submission] = []
+        events = 0
         item = first
         while True:
             if item is None:
@@ -114,7 +125,8 @@ class Writer:
             if not isinstance(item, Submission):
                 return batch, item, False
             batch.append(item)
-            if len(batch) >= AT_ONCE:
+            events += len(item.events)
+            if len(batch) >= AT_ONCE or events >= EVENTS_AT_ONCE:
                 return batch, None, False
             try:
                 item = self._waiting.get_nowait()

@@ -1,12 +1,18 @@
 """Shoppers who send without end: what is kept of one of them stays small, since every commit writes it anew."""
 
+import itertools
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from cashwrap import dedup
+from cashwrap import dedup, writer
 from cashwrap.dedup import Seen
-from engines import START, Shop, TestClock, memory_world, shop_over
+from cashwrap.errors import Unavailable
+from cashwrap.model import Event
+from cashwrap.ports import Changes
+from cashwrap.window import Submission
+from engines import LIVE, START, Shop, TestClock, memory_world, shop_over
 
 BOT = {"anonymousId": "device-of-a-machine"}
 
@@ -45,3 +51,41 @@ def test_the_ids_of_recent_events_are_bounded_and_the_newest_stay(monkeypatch: p
     seen.merge(other)
     again = Seen.decode(seen.encode())
     assert len(again) == len(seen) <= 64
+
+
+def test_what_waits_for_a_slow_disk_is_bounded_in_events(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few thousand requests may wait, each with thousands of events: together they would not fit in memory."""
+    monkeypatch.setattr(writer, "WAITING_EVENTS", 50)
+    monkeypatch.setattr(writer, "EVENTS_AT_ONCE", 40)
+    store, entered, go = shop.engine.world.store, threading.Semaphore(0), threading.Event()
+    commit, commits = store.commit, []
+
+    def slow(changes: Changes) -> int:
+        entered.release()
+        assert go.wait(30)
+        commits.append(changes)
+        return commit(changes)
+
+    monkeypatch.setattr(store, "commit", slow)
+    number = itertools.count()
+    told = threading.Semaphore(0)
+
+    def send(count: int) -> None:
+        names = [f"device-{next(number)}" for _ in range(count)]
+        choices = {"personalization": "granted"}
+        events = [Event(n, "Consent Updated", START, START, 7, "key", anonymous_id=n, choices=choices) for n in names]
+        shop.engine.writer.submit(Submission(LIVE, events, settled=lambda _: told.release()))
+
+    send(20)
+    assert entered.acquire(timeout=30)
+    send(20)
+    send(20)
+    with pytest.raises(Unavailable):
+        send(20)
+    send(10)
+    go.set()
+    for _ in range(4):
+        assert told.acquire(timeout=30)
+    assert len([changes for changes in commits if changes.records]) == 3
+    send(20)
+    assert told.acquire(timeout=30)
