@@ -1,12 +1,17 @@
 """Clients that use a connection as no browser would."""
 
+import gzip
+import json
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cashwrap.serve.hot import LARGE
 from cashwrap.serve.protocol import MAX_WAIT, PIPELINED, LimitedProtocol, expire
 from servers import Server, serving_folder
 
@@ -63,3 +68,28 @@ def test_an_offer_of_http_2_costs_no_body(server: Server, spelling: str) -> None
     """Java's client makes it with every first request over plain HTTP."""
     offer = (spelling, "Connection: Upgrade, HTTP2-Settings, close", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
     assert server.raw(question(server, *offer)).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_what_takes_long_to_read_does_not_hold_up_decisions(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = server.shop.engine
+    parse, collect, where = engine.parse, engine.collect, []
+
+    def noting(work: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            where.append(threading.current_thread().name.startswith("cashwrap-parse"))
+            return work(*arguments)
+
+        return noted
+
+    monkeypatch.setattr(engine, "parse", noting(parse))
+    monkeypatch.setattr(engine, "collect", noting(collect))
+    events = [server.shop.event(event="Products Searched", properties={"query": "9 " * 500}, anonymousId="d")] * 100
+    large = json.dumps({"batch": events}).encode()
+    assert len(large) > LARGE
+    brackets = b'{"batch":' + b"[" * LARGE
+    assert server.post("/v1/batch", content=large).status_code == 200
+    assert server.post("/v1/batch", content=gzip.compress(large)).status_code == 200
+    assert server.post("/v1/batch", content=brackets).status_code == 400
+    assert where == [True] * 5
+    assert server.post("/v1/batch", {"batch": events[:1]}).status_code == 200
+    assert where[5:] == [False] * 2

@@ -6,12 +6,13 @@ import binascii
 import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed
-from cashwrap.events.envelope import Refused
+from cashwrap.events.envelope import GZIP, Refused
 from cashwrap.events.normalise import RequestFacts
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller
@@ -37,6 +38,8 @@ log = logging.getLogger("cashwrap")
 
 COLLECT_LIMIT = 512_000
 DECIDE_LIMIT = 1_000_000
+LARGE = 64 * 1024
+"""Bytes from which a body is read on a thread of its own: made to be slow, it would hold up decisions."""
 DEADLINE_MS = 50
 """How long a decision may take where the caller does not say."""
 LOOKUPS = 32
@@ -87,12 +90,14 @@ class HotRoutes:
         self._engine = engine
         self._rates = rates
         self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="cashwrap-read")
+        self._parser = ThreadPoolExecutor(1, thread_name_prefix="cashwrap-parse")
         self._reading = 0
         self._settlements: Settlements | None = None
 
     def close(self) -> None:
         """Let go of the reading threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._parser.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for one of ``PATHS``."""
@@ -124,15 +129,17 @@ class HotRoutes:
     ) -> None:
         engine = self._engine
         body = await read(receive, COLLECT_LIMIT)
-        batch = engine.parse(body, _CALLS[scope["path"]])
+        loop, kind = asyncio.get_running_loop(), _CALLS[scope["path"]]
+        aside = self._parser if len(body) > LARGE or body.startswith(GZIP) else None
+        batch = await loop.run_in_executor(aside, engine.parse, body, kind) if aside else engine.parse(body, kind)
         caller = self.caller(scope, headers, batch.write_key, granted)
         self._rates.check(caller.key, caller.facts.ip, max(1, len(batch.items)))
-        loop = asyncio.get_running_loop()
         if self._settlements is None:
             self._settlements = Settlements(loop)
         waiting: asyncio.Future[None] = loop.create_future()
         settlements = self._settlements
-        submission, refused = engine.collect(batch, caller, lambda _: settlements.settle(waiting))
+        collect = partial(engine.collect, batch, caller, lambda _: settlements.settle(waiting))
+        submission, refused = await loop.run_in_executor(aside, collect) if aside else collect()
         await waiting
         if submission.error is not None:
             raise submission.error
