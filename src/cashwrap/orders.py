@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cashwrap.aggregates import add
+from cashwrap.aggregates import LARGEST, add
 from cashwrap.model import Event, Line, Millis, Minor, Order, Profile
 
 ORDERS = 1000
@@ -231,7 +231,7 @@ def _settle(order: Order) -> None:
 
 
 def _goods(lines: Iterable[object]) -> Minor:
-    return sum((line.price or 0) * line.quantity for line in lines if isinstance(line, Line))
+    return min(LARGEST, sum((line.price or 0) * line.quantity for line in lines if isinstance(line, Line)))
 
 
 def _bound(orders: dict[str, Order]) -> None:

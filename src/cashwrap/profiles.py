@@ -109,7 +109,7 @@ def merge(into: Profile, other: Profile, features: FeatureSet) -> None:
     features.rebuild_orders(into)
     before = _granted(into.consent) | _granted(other.consent)
     into.consent = consent.merge(other.consent, into.consent)
-    withdraw(into, before & ~_granted(into.consent), features)
+    withdraw(into, before & ~_granted(into.consent) | consent.denied(into.consent), features)
 
 
 def may_absorb(into: Profile, other: Profile) -> bool:
