@@ -57,8 +57,8 @@ schemas: $(STAMP)  ## write spec/ again from the code
 	$(BIN)/python -m spec.generate
 
 lock: $(STAMP)  ## pin every dependency again
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --all-extras --group dev pyproject.toml -o lock/dev.txt
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --group shop -o lock/shop.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --all-extras --group dev pyproject.toml -o lock/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group shop -o lock/shop.txt
 
 clean:  ## remove environments, caches and the demo's data
 	rm -rf $(VENV) $(SHOP) sdk/node_modules .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
