@@ -28,6 +28,8 @@ TOKEN_LIFE = 3600
 _SKEW = 60
 _PREFIX = {"publishable": "cwp", "secret": "cws"}
 _ENVIRONMENTS = ("live", "test")
+_ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?/*")
+_PORTS = {"http": "80", "https": "443"}
 _STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -170,7 +172,9 @@ def _untrue() -> NotAllowed:
 
 
 def _origin(text: str) -> str:
-    scheme, _, rest = text.partition("://")
-    if scheme not in {"http", "https"} or not rest or "/" in rest.rstrip("/") or "*" in rest:
+    """The origin as browsers send it: lower case, no default port. Raises ``InvalidInput`` for what none would send."""
+    found = _ORIGIN.fullmatch(text.lower())
+    if found is None or not text.startswith(("http://", "https://")):
         raise InvalidInput(f"{text!r} is no origin; write it as https://shop.example", code="invalid_origin")
-    return text.rstrip("/").lower()
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" + (f":{port}" if port and port != _PORTS[scheme] else "")
