@@ -11,8 +11,6 @@ from typing import Literal
 from cashwrap.model import Event, Millis
 
 DAYS = 7
-MOST = 65_536
-"""Ids kept of one shopper, a megabyte: whoever sends more in a week is no shopper, and every commit writes them all."""
 MOST = 50_000
 """Ids kept for one shopper: beyond what any person does in a week, and little enough to write with every commit."""
 _DAY = 86_400_000
@@ -59,18 +57,18 @@ class Seen:
         entries += key
         entries += fingerprint
         self._index[key] = fingerprint
-        self._bound()
 
     def merge(self, other: "Seen") -> None:
         """Take in another shopper's ids, at a merge."""
+        newest = max((*self._days, *other._days), default=0)
+        self._prune(newest)  # first: an id that is about to be forgotten must not stand for a younger one
         for day in sorted(other._days):
-            entries = self._days.setdefault(day, bytearray())
-            for key, fingerprint in _entries(other._days[day]):
-                if key not in self._index:
-                    self._index[key] = fingerprint
-                    entries += key + fingerprint
-        if self._days:
-            self._prune(max(self._days))
+            if day > newest - DAYS:
+                entries = self._days.setdefault(day, bytearray())
+                for key, fingerprint in _entries(other._days[day]):
+                    if key not in self._index:
+                        self._index[key] = fingerprint
+                        entries += key + fingerprint
         self._bound()
 
     def encode(self) -> bytes:
@@ -104,7 +102,7 @@ class Seen:
                 self._index.pop(key, None)
 
     def _bound(self) -> None:
-        """Forget the oldest ids beyond ``MOST``, many at once, so that it is seldom done."""
+        """After a merge, forget the oldest ids beyond ``MOST``, many at once: together no person sends that much."""
         while len(self._index) > MOST:
             day = min(self._days)
             entries = self._days[day]
