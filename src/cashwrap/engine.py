@@ -12,6 +12,7 @@ library: ``serve`` puts HTTP in front of it, and any Python program may hold one
 
 import base64
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -82,17 +83,28 @@ class Live(Struct, frozen=True):
     normaliser: Normaliser
 
 
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+"""Upper bounds, in seconds, by which the time of decisions is told."""
+
+
 class Counts:
-    """How many decisions were answered, and how many of them fell back a level."""
+    """How many decisions were answered, how many fell back a level, and how long they took."""
 
     def __init__(self) -> None:
         self.decisions = 0
         self.degraded = 0
+        self.seconds = 0.0
+        self.buckets = [0] * (len(BUCKETS) + 1)
 
     def decided(self, *, degraded: bool) -> None:
         """One more; only ever called from the thread that answers."""
         self.decisions += 1
         self.degraded += degraded
+
+    def took(self, seconds: float) -> None:
+        """How long an answer took, from the whole request to the bytes."""
+        self.seconds += seconds
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1
 
 
 class Engine:

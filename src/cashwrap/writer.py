@@ -76,6 +76,10 @@ class Writer:
         if failure:
             raise failure[0]
 
+    def waiting(self) -> int:
+        """How many requests wait to be stored."""
+        return self._waiting.qsize()
+
     def close(self) -> None:
         """Take nothing more, commit what waits, stop."""
         with self._door:

@@ -253,6 +253,8 @@ def test_the_books_balance_in_the_metrics(server: Server) -> None:
     server.post("/v1/decide", {})
     later = samples(server.http.get("/metrics"))
     assert later["cashwrap_decisions_total", ""] == told["cashwrap_decisions_total", ""] + 1
+    assert later["cashwrap_decision_seconds_count", ""] == told["cashwrap_decision_seconds_count", ""] + 1
+    assert later["cashwrap_requests_waiting", ""] == 0
 
 
 def test_health_and_readiness(server: Server) -> None:

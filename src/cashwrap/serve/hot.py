@@ -152,6 +152,7 @@ class HotRoutes:
     ) -> None:
         engine = self._engine
         body = await read(receive, DECIDE_LIMIT)
+        began = engine.world.clock.monotonic()
         request = _decode_request(body)
         caller = self.caller(scope, headers, request.write_key, granted)
         self._rates.check(caller.key, caller.facts.ip, 1)
@@ -162,6 +163,7 @@ class HotRoutes:
         except Exception:  # whatever is wrong with us, the checkout goes on as the shop made it
             log.exception("a decision failed")
             answer = engine.default_answer(request)
+        engine.counts.took(engine.world.clock.monotonic() - began)
         await respond(send, 200, answer, [*granted, PRIVATE])
 
     async def _answer(self, request: DecideRequest, caller: Caller) -> bytes:

@@ -4,17 +4,18 @@ import base64
 import hashlib
 import importlib.metadata
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cashwrap.engine import Engine
+from cashwrap.engine import BUCKETS, Counts, Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.playbook.schema import playbook_schema
 from cashwrap.serve.openapi import document
@@ -54,6 +55,10 @@ class EngineMetrics(Collector):
         yield CounterMetricFamily(
             "cashwrap_decisions_degraded", "Decisions that fell back a data level.", value=counts.degraded
         )
+        yield _decision_seconds(counts)
+        yield GaugeMetricFamily(
+            "cashwrap_requests_waiting", "Requests whose events wait to be stored.", value=engine.writer.waiting()
+        )
         dropped = CounterMetricFamily("cashwrap_fields_dropped", "Undeclared fields dropped.", labels=["event"])
         for event, count in list(engine.live.normaliser.dropped.items()):
             dropped.add_metric([event], count)
@@ -61,6 +66,14 @@ class EngineMetrics(Collector):
         broken = GaugeMetricFamily("cashwrap_playbook_broken", "1 while the newest playbook has mistakes.")
         broken.add_metric([], 1 if self._health.playbook_error else 0)
         yield broken
+
+
+def _decision_seconds(counts: Counts) -> HistogramMetricFamily:
+    """The time of decisions as Prometheus wants it: each bucket holds all below it."""
+    bounds = [*map(str, BUCKETS), "+Inf"]
+    buckets = list(zip(bounds, map(float, accumulate(counts.buckets)), strict=True))
+    text = "Seconds from a whole request to its answer."
+    return HistogramMetricFamily("cashwrap_decision_seconds", text, buckets=buckets, sum_value=counts.seconds)
 
 
 def routes(engine: Engine, health: Health) -> list[Route]:
