@@ -246,7 +246,9 @@ def orders_told(name: str, decl: FeatureDecl, events: list[Event]) -> list[Told]
         if not done or not done[0].mask & decl.purpose:
             continue
         last: dict[str, Any] = done[-1].properties
-        refunded = min(last["total"], sum(e.properties["total"] for e in back))
+        named = next((e.properties["currency"] for e in reversed(done) if e.properties.get("currency")), None)
+        local = [e for e in back if named is None or e.properties.get("currency") in {None, named}]
+        refunded = min(last["total"], sum(e.properties["total"] for e in local))
         facts = {**last, "discount": last["discount"]}
         if name == COMPLETED and not gone and not (back and refunded >= last["total"]):
             facts |= {"total": last["total"] - refunded, "subtotal": max(0, last["subtotal"] - refunded)}

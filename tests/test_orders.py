@@ -198,6 +198,16 @@ def test_a_full_refund_leaves_no_order(facts: dict[str, int]) -> None:
     assert orders.net(order) == Net(refunded=700)
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_refund_in_another_currency_is_not_the_orders_money(late: bool) -> None:
+    order = completed(currency="EUR")
+    refund = report("Order Refunded", 5, total=500, currency="JPY")
+    events = (refund, order) if late else (order, refund)
+    assert orders.net(only(*events)).total == 700
+    local = report("Order Refunded", 6, total=500, currency="EUR")
+    assert orders.net(only(*events, local)).total == 200
+
+
 def test_a_refund_of_named_products() -> None:
     lines = [Line("p1", 2, 100), Line("p2", 1, None)]
     assert orders.net(only(completed(), report("Order Refunded", 1, products=lines))).total == 500

@@ -193,6 +193,8 @@ class Order(Struct, array_like=True, gc=False):
     """Which event set which part: makes the order's value independent of the order of arrival."""
     refunds: dict[str, Minor] = {}
     """Refund by message id: a repeated refund counts once."""
+    refund_currencies: dict[str, str] = {}
+    """The currency of those refunds that name one: another one's amount is not the order's."""
 
 
 class CartLine(Struct, array_like=True, gc=False):

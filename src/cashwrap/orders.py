@@ -136,6 +136,9 @@ def _report(event: Event) -> Order | None:
     order.stamps[_STAMPS[event.name]] = stamp
     if event.name == "Order Refunded":
         order.refunds[event.id] = _amount(event.properties)
+        currency = event.properties.get("currency")
+        if isinstance(currency, str):
+            order.refund_currencies[event.id] = currency
     elif event.name in _CONTENTFUL:
         order.mask = event.mask
         order.stamps[_CONTENT] = stamp
@@ -193,8 +196,11 @@ def _combine(mine: Order, theirs: Order) -> None:
     if content != _NEVER:
         mine.stamps |= {part: stamp for part, stamp in stamps.items() if part == _CONTENT or stamp != content}
     mine.refunds |= theirs.refunds
+    mine.refund_currencies |= theirs.refund_currencies
     while len(mine.refunds) > REFUNDS:
-        del mine.refunds[max(mine.refunds)]
+        last = max(mine.refunds)
+        del mine.refunds[last]
+        mine.refund_currencies.pop(last, None)
     _settle(mine)
 
 
@@ -221,13 +227,20 @@ def _settle(order: Order) -> None:
             order.state = state
             break
     order.time = next(stamps[step][0] for step in _STEPS if step in stamps)
+    refunds = [amount for event_id, amount in order.refunds.items() if _is_local(order, event_id)]
     paid = 0
-    for amount in order.refunds.values():
+    for amount in refunds:
         paid = add(paid, max(0, amount))
     if _CONTENT in stamps:
         total = gross(order, "total")
-        paid = total if _WHOLE in order.refunds.values() else min(paid, total)
+        paid = total if _WHOLE in refunds else min(paid, total)
     order.refunded = paid
+
+
+def _is_local(order: Order, event_id: str) -> bool:
+    """Whether a refund is in the order's own currency, as far as both say: 5 yen are not 5 cents."""
+    named = order.refund_currencies.get(event_id)
+    return named is None or not order.currency or named == order.currency
 
 
 def _goods(lines: Iterable[object]) -> Minor:
