@@ -190,7 +190,7 @@ class Window:
         kept = None
         if not playbook.vocabulary.purpose(event) & mask:
             fate = "dropped_by_consent"
-        elif (kept := enrich(event, self._context.catalogue(tenant))) is None:
+        elif _says_otherwise(draft, event) or (kept := enrich(event, self._context.catalogue(tenant))) is None:
             fate = "refused"
         if kept is None:
             if draft is None or not event.choices:
@@ -420,6 +420,16 @@ def _choice_alone(event: Event) -> Event:
 def _may_be(draft: Draft, event: Event) -> bool:
     """Whether the event does not prove that this is somebody else."""
     return event.user_id is None or draft.profile.user_id in {None, event.user_id}
+
+
+def _says_otherwise(draft: Draft | None, event: Event) -> bool:
+    """Whether the event claims, without proof, to be of another person than the profile it would go into.
+
+    Such as one that is sent again after its identity token expired, on a device that somebody else owns.
+    """
+    if draft is None or event.user_id is not None or event.claimed_user_id is None:
+        return False
+    return draft.profile.user_id not in {None, event.claimed_user_id}
 
 
 def _opened_by_a_browser(draft: Draft, event: Event) -> bool:

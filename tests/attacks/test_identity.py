@@ -91,3 +91,23 @@ def test_a_browser_that_names_a_cart_alone_is_nobody(shop: Shop) -> None:
     submission, refused = shop.batch(viewed, viewed, choice)
     assert [each.code for each in refused] == ["missing_identity"] * 3
     assert submission.accounting.stored == 0
+
+
+def test_a_repeat_whose_proof_ran_out_does_not_become_the_owners(shop: Shop) -> None:
+    """On a shared device: the same event, sent again when its token has expired, is still not the owner's."""
+    device = {"anonymousId": "a-device-two-people-share"}
+    shop.consents(device)
+    shop.keeps(shop.event("identify", userId="owner", token=shop.token("owner"), **device))
+    lodger = shop.event(
+        "identify", userId="gus", token=shop.token("gus", life=60), traits={"first_name": "Gus"}, **device
+    )
+    lodger["context"] = {"consent": {"categoryPreferences": {"personalization": True}}}
+    assert shop.keeps(lodger).stored == 1
+    shop.clock.wait(minutes=10)
+    owner = shop.profile(anonymous=device["anonymousId"])
+    assert owner is not None
+    again = shop.keeps({name: value for name, value in lodger.items() if name != "context"})
+    assert (again.stored, again.refused) == (0, 1)
+    after = shop.profile(anonymous=device["anonymousId"])
+    assert after is not None
+    assert (after.user_id, after.traits) == ("owner", owner.traits)
