@@ -10,7 +10,6 @@ The engine sequences the steps and owns no rule of its own; what it needs from t
 library: ``serve`` puts HTTP in front of it, and any Python program may hold one.
 """
 
-import base64
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
@@ -188,7 +187,7 @@ class Engine:
         inputs = gather(live.playbook, request, caller, hot, self.world.clock.now())
         catalogue = self.catalogues.of(inputs.tenant)
         decision = decide(live.playbook.experiences, inputs, catalogue, switches.kills(inputs.tenant))
-        decision_id = base64.urlsafe_b64encode(self.world.random.token(12)).decode()
+        decision_id = self.world.random.token(12).hex()
         proof = Proof(
             tenant=inputs.tenant,
             decision=decision_id,

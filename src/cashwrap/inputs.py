@@ -36,7 +36,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotP
     mask, level = _lens(settings, caller, hot, values)
     if hot is not None and mask & PERSONALIZATION:
         clock = clock_values(now, context.time_zone or hot.facts.zone or settings.time_zone)
-        values = {**_attributes(hot, playbook, now, mask), **clock, **consent.values(mask), **values}
+        values = {**_attributes(hot, playbook, now, mask), **clock, **values}
         playbook.deciding.evaluate(values, hot.facts.lists)
     else:
         clock = clock_values(now, context.time_zone or settings.time_zone)
@@ -84,9 +84,9 @@ def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Ma
 
 
 def _attributes(hot: HotProfile, playbook: Playbook, now: Millis, mask: int) -> Mapping[str, Value]:
-    """The profile's attributes, computed once a second, mask and playbook."""
+    """The profile's and the consent's attributes, computed once a second, mask and playbook."""
     stamp = (now // 1000, mask, playbook.hash)
     if hot.stamp != stamp:
-        hot.attributes = profiles.attributes(hot.profile, playbook.features, now, mask)
+        hot.attributes = {**profiles.attributes(hot.profile, playbook.features, now, mask), **consent.values(mask)}
         hot.stamp = stamp
     return hot.attributes
