@@ -157,23 +157,36 @@ def request_values(context: PageContext, currency: str, digits: int) -> dict[str
         values["language"] = context.locale.replace("_", "-").partition("-")[0].lower()
     if place.country or place.region:
         values["location.source"] = place.source
-    told = (
-        ("page.type", page.type),
-        ("device.type", device.type),
-        ("device.os", device.os),
-        ("device.browser", device.browser),
-        ("location.country", place.country and place.country.upper()),
-        ("location.region", place.region),
-        ("checkout.step", checkout.step),
-        ("checkout.saved_method", checkout.saved_method),
-    )
-    values |= {path: value for path, value in told if value}
+    if place.country:
+        values["location.country"] = place.country.upper()
+    if place.region:
+        values["location.region"] = place.region
+    if page.type:
+        values["page.type"] = page.type
+    _device_values(device, values)
+    _checkout_values(checkout, values)
+    _cart_values(context.cart, values, digits if asked == currency else None)
+    return values
+
+
+def _device_values(device: Device, values: dict[str, Value]) -> None:
+    if device.type:
+        values["device.type"] = device.type
+    if device.os:
+        values["device.os"] = device.os
+    if device.browser:
+        values["device.browser"] = device.browser
+
+
+def _checkout_values(checkout: Checkout, values: dict[str, Value]) -> None:
+    if checkout.step:
+        values["checkout.step"] = checkout.step
+    if checkout.saved_method:
+        values["checkout.saved_method"] = checkout.saved_method
     if checkout.payment_methods:
         values["checkout.payment_methods"] = frozenset(checkout.payment_methods)
     if checkout.delivery_methods:
         values["checkout.delivery_methods"] = frozenset(checkout.delivery_methods)
-    _cart_values(context.cart, values, digits if asked == currency else None)
-    return values
 
 
 def clock_values(now: Millis, time_zone: str) -> Mapping[str, Value]:

@@ -70,8 +70,9 @@ def _signature(payload: bytes, key: bytes) -> bytes:
 
 
 def _digest(tenant: Tenant, unit: str, key: bytes) -> bytes:
-    named = _encode((tenant.store, tenant.environment, unit))
-    return blake2b(named, digest_size=8, key=key, person=_UNIT).digest()
+    store = tenant.store
+    named = f"{len(store)}:{store}{tenant.environment}:{unit}"
+    return blake2b(named.encode("utf-8", "surrogatepass"), digest_size=8, key=key, person=_UNIT).digest()
 
 
 def _bytes(token: str) -> bytes:

@@ -158,23 +158,19 @@ class HotRoutes:
         self._rates.check(caller.key, caller.facts.ip, 1)
         if request.explain and not caller.key.trusted:
             raise NotAllowed("explanations need a secret key: they show what is known about the shopper")
+        late = False
         try:
-            answer = await self._answer(request, caller)
+            hot, known = engine.lookup.remembered(request.shopper, caller)
+            if not known:
+                hot, late = await self._read(request, caller)
+            answer = engine.answer(request, caller, hot, late=late)
+            if request.explain:
+                answer = _encode({**msgspec.json.decode(answer), "explain": engine.explain(request, caller, hot)})
         except Exception:  # whatever is wrong with us, the checkout goes on as the shop made it
             log.exception("a decision failed")
             answer = engine.default_answer(request)
         engine.counts.took(engine.world.clock.monotonic() - began)
         await respond(send, 200, answer, [*granted, PRIVATE])
-
-    async def _answer(self, request: DecideRequest, caller: Caller) -> bytes:
-        engine, late = self._engine, False
-        hot, known = engine.lookup.remembered(request.shopper, caller)
-        if not known:
-            hot, late = await self._read(request, caller)
-        answer = engine.answer(request, caller, hot, late=late)
-        if request.explain:
-            answer = _encode({**msgspec.json.decode(answer), "explain": engine.explain(request, caller, hot)})
-        return answer
 
     async def _read(self, request: DecideRequest, caller: Caller) -> tuple[HotProfile | None, bool]:
         """The profile from the store, if it comes inside the deadline; and whether it came too late."""
