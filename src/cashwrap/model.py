@@ -166,12 +166,11 @@ class ConsentState(Struct, array_like=True, gc=False):
 
 
 class Session(Struct, array_like=True, gc=False):
-    """A run of activity without a gap of 30 minutes, and the session-scoped feature states within it."""
+    """A run of activity without a gap of 30 minutes."""
 
     start: Millis
     end: Millis
     events: int = 1
-    states: dict[str, object] = {}
 
 
 class Order(Struct, array_like=True, gc=False):
@@ -247,7 +246,6 @@ class Profile(Struct, array_like=True, gc=False):
     features: dict[str, object] = {}
     """Feature state by the definition's hash."""
     wishlist: dict[str, Stamped] = {}
-    tainted: bool = False
     absorbed: list[bytes] = []
     """Shoppers merged into this one: forgetting reaches their keys too."""
     former_analytic_ids: list[bytes] = []

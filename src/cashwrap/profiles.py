@@ -101,7 +101,6 @@ def merge(into: Profile, other: Profile, features: FeatureSet) -> None:
     ):
         for name, stamped in theirs.items():
             _stamp(mine, name, stamped)
-    into.tainted = into.tainted or other.tainted
     sessions.merge(into, other)
     carts.merge(into, other)
     orders.merge(into, other)
