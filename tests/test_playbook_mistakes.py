@@ -171,3 +171,15 @@ def test_planted_a_checker_blind_to_purposes_is_seen(monkeypatch: pytest.MonkeyP
     path = BROKEN / "contents.yaml"
     _, faults = examine({path.name: path.read_text()})
     assert told(faults) != MARK.findall(path.read_text())
+
+
+def test_a_condition_with_too_many_alternatives_is_told_and_still_judged() -> None:
+    any_of_many = " && ".join(f"(cart.count == {number} || sessions > {number})" for number in range(7))
+    text = (
+        "placements:\n  spot: {component: message}\nexperiences:\n  wide:\n    in: spot\n"
+        f"    when: '{any_of_many}'\n    show: {{text: {{en: Hello}}}}\n"
+    )
+    playbook, faults = examine({"shop.yaml": text})
+    assert playbook is not None
+    assert [(fault.code, fault.line, fault.severity) for fault in faults] == [("many_alternatives", 6, "warning")]
+    assert playbook.warnings == faults

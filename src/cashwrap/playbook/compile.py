@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from cashwrap.condition.arms import MAX_ARMS
 from cashwrap.decide import Experiences, compile_experiences
 from cashwrap.declarations import Declarations, Settings, Spot
 from cashwrap.errors import PlaybookError
@@ -99,10 +100,16 @@ def _examine(files: Mapping[str, str]) -> tuple[Playbook | None, tuple[Fault, ..
     checked = check_playbook(reading, faults)
     if len(faults):
         return None, faults.sorted()
-    return compile_playbook(checked, faults.sorted()), faults.sorted()
+    playbook = compile_playbook(checked)
+    for name in playbook.experiences.index.whole:
+        declared = checked.declarations.experiences[str(name)]
+        spot = declared.when.spot if declared.when is not None else declared.spot
+        message = f"the condition of {name} has more than {MAX_ARMS} alternatives and is judged apart, which is slower"
+        faults.warn(spot, "many_alternatives", f"{message}; use 'in [...]' or split the experience")
+    return msgspec.structs.replace(playbook, warnings=faults.sorted()), faults.sorted()
 
 
-def compile_playbook(checked: CheckedPlaybook, warnings: tuple[Fault, ...] = ()) -> Playbook:
+def compile_playbook(checked: CheckedPlaybook) -> Playbook:
     """Compile what was checked without a mistake."""
     declared = checked.declarations
     digest = hash_of(declared)
@@ -124,7 +131,6 @@ def compile_playbook(checked: CheckedPlaybook, warnings: tuple[Fault, ...] = ())
         experiences=experiences,
         digits=checked.environment.digits,
         money=checked.money,
-        warnings=warnings,
     )
 
 
