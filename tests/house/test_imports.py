@@ -35,7 +35,7 @@ LAYERS: list[set[str]] = [
     {"declarations"},
     {"ports", "codec"},
     {"model"},
-    {"errors"},
+    {"errors", "collector"},
 ]
 """Top to bottom; rooms of one layer do not import each other. ``cashwrap`` is ``__init__``, the public names."""
 

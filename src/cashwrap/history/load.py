@@ -4,16 +4,16 @@ Only the window is larger. What is imported twice is found by the same ids as a 
 carries the purposes the mapping declares as its basis.
 """
 
-import contextlib
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cashwrap import collector
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.events import Batch, Envelope, Normaliser, Refused, RequestFacts
@@ -90,7 +90,7 @@ class _Import:
 
     def run(self) -> Report:
         begun = self.world.clock.monotonic()
-        with _without_collection():
+        with collector.paused():
             self.read()
         report, visits = self.report, self.converter.visits
         report.skipped = dict(sorted(self.converter.skipped.items()))
@@ -190,17 +190,6 @@ class _Import:
     def _gathers(self) -> bool:
         """Whether rows of an earlier window may be part of an event of this one."""
         return any(event.lines for event in self.mapping.events)
-
-
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _placed(refused: Refused) -> Refused:

@@ -1,15 +1,14 @@
 """A folder to a playbook: read, checked, compiled, hashed. All or nothing: one mistake and there is no playbook."""
 
-import contextlib
-import gc
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from cashwrap import collector
 from cashwrap.condition.arms import MAX_ARMS
 from cashwrap.decide import Experiences, compile_experiences
 from cashwrap.declarations import Declarations, Settings, Spot
@@ -73,20 +72,8 @@ def load_playbook(folder: Path) -> Playbook:
 
 def examine(files: Mapping[str, str]) -> tuple[Playbook | None, tuple[Fault, ...]]:
     """Compile the texts of a playbook's files, by name: the playbook (``None`` with any mistake) and all complaints."""
-    with _no_collection():
+    with collector.paused():
         return _examine(files)
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without the cyclic garbage collector: it would walk the growing playbook again and again, for half the time."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _examine(files: Mapping[str, str]) -> tuple[Playbook | None, tuple[Fault, ...]]:

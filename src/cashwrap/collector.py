@@ -1,0 +1,17 @@
+"""The cyclic garbage collector, held back where much is built that lives long: it would walk all of it repeatedly."""
+
+import contextlib
+import gc
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def paused() -> Iterator[None]:
+    """No collection inside the block; afterwards as it was before."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
