@@ -510,12 +510,10 @@ def test_withdrawal_resets_one_purpose() -> None:
     assert SET.values(draft, NOW, ALL)["spent"] == 100
 
 
-def test_a_changed_definition_starts_fresh_and_an_unclaimed_one_can_be_dropped() -> None:
+def test_a_changed_definition_starts_fresh() -> None:
     draft = folded([event(VIEWED)])
     other = compiled(FeatureDecl("views", "count", (VIEWED,), window=7 * DAY))
     assert other.values(draft, NOW, ALL) == {"views": 0}
-    other.prune(draft)
-    assert draft.features == {}
     assert compiled(FeatureDecl("renamed", "count", (VIEWED,))).values(folded([event(VIEWED)]), NOW, ALL) == {
         "renamed": 1
     }

@@ -249,11 +249,6 @@ class FeatureSet:
             del states[key]
         self.rebuild_orders(profile)
 
-    def prune(self, profile: Profile) -> None:
-        """Drop state that no definition claims, such as that of features a newer playbook no longer has."""
-        for key in [key for key in profile.features if key.removesuffix(_ORDER) not in self._aggregates]:
-            del profile.features[key]
-
     # --- a reading ---
 
     def values(self, profile: Profile, now: Millis, mask: int) -> dict[str, Value]:

@@ -1,7 +1,5 @@
 """What an operator and a browser fetch: health, metrics, schemas and the SDK. No key, no personal data."""
 
-import base64
-import hashlib
 import importlib.metadata
 from collections.abc import Iterator
 from itertools import accumulate
@@ -146,9 +144,3 @@ def _sdk_files() -> dict[tuple[str, str], bytes]:
 
 def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(value), status, headers, "application/json")
-
-
-def integrity(name: str) -> str:
-    """The SRI hash of one of the SDK's files, for the ``integrity`` attribute."""
-    digest = hashlib.sha384((sdk_folder() / name).read_bytes()).digest()
-    return "sha384-" + base64.b64encode(digest).decode()
