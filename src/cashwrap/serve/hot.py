@@ -103,7 +103,7 @@ class HotRoutes:
         """Answer a request for one of ``PATHS``."""
         headers = heads(scope)
         if scope["method"] != "POST":
-            await self._other_method(scope["method"], headers, send)
+            await self.other_method(scope["method"], headers, send)
             return
         granted: Headers = []
         answer = self._decide if scope["path"] == DECIDE else self._collect
@@ -113,9 +113,10 @@ class HotRoutes:
             return
         except Exception as failure:
             error = failure if isinstance(failure, CashwrapError) else internal(failure)
-            await respond_error(send, error, granted or self._known_origin(headers))
+            await respond_error(send, error, granted or self.known_origin(headers))
 
-    async def _other_method(self, method: str, headers: dict[bytes, bytes], send: Send) -> None:
+    async def other_method(self, method: str, headers: dict[bytes, bytes], send: Send) -> None:
+        """Answer what is no POST: a preflight, or that only POST is served here."""
         if method == "OPTIONS":
             await self._preflight(headers, send)
         else:
@@ -150,15 +151,21 @@ class HotRoutes:
     async def _decide(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, granted: Headers
     ) -> None:
-        engine = self._engine
         body = await read(receive, DECIDE_LIMIT)
-        began = engine.world.clock.monotonic()
+        began = self._engine.world.clock.monotonic()
         request = _decode_request(body)
         caller = self.caller(scope, headers, request.write_key, granted)
         self._rates.check(caller.key, caller.facts.ip, 1)
         if request.explain and not caller.key.trusted:
             raise NotAllowed("explanations need a secret key: they show what is known about the shopper")
-        late = False
+        await respond(send, 200, await self.decided(request, caller, began), [*granted, PRIVATE])
+
+    async def decided(self, request: DecideRequest, caller: Caller, began: float) -> bytes:
+        """The decision as bytes, inside its deadline: whatever is late or broken costs a level and never the answer.
+
+        ``began`` is when the request was whole, on the monotonic clock.
+        """
+        engine, late = self._engine, False
         try:
             hot, known = engine.lookup.remembered(request.shopper, caller)
             if not known:
@@ -170,7 +177,7 @@ class HotRoutes:
             log.exception("a decision failed")
             answer = engine.default_answer(request)
         engine.counts.took(engine.world.clock.monotonic() - began)
-        await respond(send, 200, answer, [*granted, PRIVATE])
+        return answer
 
     async def _read(self, request: DecideRequest, caller: Caller) -> tuple[HotProfile | None, bool]:
         """The profile from the store, if it comes inside the deadline; and whether it came too late."""
@@ -195,6 +202,10 @@ class HotRoutes:
     def caller(self, scope: Scope, headers: dict[bytes, bytes], write_key: str | None, granted: Headers) -> Caller:
         """Who sent this, or ``NotAllowed``; adds the headers that let an allowed page read the answer."""
         key = self._engine.keys.find(_key_text(headers.get(b"authorization")) or write_key)
+        return self.admitted(scope, headers, key, granted)
+
+    def admitted(self, scope: Scope, headers: dict[bytes, bytes], key: ApiKey, granted: Headers) -> Caller:
+        """The caller with this key, or ``NotAllowed`` from an origin it was not made for."""
         origin = headers.get(b"origin")
         if origin is not None:
             text = origin.decode("latin-1")
@@ -226,14 +237,14 @@ class HotRoutes:
 
     async def _preflight(self, headers: dict[bytes, bytes], send: Send) -> None:
         """Which origins may ask is public; which key they may use is checked with the request itself."""
-        granted = self._known_origin(headers)
+        granted = self.known_origin(headers)
         if not granted:
             error = NotAllowed("no key may be used from this origin; make one with --origin", code="wrong_origin")
             await respond_error(send, error)
             return
         await respond(send, 204, b"", [*granted, *PREFLIGHT])
 
-    def _known_origin(self, headers: dict[bytes, bytes]) -> Headers:
+    def known_origin(self, headers: dict[bytes, bytes]) -> Headers:
         """The headers that let a page of any key's origin read the answer, such as why its key was refused."""
         origin = headers.get(b"origin")
         allowed = {origin for key in self._engine.keys.all() for origin in key.origins}

@@ -129,14 +129,14 @@ def cors(origin: str | None, allowed: Iterable[str]) -> Headers:
         return []
     return [
         (b"access-control-allow-origin", origin.encode("latin-1")),
-        (b"access-control-expose-headers", b"retry-after"),
+        (b"access-control-expose-headers", b"etag, retry-after"),
         (b"vary", b"origin"),
     ]
 
 
 PREFLIGHT: Headers = [
     (b"access-control-allow-methods", b"GET, POST"),
-    (b"access-control-allow-headers", b"authorization, content-type, x-retry-count"),
+    (b"access-control-allow-headers", b"authorization, content-type, if-none-match, x-api-key, x-retry-count"),
     (b"access-control-max-age", b"600"),
 ]
 
