@@ -65,6 +65,8 @@ WORDS = {
     Type.STRING: "a text",
     Type.NUMBER: "a number",
     Type.MONEY: "an amount of money",
+    Type.TIME: "a moment",
+    Type.VERSION: "a version",
     Type.STRING_SET: "a set of texts",
 }
 

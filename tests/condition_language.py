@@ -31,6 +31,11 @@ TYPES = {
     "category_views.max": Type.NUMBER,
     "category_views[*]": Type.NUMBER,
     "category_spent[*]": Type.MONEY,
+    "now": Type.TIME,
+    "traits.renewal": Type.TIME,
+    "app.version": Type.VERSION,
+    "device.os_version": Type.VERSION,
+    "request.networks": Type.STRING_SET,
     "traits.*": Type.DYN,
 }
 ENVIRONMENT = Environment(TYPES, SEGMENTS)

@@ -480,6 +480,6 @@ _SCALARS = {
     "money": Type.MONEY,
     "integer": Type.NUMBER,
     "number": Type.NUMBER,
-    "time": Type.NUMBER,
+    "time": Type.TIME,
     "boolean": Type.BOOL,
 }

@@ -12,15 +12,18 @@ from decimal import Decimal
 from msgspec import Struct
 
 CompareOp = typing.Literal["==", "!=", "<", "<=", ">", ">="]
-Domain = typing.Literal["bool", "string", "number", "average", "same"]
-"""What is compared. ``same``: two attributes of types known only at run time, which must be alike."""
+Domain = typing.Literal["bool", "string", "number", "average", "version", "same"]
+"""What is compared; a moment is a number. ``same``: two attributes typed only at run time, which must be alike."""
 
 FLIPPED: dict[CompareOp, CompareOp] = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 NEGATED: dict[CompareOp, CompareOp] = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
 class Literal(Struct, frozen=True, tag="literal", gc=False):
-    """A constant: a bool, a string, or an exact number. In a checked tree money is an int of minor units."""
+    """A constant: a bool, a string, or an exact number.
+
+    In a checked tree money is an int of minor units, a moment an int of milliseconds, and a version its text.
+    """
 
     value: bool | int | Decimal | str
     offset: int = 0

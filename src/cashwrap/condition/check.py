@@ -1,5 +1,6 @@
 """Types, names, money and cost: all that can be wrong with a condition before the first shopper comes."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from cashwrap.condition.ast import (
     referenced_attributes,
     walk,
 )
+from cashwrap.condition.constants import to_millis, to_minor, to_version
 from cashwrap.condition.environment import SEGMENTS, Environment, Type, did_you_mean
 from cashwrap.condition.parse import parse
 from cashwrap.errors import ConditionError
@@ -83,13 +85,6 @@ def _cost(node: Node) -> int:
             return 1
 
 
-def to_minor(amount: int | Decimal, digits: int) -> int | None:
-    """An amount in major units as minor units, exactly; None where it has more digits than the currency."""
-    numerator, denominator = amount.as_integer_ratio()
-    minor, rest = divmod(numerator * 10**digits, denominator)
-    return None if rest else minor
-
-
 _TEXT_TESTS = frozenset({"startsWith", "endsWith", "contains"})
 _INSTEAD = {
     "exists": 'write "x" in list',
@@ -102,7 +97,6 @@ _INSTEAD = {
     "int": "numbers are exact; compare the value itself",
     "double": "numbers are exact; compare the value itself",
     "string": "compare the value itself",
-    "timestamp": "declare a feature for it",
     "duration": "declare a feature with a window",
 }
 _DOMAINS: dict[Type, Domain] = {
@@ -110,11 +104,18 @@ _DOMAINS: dict[Type, Domain] = {
     Type.STRING: "string",
     Type.NUMBER: "number",
     Type.MONEY: "number",
+    Type.TIME: "number",
+    Type.VERSION: "version",
     Type.AVERAGE: "average",
     Type.MONEY_AVERAGE: "average",
 }
 _AVERAGES = frozenset({Type.AVERAGE, Type.MONEY_AVERAGE})
 _AMOUNTS = frozenset({Type.MONEY, Type.MONEY_AVERAGE})
+_WRITTEN = {Type.TIME: 'timestamp("2026-12-24T18:00:00Z")', Type.VERSION: 'version("2.10.0")'}
+"""How a constant of a type is written that is neither a plain text nor a plain number."""
+_CONVERSIONS: dict[str, Callable[[str], object]] = {"timestamp": to_millis, "version": to_version}
+_CONVERTED = {"timestamp": Type.TIME, "version": Type.VERSION}
+_TAKES_VERSION = frozenset({Type.VERSION, Type.STRING, Type.DYN})
 _FAILED = Literal(value=False)
 """Stands where a mistake was, so that the rest is still checked."""
 
@@ -169,7 +170,7 @@ class _Checker:
             Type.SEGMENTS: 'write "name" in segments',
             Type.STRING_SET: f'write "x" in {node.name}',
             Type.STRING: f'write {node.name} == "..."',
-        }.get(kind, f"compare it, such as {node.name} > 0")
+        }.get(kind, f"compare it, such as {node.name} > {_WRITTEN.get(kind, '0')}")
         return self.fail(node, "not_a_condition", f"{node.name} is {kind.value}, not true or false", hint)
 
     def call(self, node: Call) -> Node:
@@ -184,10 +185,13 @@ class _Checker:
                 "size is a number, not true or false",
                 "compare it, such as size(x) > 0",
             )
+        if node.function in _CONVERSIONS:
+            message = "this is a constant, not true or false"
+            return self.fail(node, "not_a_condition", message, "compare it with an attribute")
         return self.unknown_function(node)
 
     def unknown_function(self, node: Call) -> Node:
-        hint = _INSTEAD.get(node.function) or did_you_mean(node.function, ["has", "size", *_TEXT_TESTS])
+        hint = _INSTEAD.get(node.function) or did_you_mean(node.function, ["has", "size", *_TEXT_TESTS, *_CONVERSIONS])
         return self.fail(node, "unknown_function", f"{node.function} is not a function of conditions", hint)
 
     def has(self, node: Call) -> Node:
@@ -214,6 +218,7 @@ class _Checker:
             return _FAILED
         if found[1] not in {Type.STRING, Type.DYN}:
             hint = f'write "..." in {_name(receiver)}' if found[1] in {Type.STRING_SET, Type.SEGMENTS} else ""
+            hint = _compare_with(receiver, found[1]) if found[1] in _WRITTEN else hint
             return self.fail(receiver, "type_mismatch", f"{_name(receiver)} is {found[1].value}, not a text", hint)
         return Call(node.function, (found[0], text), True, node.offset, node.end)  # noqa: FBT003
 
@@ -221,27 +226,49 @@ class _Checker:
 
     def compare(self, node: Compare) -> Node:
         op, left, right = node.op, node.left, node.right
-        if isinstance(left, Literal):
-            if isinstance(right, Literal | ListLiteral):
+        if _is_constant(left):
+            if _is_constant(right) or isinstance(right, ListLiteral):
                 return self.constant(node)
             op, left, right = FLIPPED[op], right, left
         found = self.operand(left)
-        if isinstance(right, Literal):
+        if _is_constant(right):
             if found is None:
                 return _FAILED
-            return self.compare_literal(node, op, found, right)
+            return self.compare_constant(node, op, found, right)
         other = self.operand(right)
         if found is None or other is None:
             return _FAILED
         return self.compare_both(node, found, other)
 
-    def compare_literal(self, node: Compare, op: CompareOp, left: tuple[Node, Type], right: Literal) -> Node:
+    def compare_constant(self, node: Compare, op: CompareOp, left: tuple[Node, Type], right: Node) -> Node:
         term, kind = left
-        constant = self.literal(right, kind, _name(term))
+        if isinstance(right, Call):
+            constant = self.converted(right, kind, _name(term))
+            kind = _CONVERTED[right.function]
+        else:
+            constant = self.literal(right, kind, _name(term)) if isinstance(right, Literal) else None
         if constant is None:
             return _FAILED
         domain = _DOMAINS.get(kind) or _domain(constant)
         return self.compared(node, op, Compare(op, term, constant, domain, node.offset, node.end))
+
+    def converted(self, node: Call, kind: Type, name: str) -> Literal | None:
+        """What ``timestamp("...")`` or ``version("...")`` stands for, beside a value of this kind."""
+        wanted = _CONVERTED[node.function]
+        text = node.args[0] if len(node.args) == 1 and not node.method else None
+        if not (isinstance(text, Literal) and isinstance(text.value, str)):
+            message = f"{node.function} takes one text in quotes"
+            self.fail(node, "wrong_arguments", message, f"write {_WRITTEN[wanted]}")
+            return None
+        if kind is not wanted and not (wanted is Type.VERSION and kind in _TAKES_VERSION):
+            hint = f"declare {name} as a time" if kind is Type.DYN else ""
+            self.fail(node, "type_mismatch", f"{name} is {kind.value}, this is {wanted.value}", hint)
+            return None
+        value = _CONVERSIONS[node.function](text.value)
+        if value is None:
+            self.fail(text, f"bad_{node.function}", f"this is not {wanted.value}", f"write {_WRITTEN[wanted]}")
+            return None
+        return Literal(value if isinstance(value, int) else text.value, node.offset, node.end)
 
     def compare_both(self, node: Compare, left: tuple[Node, Type], right: tuple[Node, Type]) -> Node:
         kinds = {left[1], right[1]}
@@ -250,6 +277,9 @@ class _Checker:
         if kinds == {Type.MONEY, Type.DYN}:
             hint = "declare the other side as money"
             return self.fail(node, "type_mismatch", "money cannot be compared with a value of unknown unit", hint)
+        if kinds == {Type.TIME, Type.DYN}:
+            hint = "declare the other side as a time"
+            return self.fail(node, "type_mismatch", "a moment cannot be compared with a value of unknown unit", hint)
         known = kinds - {Type.DYN}
         if len(known) > 1:
             first, second = (f"{_name(term)} is {kind.value}" for term, kind in (left, right))
@@ -275,7 +305,9 @@ class _Checker:
         if kind in {fits, Type.DYN} or (kind is Type.AVERAGE and fits is Type.NUMBER):
             return node
         hint = ""
-        if isinstance(value, str) and _DOMAINS[kind] in {"number", "average"}:
+        if kind in _WRITTEN:
+            hint = f"write {_WRITTEN[kind]}"
+        elif isinstance(value, str) and _DOMAINS[kind] in {"number", "average"}:
             hint = "write the number without quotes"
         elif kind is Type.STRING:
             hint = "write the text in quotes"
@@ -339,7 +371,7 @@ class _Checker:
         return In(found[0], holder, node.offset, node.end)
 
     def in_list(self, node: In, container: ListLiteral) -> Node:
-        if isinstance(node.element, Literal):
+        if _is_constant(node.element):
             return self.constant(node)
         found = self.operand(node.element)
         if not container.items:
@@ -347,8 +379,8 @@ class _Checker:
         if found is None:
             return _FAILED
         term, kind = found
-        if kind in _AVERAGES or kind is Type.BOOL:
-            hint = "compare it with < and >" if kind in _AVERAGES else f"write {_name(term)} or !{_name(term)}"
+        if kind in _AVERAGES or kind is Type.BOOL or kind in _WRITTEN:
+            hint = f"write {_name(term)} or !{_name(term)}" if kind is Type.BOOL else _compare_with(term, kind)
             return self.fail(node, "type_mismatch", f"{_name(term)} is {kind.value}, which no list holds", hint)
         items = [self.literal(item, kind, _name(term)) for item in container.items]
         typed = tuple([item for item in items if item is not None])
@@ -373,6 +405,8 @@ class _Checker:
                 return found
             case Call("size"):
                 return self.size(node)
+            case Call(function) if function in _CONVERSIONS:
+                self.fail(node, "not_a_value", "expected an attribute", f"write {_WRITTEN[_CONVERTED[function]]} alone")
             case Call(function) if function not in _TEXT_TESTS and function != "has":
                 self.unknown_function(node)
             case Not():
@@ -436,3 +470,12 @@ def _domain(node: Literal) -> Domain:
 
 def _name(node: Node) -> str:
     return node.name if isinstance(node, Attribute) else "size"
+
+
+def _is_constant(node: Node) -> bool:
+    return isinstance(node, Literal) or (isinstance(node, Call) and node.function in _CONVERSIONS)
+
+
+def _compare_with(node: Node, kind: Type) -> str:
+    """How to ask about something that has an order and nothing else."""
+    return f"compare it, such as {_name(node)} > {_WRITTEN.get(kind, '0')}"

@@ -1,34 +1,42 @@
 """One attribute's part of the index: which bits each of its possible values leaves standing.
 
 All values that no test tells apart are one *place*: missing, of another kind, false, true, each text that is
-named somewhere and all other texts, each number that is named somewhere and each gap between two of them.
-What a test accepts is then a set of places, and one mask of bits per place answers for all tests at once.
+named somewhere, each prefix that is asked for (texts that begin with it and with no longer one), all other texts,
+each number that is named somewhere and each gap between two of them. What a test accepts is then a set of places,
+and one mask of bits per place answers for all tests at once.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any, Literal
 
-from cashwrap.condition.ast import Attribute, Call, Compare, CompareOp, In, ListLiteral, Literal, Node
+from cashwrap.condition import ast
+from cashwrap.condition.ast import Attribute, Call, Compare, CompareOp, In, ListLiteral, Node
+from cashwrap.condition.constants import to_version
 
 MISSING, STRANGE, FALSE, TRUE, OTHER, TEXTS = range(6)
-"""The first places; from TEXTS on come the named texts, then gaps and numbers in turn."""
+"""The first places; from TEXTS on come the named texts, then the prefixes, then gaps and numbers in turn."""
 
 Number = int | Decimal
+Axis = tuple[str, Literal["value", "version"]]
+"""An attribute, and whether its value is looked at or the version that it spells."""
 
 
-def subject(node: Node) -> str | None:
+def subject(node: Node) -> Axis | None:
     """The attribute that alone decides this predicate, value by value; ``None`` for any other predicate."""
     match node:
         case Attribute():
-            return node.name
-        case Compare(op, Attribute() as left, Literal(), domain):
+            return node.name, "value"
+        case Compare(op, Attribute() as left, ast.Literal(), domain):
+            if domain == "version" and "[" not in left.name:
+                return left.name, "version"
             sliced = domain in {"bool", "number"} or (domain == "string" and op in {"==", "!="})
-            return left.name if sliced else None
+            return (left.name, "value") if sliced else None
         case In(Attribute() as element, ListLiteral()):
-            return element.name
-        case Call("has", (Attribute() as argument,)):
-            return argument.name
+            return element.name, "value"
+        case Call("has" | "startsWith", (Attribute() as argument, *_)):
+            return argument.name, "value"
         case _:
             return None
 
@@ -36,26 +44,42 @@ def subject(node: Node) -> str | None:
 class Dimension:
     """The places of one attribute, from all predicates about it."""
 
-    __slots__ = ("_numbers", "_texts", "count", "masks", "numeric", "points", "texts")
+    __slots__ = ("_named", "_numbers", "_texts", "count", "masks", "numeric", "points", "prefixes", "shorter", "texts")
 
     def __init__(self, predicates: Iterable[Node]) -> None:
-        texts: dict[str, None] = {}
-        numbers: set[Number] = set()
+        texts: set[str] = set()
+        prefixes: set[str] = set()
+        points: set[Any] = set()
         for node in predicates:
+            if isinstance(node, Call):
+                prefixes.update(str(part.value) for part in node.args[1:] if isinstance(part, ast.Literal))
             for constant in _constants(node):
-                if isinstance(constant, str):
-                    texts[constant] = None
-                elif not isinstance(constant, bool):
-                    numbers.add(_plain(constant))
-        self.texts = {text: TEXTS + number for number, text in enumerate(texts)}
-        self.points = sorted(numbers)
-        self._texts = _between(OTHER, TEXTS + len(texts))
-        first = TEXTS + len(texts)
-        self.count = first + 2 * len(self.points) + 1
-        self._numbers = first
+                point = self.point(constant)
+                if point is not None:
+                    points.add(point)
+                elif isinstance(constant, str):
+                    texts.add(constant)
+        self._named = sorted(texts)
+        self.prefixes = sorted(prefixes)
+        self.shorter = _shorter(self.prefixes)
+        """For each prefix the place among them of the longest other one that it begins with, or -1."""
+        self.texts = {text: TEXTS + number for number, text in enumerate(self._named)}
+        self.points = sorted(points)
+        self._numbers = TEXTS + len(texts) + len(prefixes)
+        self._texts = _between(OTHER, self._numbers)
+        self.count = self._numbers + 2 * len(self.points) + 1
         self.masks: list[int] = []
         self.numeric: list[int] = []
         """The masks of the gaps and points alone."""
+
+    @staticmethod
+    def point(value: object) -> Any:
+        """A value that has an order, in that order; None for every other value."""
+        if type(value) is int:
+            return value
+        if isinstance(value, Decimal) and value.is_finite():
+            return int(value) if value == int(value) else value  # an int compares faster
+        return None
 
     def place(self, value: object) -> int:
         """Where a value belongs."""
@@ -64,12 +88,24 @@ class Dimension:
         if isinstance(value, bool):
             return TRUE if value else FALSE
         if isinstance(value, str):
-            return self.texts.get(value, OTHER)
+            named = self.texts.get(value)
+            return self.begun(value) if named is None else named
         if type(value) is int or (isinstance(value, Decimal) and value.is_finite()):
             return self._numbers + self._step(value)
         return STRANGE
 
-    def _step(self, value: Number) -> int:
+    def begun(self, text: str) -> int:
+        """The place of the longest prefix that a text begins with.
+
+        All prefixes between one that it begins with and the text itself, in their order, begin with that one. So if
+        the last one before the text is none of its prefixes, the next one to try is the longest that begins that.
+        """
+        at = bisect_right(self.prefixes, text) - 1
+        while at >= 0 and not text.startswith(self.prefixes[at]):
+            at = self.shorter[at]
+        return TEXTS + len(self._named) + at if at >= 0 else OTHER
+
+    def _step(self, value: Any) -> int:
         """Which gap (even) or point (odd) a number is, from 0."""
         found = bisect_left(self.points, value)
         return 2 * found + (found < len(self.points) and self.points[found] == value)
@@ -82,28 +118,33 @@ class Dimension:
     def _truth(self, node: Node) -> tuple[int, int]:
         """Where a predicate is known, and where it is true."""
         match node:
-            case Call():
+            case Call("has"):
                 everywhere = _between(0, self.count)
                 return everywhere, everywhere & ~(1 << MISSING)
+            case Call(_, (_, ast.Literal(str() as prefix))):
+                return self._texts, self._beginning(prefix)
             case In(_, ListLiteral(items)):
                 kind = self._texts if isinstance(items[0].value, str) else _between(self._numbers, self.count)
                 true = 0
                 for item in items:
                     true |= 1 << self.place(item.value)
                 return kind, true
-            case Compare(op, _, Literal(value)):
+            case Compare(op, _, ast.Literal(value)):
                 return self._comparison(op, value)
             case _:
                 return 1 << FALSE | 1 << TRUE, 1 << TRUE
 
+    def _beginning(self, prefix: str) -> int:
+        """The named texts and the prefixes that begin with a prefix: neighbours in the order of texts."""
+        first = TEXTS + len(self._named)
+        return _run(self._named, prefix) << TEXTS | _run(self.prefixes, prefix) << first
+
     def _comparison(self, op: CompareOp, value: object) -> tuple[int, int]:
         at = self.place(value)
-        if isinstance(value, bool):
-            kind = 1 << FALSE | 1 << TRUE
-        elif isinstance(value, str):
-            kind = self._texts
-        else:
+        if at >= self._numbers:
             kind = _between(self._numbers, self.count)
+        else:
+            kind = self._texts if isinstance(value, str) else 1 << FALSE | 1 << TRUE
         below, equal = _between(0, at) & kind, 1 << at
         true = {"==": equal, "<": below, "<=": below | equal}
         if op in true:
@@ -128,6 +169,40 @@ class Dimension:
         self.numeric = self.masks[self._numbers :]
 
 
+class Versions(Dimension):
+    """The places of the versions that an attribute's value spells."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def point(value: object) -> Any:
+        """A text's place among versions."""
+        return to_version(value) if isinstance(value, str) else None
+
+    def place(self, value: object) -> int:
+        """Where the version belongs."""
+        version = self.point(value)
+        return STRANGE if version is None else self._numbers + self._step(version)
+
+
+def _shorter(prefixes: Sequence[str]) -> list[int]:
+    """For each of sorted texts the last one before it that it begins with, or -1."""
+    found: list[int] = []
+    for text in prefixes:
+        at = len(found) - 1
+        while at >= 0 and not text.startswith(prefixes[at]):
+            at = found[at]
+        found.append(at)
+    return found
+
+
+def _run(texts: Sequence[str], prefix: str) -> int:
+    """Those of sorted texts that begin with a prefix, as a set of bits."""
+    start = bisect_left(texts, prefix)
+    stop = bisect_left(texts, 1, start, key=lambda text: not text.startswith(prefix))
+    return _between(start, stop)
+
+
 def to_mask(bits: Iterable[int]) -> int:
     """A set of bit numbers as one integer."""
     numbers = list(bits)
@@ -146,14 +221,9 @@ def _between(start: int, stop: int) -> int:
     return (1 << stop) - (1 << start)
 
 
-def _plain(value: Number) -> Number:
-    """A whole Decimal as an int, which compares faster."""
-    return int(value) if value == int(value) else value
-
-
 def _constants(node: Node) -> list[bool | int | Decimal | str]:
     match node:
-        case Compare(right=Literal(value)):
+        case Compare(right=ast.Literal(value)):
             return [value]
         case In(container=ListLiteral(items)):
             return [item.value for item in items]

@@ -27,6 +27,7 @@ from cashwrap.condition.ast import (
     referenced_attributes,
 )
 from cashwrap.condition.check import Checked
+from cashwrap.condition.constants import to_version
 
 Values = Mapping[str, object]
 """Flat names to run-time values (``model.Value``); a missing name or None is unknown."""
@@ -183,6 +184,8 @@ def _compare(node: Compare) -> Predicate:
     match node.domain, node.right:
         case "average", Literal(int() | Decimal() as threshold):
             return _compare_average(left, apply, Decimal(threshold))
+        case "version", right:
+            return _compare_versions(left, apply, _term(right))
         case "same", _:
             return _compare_alike(left, apply, _term(node.right))
         case ((None | "average"), _):
@@ -207,6 +210,19 @@ def _compare_terms(left: Term, apply: Relation, right: Term, guard: Callable[[ob
     def evaluate(values: Values) -> bool | None:
         first, second = left(values), right(values)
         return apply(first, second) if guard(first) and guard(second) else None
+
+    return evaluate
+
+
+def _compare_versions(left: Term, apply: Relation, right: Term) -> Predicate:
+    """By their numbers; a text that is no version is unknown."""
+
+    def evaluate(values: Values) -> bool | None:
+        first, second = left(values), right(values)
+        if not (isinstance(first, str) and isinstance(second, str)):
+            return None
+        one, other = to_version(first), to_version(second)
+        return apply(one, other) if one is not None and other is not None else None
 
     return evaluate
 

@@ -9,14 +9,26 @@ is checked on the bits that are left, and only there.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
 from cashwrap.condition.arms import Arm, Arms, Test
 from cashwrap.condition.ast import Attribute, In, Literal, Node
 from cashwrap.condition.check import Checked
-from cashwrap.condition.dimension import FALSE, MISSING, OTHER, STRANGE, TRUE, Dimension, subject, to_mask
+from cashwrap.condition.constants import Version, to_version
+from cashwrap.condition.dimension import (
+    FALSE,
+    MISSING,
+    OTHER,
+    STRANGE,
+    TRUE,
+    Axis,
+    Dimension,
+    Versions,
+    subject,
+    to_mask,
+)
 from cashwrap.condition.evaluate import Predicate, Values, compile_node
 
 Residual = tuple[tuple[Predicate, bool], ...]
@@ -29,10 +41,7 @@ class Index:
     position of each bit; ``whole`` the keys of conditions that could not be taken apart completely.
     """
 
-    __slots__ = (
-        "_all", "_flags", "_mixed", "_numbers", "_sets", "_sparse", "_texts", "_unsparse",
-        "owners", "residuals", "starts", "whole",
-    )  # fmt: skip
+    __slots__ = ("_all", "moving", "owners", "residuals", "stable", "starts", "whole")
 
     def __init__(
         self,
@@ -48,18 +57,52 @@ class Index:
         self.whole = whole
         self.residuals = residuals
         self._all = everything
+        self.stable = Slices(everything)
+        self.moving = Slices(everything)
+
+    def profile_mask(self, values: Values) -> int:
+        """The bits that the stable attributes leave standing: what ``matches`` may go on from, as long as they stay."""
+        return self.stable.narrow(self._all, values)
+
+    def matches(self, values: Values, mask: int | None = None) -> int:
+        """The bits whose indexed tests hold; those in ``residuals`` are still to be checked.
+
+        ``mask`` is the ``profile_mask`` of values in which all stable attributes are the same.
+        """
+        return self.moving.narrow(self.stable.narrow(self._all, values) if mask is None else mask, values)
+
+    def holds(self, bit: int, values: Values) -> bool:
+        """Whether the residual tests of a bit come out as wanted."""
+        return all(test(values) is wanted for test, wanted in self.residuals.get(bit, ()))
+
+    def span(self, first: int, stop: int) -> tuple[int, int]:
+        """The bits of the conditions from ``first`` up to ``stop``: their offset, and a mask as wide as they are."""
+        offset = self.starts[first]
+        return offset, (1 << self.starts[stop] - offset) - 1
+
+
+class Slices:
+    """Some attributes, each with a mask for every value of it, under the cheapest look-up that answers the same."""
+
+    __slots__ = (
+        "_all", "_flags", "_mixed", "_numbers", "_prefixed", "_sets", "_sparse", "_texts", "_unsparse", "_versions",
+    )  # fmt: skip
+
+    def __init__(self, everything: int) -> None:
+        self._all = everything
         self._flags: list[tuple[str, int, int, int]] = []
         self._texts: list[tuple[str, dict[str, int], int, int]] = []
+        self._prefixed: list[tuple[str, dict[str, int], Dimension, int]] = []
         self._numbers: list[tuple[str, list[int | Decimal], list[int], int]] = []
+        self._versions: list[tuple[str, list[Version], list[int], int]] = []
         self._mixed: list[tuple[str, Dimension]] = []
         self._sets: list[tuple[str, dict[str, tuple[int, int]], int, int]] = []
         self._sparse: dict[str, Dimension] = {}
         self._unsparse = everything
 
-    def matches(self, values: Values) -> int:
-        """The bits whose indexed tests hold; those in ``residuals`` are still to be checked."""
+    def narrow(self, mask: int, values: Values) -> int:
+        """Those bits of ``mask`` that no value here refutes."""
         get = values.get
-        mask = self._all
         for name, true, false, neither in self._flags:
             value = get(name)
             mask &= true if value is True else false if value is False else neither
@@ -73,12 +116,33 @@ class Index:
                 mask &= masks[2 * at + (at < len(points) and points[at] == value)]
             else:
                 mask &= neither
-        for name, dimension in self._mixed:
-            mask &= dimension.masks[dimension.place(get(name))]
         for name, members, base, neither in self._sets:
             mask &= _members(get(name), members, base, neither)
+        if self._prefixed or self._versions or self._mixed:
+            mask = self._narrow_further(mask, values)
         if self._sparse:
             mask &= self._present(values)
+        return mask
+
+    def _narrow_further(self, mask: int, values: Values) -> int:
+        """The same by the kinds of attributes that few playbooks have."""
+        for name, table, begun, neither in self._prefixed:
+            value = values.get(name)
+            if isinstance(value, str):
+                named = table.get(value)
+                mask &= begun.masks[begun.begun(value)] if named is None else named
+            else:
+                mask &= neither
+        for name, points, masks, neither in self._versions:
+            value = values.get(name)
+            version = to_version(value) if isinstance(value, str) else None
+            if version is None:
+                mask &= neither
+            else:
+                at = bisect_left(points, version)
+                mask &= masks[2 * at + (at < len(points) and points[at] == version)]
+        for name, dimension in self._mixed:
+            mask &= dimension.masks[dimension.place(values.get(name))]
         return mask
 
     def _present(self, values: Values) -> int:
@@ -94,7 +158,7 @@ class Index:
         return mask
 
     def slice(self, name: str, dimension: Dimension) -> None:
-        """Add an attribute, under the cheapest look-up that answers the same."""
+        """Add an attribute of one value."""
         masks = dimension.masks
         neither = masks[STRANGE]
         numbers = dimension.numeric
@@ -102,10 +166,14 @@ class Index:
         texts = {text: masks[place] for text, place in dimension.texts.items()}
         has_texts = bool(texts) or masks[OTHER] != neither
         has_numbers = any(mask != neither for mask in numbers)
-        if odd[0] or odd[1] + has_texts + has_numbers > 1:
+        if isinstance(dimension, Versions):
+            self._versions.append((name, dimension.points, numbers, neither))
+        elif odd[0] or sum((odd[1], has_texts, has_numbers)) > 1:
             self._mixed.append((name, dimension))
         elif has_numbers:
             self._numbers.append((name, dimension.points, numbers, neither))
+        elif dimension.prefixes:
+            self._prefixed.append((name, texts, dimension, neither))
         elif has_texts:
             self._texts.append((name, texts, masks[OTHER], neither))
         else:
@@ -130,15 +198,6 @@ class Index:
         self._sparse[name] = dimension
         self._unsparse &= ~bits
 
-    def holds(self, bit: int, values: Values) -> bool:
-        """Whether the residual tests of a bit come out as wanted."""
-        return all(test(values) is wanted for test, wanted in self.residuals.get(bit, ()))
-
-    def span(self, first: int, stop: int) -> tuple[int, int]:
-        """The bits of the conditions from ``first`` up to ``stop``: their offset, and a mask as wide as they are."""
-        offset = self.starts[first]
-        return offset, (1 << self.starts[stop] - offset) - 1
-
 
 def _members(value: object, members: Mapping[str, tuple[int, int]], base: int, neither: int) -> int:
     if not isinstance(value, frozenset):
@@ -152,12 +211,17 @@ def _members(value: object, members: Mapping[str, tuple[int, int]], base: int, n
     return standing & ~refuted if refuted else standing
 
 
-def build_index(conditions: Sequence[tuple[Hashable, Checked | None]]) -> Index:
-    """Compile conditions together; ``None`` is for everyone. Order is priority: the first has the lowest bits."""
+def build_index(
+    conditions: Sequence[tuple[Hashable, Checked | None]], stable: Callable[[str], bool] = lambda _: False
+) -> Index:
+    """Compile conditions together; ``None`` is for everyone. Order is priority: the first has the lowest bits.
+
+    ``stable`` says of an attribute, by its flat name, whether ``Index.profile_mask`` answers for it.
+    """
     builder = _Builder()
     for key, condition in conditions:
         builder.add(key, condition)
-    return builder.build()
+    return builder.build(stable)
 
 
 class _Builder:
@@ -176,7 +240,7 @@ class _Builder:
         self.bits.extend(arms)
         self.starts.append(len(self.bits))
 
-    def build(self) -> Index:
+    def build(self, stable: Callable[[str], bool]) -> Index:
         tests = _Tests(self.arms.predicates)
         for bit, arm in enumerate(self.bits):
             tests.sort(bit, arm)
@@ -189,16 +253,20 @@ class _Builder:
             residuals={bit: tuple(found) for bit, found in tests.residuals.items()},
             everything=everything,
         )
-        for name, by_bit in tests.dense.items():
-            dimension = tests.dimensions[name]
+        for axis, by_bit in tests.dense.items():
+            dimension = tests.dimensions[axis]
             dimension.fill(by_bit, rest=everything & ~to_mask(by_bit))
-            index.slice(name, dimension)
+            _half(index, axis[0], stable).slice(axis[0], dimension)
         for name, wanted in tests.members.items():
-            index.slice_set(name, wanted)
-        for name, by_bit in tests.sparse.items():
-            tests.dimensions[name].fill(by_bit, rest=0)
-            index.slice_sparse(name, tests.dimensions[name], to_mask(by_bit))
+            _half(index, name, stable).slice_set(name, wanted)
+        for axis, by_bit in tests.sparse.items():
+            tests.dimensions[axis].fill(by_bit, rest=0)
+            _half(index, axis[0], stable).slice_sparse(axis[0], tests.dimensions[axis], to_mask(by_bit))
         return index
+
+
+def _half(index: Index, name: str, stable: Callable[[str], bool]) -> Slices:
+    return index.stable if stable(name) else index.moving
 
 
 class _Tests:
@@ -208,15 +276,17 @@ class _Tests:
         self.predicates = predicates
         self.compiled: dict[str, Predicate] = {}
         self.subjects = {key: subject(node) for key, node in predicates.items()}
-        about: dict[str, list[Node]] = defaultdict(list)
-        for key, name in self.subjects.items():
-            if name is not None:
-                about[name].append(predicates[key])
-        self.dimensions = {name: Dimension(nodes) for name, nodes in about.items()}
+        about: dict[Axis, list[Node]] = defaultdict(list)
+        for key, axis in self.subjects.items():
+            if axis is not None:
+                about[axis].append(predicates[key])
+        self.dimensions = {
+            axis: Dimension(nodes) if axis[1] == "value" else Versions(nodes) for axis, nodes in about.items()
+        }
         self.accepted: dict[Test, int] = {}
-        self.dense: dict[str, dict[int, int]] = defaultdict(dict)
+        self.dense: dict[Axis, dict[int, int]] = defaultdict(dict)
         """Attribute to bit to the places the bit accepts."""
-        self.sparse: dict[str, dict[int, int]] = defaultdict(dict)
+        self.sparse: dict[Axis, dict[int, int]] = defaultdict(dict)
         """The same for attributes that most shoppers lack; here a bit is under one attribute only."""
         self.members: dict[str, dict[int, list[tuple[str, bool]]]] = defaultdict(dict)
         """Set to bit to the elements it wants inside, or outside."""
@@ -224,14 +294,14 @@ class _Tests:
 
     def sort(self, bit: int, arm: Arm) -> None:
         """Sort the tests of one bit."""
-        rare: dict[str, list[Test]] = defaultdict(list)
+        rare: dict[Axis, list[Test]] = defaultdict(list)
         for test in arm:
-            name = self.subjects[test[0]]
-            if name is not None and "[" in name:
-                rare[name].append(test)
-            elif name is not None:
-                places = self.dense[name].get(bit, -1)
-                self.dense[name][bit] = places & self.places(name, test)
+            axis = self.subjects[test[0]]
+            if axis is not None and "[" in axis[0]:
+                rare[axis].append(test)
+            elif axis is not None:
+                places = self.dense[axis].get(bit, -1)
+                self.dense[axis][bit] = places & self.places(axis, test)
             else:
                 self.sort_other(bit, test)
         self.sort_rare(bit, rare)
@@ -249,25 +319,25 @@ class _Tests:
                 pass
         self.leave(bit, test)
 
-    def sort_rare(self, bit: int, rare: dict[str, list[Test]]) -> None:
+    def sort_rare(self, bit: int, rare: dict[Axis, list[Test]]) -> None:
         """The first attribute that the bit cannot do without finds it; what the others say is residual."""
         found = False
-        for name, tests in rare.items():
+        for axis, tests in rare.items():
             places = -1
             for test in tests:
-                places &= self.places(name, test)
+                places &= self.places(axis, test)
             if not found and not places & 1 << MISSING:
                 found = True
-                self.sparse[name][bit] = places
+                self.sparse[axis][bit] = places
             else:
                 for test in tests:
                     self.leave(bit, test)
 
-    def places(self, name: str, test: Test) -> int:
+    def places(self, axis: Axis, test: Test) -> int:
         """The places of the attribute where the test comes out as wanted."""
         known = self.accepted.get(test)
         if known is None:
-            known = self.dimensions[name].accepted(self.predicates[test[0]], wanted=test[1])
+            known = self.dimensions[axis].accepted(self.predicates[test[0]], wanted=test[1])
             self.accepted[test] = known
         return known
 
