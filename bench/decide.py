@@ -1,284 +1,241 @@
-"""Microseconds to decide 20 placements in process, profile hot: ``python -m bench.decide [--sizes 10,1000,...]``.
+"""Microseconds to decide 20 placements in process, profile hot, beside three published rule engines.
 
-The same rules and shoppers go to GrowthBook's Python SDK (one feature per placement, one forced rule per
-experience), and every winner is compared. All engines run in one process, so read the ratios. No asserts but
-agreement: a number to read.
+    python -m bench.decide [--sizes 10,100,1000,10000,100000]
+
+Each size runs in a process of its own. Timed are, each the median over shoppers of that shopper's best:
+
+    match   the index alone: which conditions hold
+    choose  match, and per placement the first experience that fits, with its content
+    whole   choose, and before it all of a shopper's and a request's attributes through the consent lens, and segments;
+            the profile's own as remembered from the same second
+    anew    whole, one second later each time, so that the profile's attributes are computed again
+    bytes   anew, finding the profile in memory, the signed token and the answer's JSON: all but HTTP
+
+The peers get the attributes ready made, segments included, and only say what wins where. Every answer is compared, and
+one that differs ends the benchmark with an error. ``load`` is the whole way from the playbook's files to a playbook.
 """
 
 import argparse
 import gc
-import random
+import json
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
-from growthbook import GrowthBook
-from msgspec import structs
+from bench import peers, shop
+from bench.peers import Peer, Winners
+from cashwrap.decide import decide
+from cashwrap.engine import Engine
+from cashwrap.inputs import gather
+from cashwrap.model import Inputs
+from cashwrap.playbook import Playbook, load_playbook
 
-from cashwrap.condition import Checked, Environment, Type, check, compile_condition
-from cashwrap.decide import Experiences, compile_experiences, decide, encode_answer
-from cashwrap.declarations import (
-    Button,
-    Content,
-    Declarations,
-    ExperienceDecl,
-    Help,
-    Message,
-    Options,
-    PlacementDecl,
-)
-from cashwrap.model import Inputs, Tenant
-from cashwrap.segments import Segments, compile_segments
-
-PLACEMENTS = 20
-SHOPPERS = 200
-WORDS = {
-    "device": 3, "country": 20, "category": 50, "tier": 4, "browser": 5, "os": 5,
-    "language": 8, "channel": 6, "referrer": 30, "payment": 8, "step": 5,
-}  # fmt: skip
-NUMBERS = {"orders": 20, "sessions": 30, "items": 12, "hour": 24, "age": 300, "views": 60, "coupons": 6}
-MONEY = {"total": 500, "spent": 2000}
-FLAGS = ("returning", "newsletter", "guest")
-SEGMENTS = tuple(f"s{number}" for number in range(20))
-BRANDS = [f"brand{number}" for number in range(100)]
-SKUS = [f"sku{number}" for number in range(500)]
-KEYS = [f"cat{number}" for number in range(30)]
-
-ENVIRONMENT = Environment(
-    {
-        **dict.fromkeys(WORDS, Type.STRING),
-        **dict.fromkeys(NUMBERS, Type.NUMBER),
-        **dict.fromkeys(MONEY, Type.MONEY),
-        **dict.fromkeys(FLAGS, Type.BOOL),
-        "brands": Type.STRING_SET,
-        "skus": Type.STRING_SET,
-        "category_views[*]": Type.NUMBER,
-    },
-    segments=frozenset(SEGMENTS),
-)
-
-Rule = tuple[str, dict[str, Any]]
-"""The same condition for us and for GrowthBook."""
+SHOPPERS = 100
+FEW = 20
+"""Shoppers where there are 100,000 rules."""
+REPEATS = 12
+PEER_REPEATS = 3
+LARGE = 10_000
+"""Rules beyond which only the fastest peer is asked: the others take half a minute to make, or a second a shopper."""
+BUDGETS = {1_000: 40.0, 10_000: 80.0}
+LOAD_SECONDS, LOAD_MB, GROWTH, FASTER = 2.0, 100.0, 4.0, 30.0
+T = TypeVar("T")
 
 
-def predicate(rng: random.Random) -> Rule:
-    kind = rng.choices(("word", "number", "money", "flag", "segment", "member", "count"), (30, 20, 15, 6, 12, 10, 7))[0]
-    if kind == "word":
-        return word(rng)
-    if kind in {"number", "money"}:
-        name, top = rng.choice(list((NUMBERS if kind == "number" else MONEY).items()))
-        scale = 1 if kind == "number" else 100
-        if rng.random() < 0.5:
-            limit = rng.randint(top // 2, top - 1)
-            return f"{name} >= {limit}", {name: {"$gte": limit * scale}}
-        limit = rng.randint(1, top // 2)
-        return f"{name} < {limit}", {name: {"$lt": limit * scale}}
-    if kind == "flag":
-        name, wanted = rng.choice(FLAGS), rng.random() < 0.5
-        return (name if wanted else f"!{name}"), {name: wanted}
-    if kind == "segment":
-        name = rng.choice(SEGMENTS)
-        return f'"{name}" in segments', {f"segments.{name}": True}
-    if kind == "member":
-        name, pool = rng.choice((("brands", BRANDS), ("skus", SKUS)))
-        element = rng.choice(pool)
-        if rng.random() < 0.3:
-            return f'!("{element}" in {name})', {"$not": {name: {"$elemMatch": {"$eq": element}}}}
-        return f'"{element}" in {name}', {name: {"$elemMatch": {"$eq": element}}}
-    key, limit = rng.choice(KEYS), rng.randint(1, 6)
-    return f'category_views["{key}"] >= {limit}', {f"category_views.{key}": {"$gte": limit}}
-
-
-def word(rng: random.Random) -> Rule:
-    name, count = rng.choice(list(WORDS.items()))
-    choices = [f"{name}{number}" for number in range(count)]
-    roll = rng.random()
-    if roll < 0.75:
-        value = rng.choice(choices)
-        return f'{name} == "{value}"', {name: value}
-    if roll < 0.85:
-        value = rng.choice(choices)
-        return f'{name} != "{value}"', {name: {"$ne": value}}
-    some = rng.sample(choices, min(3, count))
-    listed = ", ".join(f'"{value}"' for value in some)
-    return f"{name} in [{listed}]", {name: {"$in": some}}
-
-
-def rule(rng: random.Random) -> Rule:
-    parts = [predicate(rng) for _ in range(rng.randint(2, 5))]
-    if rng.random() < 0.15:
-        extra = [predicate(rng) for _ in range(2)]
-        either = f"({' || '.join(source for source, _ in extra)})"
-        parts.append((either, {"$or": [query for _, query in extra]}))
-    return " && ".join(source for source, _ in parts), {"$and": [query for _, query in parts]}
-
-
-class Shopper(NamedTuple):
-    inputs: Inputs
-    attributes: dict[str, Any]
-
-
-def shopper(number: int) -> Shopper:
-    rng = random.Random(number)
-    plain: dict[str, Any] = {name: f"{name}{rng.randrange(count)}" for name, count in WORDS.items()}
-    plain |= {name: rng.randrange(top) for name, top in NUMBERS.items()}
-    plain |= {name: rng.randrange(top * 100) for name, top in MONEY.items()}
-    plain |= {name: rng.random() < 0.5 for name in FLAGS}
-    brands, skus = rng.sample(BRANDS, 6), rng.sample(SKUS, 10)
-    counts = {key: rng.randint(1, 9) for key in rng.sample(KEYS, 8)}
-    segments = {name: rng.random() < 0.3 for name in SEGMENTS}
-    values = plain | {"brands": frozenset(brands), "skus": frozenset(skus), "cart.total": plain["total"]}
-    values |= {f'category_views["{key}"]': count for key, count in counts.items()}
-    values |= {f"segments.{name}": inside for name, inside in segments.items()}
-    values |= {f"filler{number}": number for number in range(110)}
-    inputs = Inputs(
-        now=1_760_000_000_000,
-        tenant=Tenant(),
-        values=values,
-        level="profile",
-        mask=63,
-        placements=None,
-        unit=f"u{number}",
-        locale=rng.choice(("en-GB", "de", "de-AT", "fr")),
-        payment_methods=("card", "paypal", "apple_pay", "invoice", "klarna"),
-    )
-    nested = {"brands": brands, "skus": skus, "category_views": counts, "segments": segments}
-    return Shopper(inputs, plain | nested)
-
-
-def content(number: int, placement: int) -> Content:
-    """17 placements of 20 are texts, as shops have them; one text in eight says an amount."""
-    if placement < 2:
-        return Options(first=("apple_pay",), highlight=("paypal",), badge={"paypal": {"en": "fast", "de": "schnell"}})
-    if placement == 2:
-        return Button({"en": f"Pay {number}", "de": f"Zahlen {number}"})
-    if placement == 3:
-        return Help({"en": f"Hint {number}", "de": f"Hinweis {number}"})
-    if number % 8 == 0:
-        return Message({"en": f"Only {{cart.total, money}} ({number})", "de": f"Nur {{cart.total, money}} ({number})"})
-    return Message({"en": f"Text {number}", "de": f"Satz {number}"})
-
-
-def component(placement: int) -> Any:
-    return {0: "options", 1: "options", 2: "button", 3: "help"}.get(placement, "message")
-
-
-def declare(count: int) -> Declarations:
-    placements = {f"p{each}": PlacementDecl(f"p{each}", component(each)) for each in range(PLACEMENTS)}
-    experiences = [
-        ExperienceDecl(f"e{each}", f"p{each % PLACEMENTS}", None, content(each, each % PLACEMENTS))
-        for each in range(count)
-    ]
-    return Declarations(placements=placements, experiences={each.name: each for each in experiences})
-
-
-def median_us(call: Callable[[Shopper], object], shoppers: list[Shopper], repeats: int) -> float:
-    """The median over shoppers of each one's best time, which a busy neighbour disturbs least."""
-    best = []
-    for each in shoppers:
-        times = []
-        for _ in range(repeats):
+def best_of(call: Callable[[T], object], items: Sequence[T], repeats: int, before: Callable[[], None]) -> list[float]:
+    """Each item's best time in microseconds, which a busy neighbour disturbs least."""
+    best = [float("inf")] * len(items)
+    for _ in range(repeats):
+        before()
+        for at, item in enumerate(items):
             start = time.perf_counter_ns()
-            call(each)
-            times.append(time.perf_counter_ns() - start)
-        best.append(min(times))
-    return statistics.median(best) / 1000
+            call(item)
+            best[at] = min(best[at], (time.perf_counter_ns() - start) / 1000)
+    return best
 
 
-def growthbook(rules: list[Rule]) -> Callable[[Shopper], dict[str, str | None]]:
-    features: dict[str, Any] = {f"p{each}": {"defaultValue": None, "rules": []} for each in range(PLACEMENTS)}
-    for number, (_, query) in enumerate(rules):
-        features[f"p{number % PLACEMENTS}"]["rules"].append({"condition": query, "force": f"e{number}"})
-    client = GrowthBook(features=features)
-
-    def winners(each: Shopper) -> dict[str, str | None]:
-        client.set_attributes(each.attributes)
-        return {name: client.eval_feature(name).value for name in features}
-
-    return winners
+def memory(field: str) -> float:
+    """This process's resident megabytes: ``VmRSS`` now, ``VmHWM`` at most."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
 
 
-def winners_of(experiences: Experiences, each: Shopper) -> dict[str, str | None]:
-    return {name: answer.experience for name, answer in decide(experiences, each.inputs).placements.items()}
-
-
-def compare(experiences: Experiences, peer: Callable[[Shopper], Any], shoppers: list[Shopper]) -> int:
-    """How many answers were compared; stops at the first that differs."""
-    compared = 0
-    for each in shoppers:
-        ours, theirs = winners_of(experiences, each), peer(each)
-        assert ours == theirs, {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]}
-        compared += len(ours)
-    return compared
-
-
-def segments(rng: random.Random) -> Segments:
-    plain = (source for source, _ in iter(lambda: rule(rng), None) if "segments" not in source)
-    return compile_segments({name: check(next(plain), ENVIRONMENT) for name in SEGMENTS})
-
-
-def with_segments(experiences: Experiences, found: Segments) -> Callable[[Shopper], object]:
-    def call(each: Shopper) -> object:
-        values = dict(each.inputs.values)
-        found.evaluate(values, None)
-        return decide(experiences, structs.replace(each.inputs, values=values))
-
-    return call
-
-
-def closures(conditions: dict[str, Checked | None]) -> Callable[[Shopper], object]:
-    tests = [compile_condition(each) for each in conditions.values() if each is not None]
-    return lambda each: [test(each.inputs.values) for test in tests]
-
-
-def row(count: int, rng: random.Random, shoppers: list[Shopper], *, peers: bool) -> dict[str, Any]:
-    rules = [rule(rng) for _ in range(count)]
-    declarations = declare(count)
-    gc.disable()  # as the compiler of a playbook does
+def load(folder: Path, row: dict[str, Any]) -> Playbook:
+    """The playbook, with its time and memory; nothing else may have been made in this process."""
+    gc.collect()
+    before = memory("VmRSS")
     start = time.perf_counter()
-    conditions: dict[str, Checked | None] = {
-        f"e{number}": check(source, ENVIRONMENT) for number, (source, _) in enumerate(rules)
-    }
-    parsed = time.perf_counter()
-    experiences = compile_experiences(declarations, conditions, playbook="bench")
-    compiled = time.perf_counter()
-    gc.enable()
+    playbook = load_playbook(folder)
+    row["load s"] = time.perf_counter() - start
     gc.collect()
     gc.freeze()  # as a server does after each swap
-    result: dict[str, Any] = {"n": count, "check s": parsed - start, "compile s": compiled - parsed}
-    repeats = 10
-    result["match us"] = median_us(lambda each: experiences.index.matches(each.inputs.values), shoppers, repeats)
-    result["decide us"] = median_us(lambda each: decide(experiences, each.inputs), shoppers, repeats)
-    result["+segments us"] = median_us(with_segments(experiences, segments(rng)), shoppers, repeats)
-    decisions = {each.inputs.unit: decide(experiences, each.inputs) for each in shoppers}
-    result["encode us"] = median_us(
-        lambda each: encode_answer(decisions[each.inputs.unit], "d", "t"), shoppers, repeats
-    )
-    result["winners"] = statistics.mean(
-        sum(name is not None for name in winners_of(experiences, each).values()) for each in shoppers
-    )
-    if peers:
-        peer = growthbook(rules)
-        few = shoppers[: max(3, 20_000 // count)]
-        result["compared"] = compare(experiences, peer, few)
-        result["growthbook us"] = median_us(peer, few, 3)
-        result["closures us"] = median_us(closures(conditions), few, 3)
-        result["ratio"] = result["growthbook us"] / result["decide us"]
-    return result
+    row["kept MB"], row["peak MB"] = memory("VmRSS") - before, memory("VmHWM") - before
+    return playbook
+
+
+class Ours:
+    """Our engine's parts over one playbook."""
+
+    def __init__(self, playbook: Playbook, shoppers: int) -> None:
+        self.playbook = playbook
+        self.engine: Engine
+        self.engine, self.shoppers = shop.open_shop(playbook, shoppers)
+        clock = self.engine.world.clock
+        assert isinstance(clock, shop.BenchClock)
+        self.clock = clock
+        self.inputs = [self.gather(each) for each in self.shoppers]
+
+    def gather(self, each: shop.Shopper) -> Inputs:
+        return gather(self.playbook, each.request, each.caller, each.hot, self.clock.now())
+
+    def winners(self, inputs: Inputs) -> Winners:
+        return tuple(answer.experience for answer in decide(self.playbook.experiences, inputs).placements.values())
+
+    def second(self) -> None:
+        self.clock.time += 1000
+
+    def time(self) -> dict[str, list[float]]:
+        """Every part's times by its name."""
+        experiences, still = self.playbook.experiences, lambda: None
+        parts: dict[str, list[float]] = {
+            "match": best_of(lambda each: experiences.index.matches(each.values), self.inputs, REPEATS, still),
+            "choose": best_of(lambda each: decide(experiences, each), self.inputs, REPEATS, still),
+        }
+
+        def whole(each: shop.Shopper) -> object:
+            return decide(experiences, self.gather(each))
+
+        parts["whole"] = best_of(whole, self.shoppers, REPEATS, still)
+        parts["anew"] = best_of(whole, self.shoppers, REPEATS, self.second)
+        parts["bytes"] = best_of(
+            lambda each: self.engine.decide(each.request, each.caller), self.shoppers, REPEATS, self.second
+        )
+        return parts
+
+
+def compare(peer: Peer, prepared: list[Any], ours: Ours, expected: list[Winners]) -> int:
+    """How many answers were compared; ends the process at a shopper with another answer."""
+    for number, (data, wanted) in enumerate(zip(prepared, expected, strict=True)):
+        found = peer.decide(data)
+        pairs = enumerate(zip(wanted, found, strict=True))
+        where = [f"p{at}: ours {mine}, theirs {other}" for at, (mine, other) in pairs if mine != other]
+        if where:
+            values = ours.inputs[number].values
+            raise SystemExit(f"{peer.name} differs for shopper {number}: {'; '.join(where)}\n{values}")
+    return len(prepared) * shop.PLACEMENTS
+
+
+def one_size(count: int, folder: Path, *, narrow: bool) -> dict[str, Any]:
+    """One row of the table."""
+    row: dict[str, Any] = {"rules": count, "narrow": narrow}
+    playbook = load(folder, row)
+    made = shop.experiences(count, narrow=narrow)
+    ours = Ours(playbook, SHOPPERS if count <= LARGE else FEW)
+    first = ours.time()
+    expected = [ours.winners(each) for each in ours.inputs]
+    row["winners"] = statistics.mean(sum(name is not None for name in each) for each in expected)
+    held = [each.values for each in ours.inputs]
+    row["held %"] = 100 * statistics.mean(playbook.experiences.index.matches(each).bit_count() for each in held) / count
+    attributes = [shop.plain(dict(each)) for each in held]
+    row["compared"] = 0
+    for make in peers.PEERS if count <= LARGE else (peers.datalogic_all, peers.datalogic_first):
+        peer = make(made)
+        prepared = [peer.prepare(each) for each in attributes]
+        row["compared"] += compare(peer, prepared, ours, expected)
+        row[peer.name] = statistics.median(best_of(peer.decide, prepared, PEER_REPEATS, lambda: None))
+        del peer, prepared
+    again = ours.time()
+    for name, times in first.items():
+        row[name] = statistics.median(map(min, times, again[name]))
+    ours.engine.close()
+    return row
+
+
+def run_size(count: int, *, narrow: bool) -> dict[str, Any]:
+    """The row from a fresh process, so that its memory is its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        shop.write_files(Path(folder), shop.playbook_files(shop.experiences(count, narrow=narrow)))
+        command = [sys.executable, "-m", "bench.decide", "--one", str(count), folder, *(["--narrow"] if narrow else [])]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+COLUMNS = ("rules", "held %", "winners", "load s", "kept MB", "peak MB", "match", "choose", "whole", "anew", "bytes")
+PEER_COLUMNS = ("growthbook", "cel-expr-python", "datalogic-py, all rules", "datalogic-py, first match")
+
+
+def show(rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
+    print(" | ".join(f"{name:>8}" for name in columns))
+    for row in rows:
+        print(" | ".join(f"{_cell(row.get(name)):>{max(8, len(name))}}" for name in columns))
+
+
+def _cell(value: object) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else "-"
+
+
+def against(what: str, measured: float, budget: float, *, least: bool = False) -> None:
+    """One budget: what was measured, and its ratio to the budget."""
+    met = measured >= budget if least else measured <= budget
+    limit = f"{'>=' if least else '<='} {budget:g}"
+    print(f"  {what}: {measured:,.1f} ({limit}) = {measured / budget:.0%} of the budget: {'met' if met else 'MISSED'}")
+
+
+def judge(rows: list[dict[str, Any]]) -> None:
+    """Every budget that these rows can judge."""
+    broad = {row["rules"]: row for row in rows if not row["narrow"]}
+    print("budgets")
+    for count, budget in BUDGETS.items():
+        for part in ("whole", "anew") if count in broad else ():
+            against(f"{count:,} rules, {part}, us", broad[count][part], budget)
+    if 1_000 in broad and 10_000 in broad:
+        for part in ("whole", "anew"):
+            against(f"1,000 to 10,000 rules, {part}, times", broad[10_000][part] / broad[1_000][part], GROWTH)
+    if 10_000 in broad:
+        against("10,000 rules from their files, s", broad[10_000]["load s"], LOAD_SECONDS)
+        against("10,000 rules, memory kept, MB", broad[10_000]["kept MB"], LOAD_MB)
+    for row in rows:
+        if row["rules"] == 10_000:
+            _beside_peers(row, "10,000 narrow rules" if row["narrow"] else "10,000 rules")
+
+
+def _beside_peers(row: dict[str, Any], what: str) -> None:
+    """How much faster than the best peer: one API call a rule or for all rules, and chains written by hand."""
+    best = min(row[name] for name in PEER_COLUMNS[:3])
+    for part in ("whole", "anew"):
+        against(f"{what}, best peer over {part}, times", best / row[part], FASTER, least=True)
+    chain = row[PEER_COLUMNS[3]]
+    print(f"  {what}, JsonLogic as one if-chain a placement over whole: {chain / row['whole']:.1f} times")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="10,100,1000,10000")
-    sizes = [int(size) for size in parser.parse_args().sizes.split(",")]
-    shoppers = [shopper(number) for number in range(SHOPPERS)]
-    rows = [row(size, random.Random(size), shoppers, peers=size <= 10_000) for size in sizes]
-    names = list(rows[0])
-    print(" | ".join(f"{name:>13}" for name in names))
-    for each in rows:
-        cells = [each.get(name, "") for name in names]
-        print(" | ".join(f"{cell:13.2f}" if isinstance(cell, float) else f"{cell:>13}" for cell in cells))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="10,100,1000,10000,100000", help="rules, with commas between")
+    parser.add_argument("--one", nargs=2, metavar=("RULES", "FOLDER"), help="one size in this process, as JSON")
+    parser.add_argument("--narrow", action="store_true", help="rules that hold for few shoppers")
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(one_size(int(options.one[0]), Path(options.one[1]), narrow=options.narrow)))
+        return
+    sizes = [int(size) for size in options.sizes.split(",")]
+    rows = [run_size(size, narrow=options.narrow) for size in sizes]
+    if 10_000 in sizes and not options.narrow:
+        rows.append(run_size(10_000, narrow=True))
+    print(
+        f"20 placements; times in us, medians over {SHOPPERS} shoppers ({FEW} at 100,000); a second 10,000: narrow rules"
+    )
+    show(rows, COLUMNS)
+    print("the same winners from the peers, in us (at 100,000 only the fastest: the others take too long)")
+    show(rows, ("rules", "compared", *PEER_COLUMNS))
+    judge(rows)
 
 
 if __name__ == "__main__":

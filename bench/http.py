@@ -209,7 +209,7 @@ def bench_decide(folder: Path) -> None:
                 post(server.port, "/v1/batch", key, {"batch": history(number)})
             answer = post(server.port, "/v1/decide", key, json.loads(bodies[0]))
             port = free_port()
-            command = [sys.executable, "-m", "bench.peers", "echo", str(port), str(len(answer))]
+            command = [sys.executable, "-m", "bench.floors", "echo", str(port), str(len(answer))]
             with running(command, port) as pid:
                 peer, echoes, decides = Server(port, pid), [], []
                 for _ in range(ROUNDS):
@@ -265,7 +265,7 @@ def bench_collect(folder: Path) -> None:
         bodies = [collect_body(shoppers).replace(b"@@@", b"%d" % group) for group in range(200)]
         with engine(folder, 1_000) as (server, key):
             port = free_port()
-            with running([sys.executable, "-m", "bench.peers", "parse", str(port)], port) as pid:
+            with running([sys.executable, "-m", "bench.floors", "parse", str(port)], port) as pid:
                 peer, parses, collects = Server(port, pid), [], []
                 for _ in range(ROUNDS):
                     parses.append(load(peer, "/", bodies, key, unique=True))
