@@ -9,6 +9,7 @@ from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.serve.admin import routes as admin_routes
 from cashwrap.serve.hot import PATHS, HotRoutes
+from cashwrap.serve.ofrep import ROOT, Ofrep
 from cashwrap.serve.operations import Health
 from cashwrap.serve.operations import routes as operation_routes
 from cashwrap.serve.rates import Rates
@@ -16,10 +17,11 @@ from cashwrap.serve.wire import Receive, Scope, Send, error_body, internal, resp
 
 
 class Application:
-    """What a server runs. ``health`` says whether it is ready; ``close`` lets go of threads."""
+    """What a server runs. ``health`` says whether it is ready; ``drain`` ends streams, ``close`` lets go of threads."""
 
     def __init__(self, engine: Engine, rates: Rates, health: Health) -> None:
         self._hot = HotRoutes(engine, rates)
+        self._ofrep = Ofrep(engine, self._hot, rates)
         self._rest = Starlette(
             routes=[*operation_routes(engine, health), *admin_routes(engine, self._hot)],
             exception_handlers={HTTPException: _unroutable, Exception: _failed},
@@ -31,9 +33,18 @@ class Application:
         if scope["type"] != "http":
             return
         try:
-            await (self._hot if scope["path"] in PATHS else self._rest)(scope, receive, send)
+            if scope["path"] in PATHS:
+                await self._hot(scope, receive, send)
+            elif scope["path"].startswith(ROOT):
+                await self._ofrep(scope, receive, send)
+            else:
+                await self._rest(scope, receive, send)
         except UnicodeDecodeError:
             await respond(send, 400, b'{"code":"invalid_request","message":"the path is not UTF-8"}')
+
+    def drain(self) -> None:
+        """End what would otherwise last: the server is stopping."""
+        self._ofrep.streams.close()
 
     def close(self) -> None:
         """Let go of the reading threads."""

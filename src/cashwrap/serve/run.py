@@ -55,7 +55,7 @@ async def _serve(engine: Engine, source: PlaybookSource, options: ServeOptions, 
     server = uvicorn.Server(_config(app, options))
     listener = _listen(options)
     async with _beside(engine, source, health, server):
-        task = asyncio.create_task(_quietly(server, listener))
+        task = asyncio.create_task(_quietly(server, listener, app))
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.005)
         health.ready = server.started
@@ -74,17 +74,18 @@ def _calm_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def _quietly(server: uvicorn.Server, listener: socket.socket) -> None:
+async def _quietly(server: uvicorn.Server, listener: socket.socket, app: Application) -> None:
     """uvicorn re-raises the signal that stopped it; stopping on a signal is no failure of ours."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, server)
+        loop.add_signal_handler(number, _stop, server, app)
     with contextlib.suppress(asyncio.CancelledError):
         await server._serve([listener])
 
 
-def _stop(server: uvicorn.Server) -> None:
+def _stop(server: uvicorn.Server, app: Application) -> None:
     server.should_exit = True
+    app.drain()
 
 
 def _config(app: Application, options: ServeOptions) -> uvicorn.Config:

@@ -26,6 +26,7 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
 PRIVATE = (b"cache-control", b"private, no-store")
+_BODILESS = (204, 304)
 _UNAUTHORIZED = {"missing_key", "unknown_key"}
 _encode = msgspec.json.Encoder().encode
 
@@ -76,7 +77,7 @@ async def read(receive: Receive, limit: int) -> bytes:
 
 async def respond(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """One JSON answer."""
-    length = (JSON, (b"content-length", b"%d" % len(body))) if status != 204 else ()
+    length = (JSON, (b"content-length", b"%d" % len(body))) if status not in _BODILESS else ()
     await send({"type": "http.response.start", "status": status, "headers": [*length, *headers]})
     await send({"type": "http.response.body", "body": body})
 
