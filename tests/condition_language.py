@@ -4,9 +4,11 @@ The oracle is written against the language page, not against the evaluator: it w
 0, 1/2 and 1, and calculates in major units with fractions.
 """
 
+import itertools
 import operator
 import random
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -42,6 +44,15 @@ ENVIRONMENT = Environment(TYPES, SEGMENTS)
 TRAITS = ("traits.age", "traits.city", "traits.member", "traits.tags")
 WORDS = ("mobile", "desktop", "shoes", "de", "de-AT", "", "é", "𝒳", "a'b", 'a"b', "\\", "\n", "shoes and bags")
 KEYS = ("shoes", "bags", 'a"b', "é")
+MOMENTS = (
+    "2026-12-24T18:00:00Z",
+    "2026-12-24T19:00:00+01:00",
+    "2026-12-24T18:00:00.001Z",
+    "1969-12-31T23:59:59Z",
+    "2028-02-29T00:00:00-23:30",
+)
+VERSIONS = ("2.10.0", "2.9", "2.10", "17", "3.0.0-beta.2", "3.0.0-beta.11", "3.0.0-rc", "3.0.0", "0", "2.10.0+build.7")
+PATHS = ("mob", "de", "d", "", "shoes", "2.", "é", "x")
 
 
 class Sampler:
@@ -72,6 +83,8 @@ class Sampler:
                 self.member,
                 self.text_test,
                 self.has,
+                self.moment,
+                self.version,
             ]
         )()
 
@@ -114,8 +127,21 @@ class Sampler:
             left, right = self.name(Type.DYN), self.random.choice([self.text(), self.number()])
         return f"{left} {op} {right}" if self.random.random() < 0.7 else f"{right}{op}{left}"
 
+    def moment(self) -> str:
+        left, op = self.name(Type.TIME), self.random.choice(["==", "!=", "<", "<=", ">", ">="])
+        right = f'timestamp("{self.random.choice(MOMENTS)}")'
+        return f"{left} {op} {right}" if self.random.random() < 0.7 else f"{right}{op}{left}"
+
+    def version(self) -> str:
+        left, op = (
+            self.name(Type.VERSION, Type.STRING, Type.DYN),
+            self.random.choice(["==", "!=", "<", "<=", ">", ">="]),
+        )
+        right = f"version('{self.random.choice(VERSIONS)}')"
+        return f"{left} {op} {right}" if self.random.random() < 0.7 else f"{right}{op}{left}"
+
     def two_terms(self) -> str:
-        kind = self.random.choice([Type.NUMBER, Type.MONEY, Type.STRING, Type.DYN])
+        kind = self.random.choice([Type.NUMBER, Type.MONEY, Type.STRING, Type.DYN, Type.TIME, Type.VERSION])
         op = self.random.choice(["==", "!=", "<", "<=", ">", ">="])
         return f"{self.name(kind)} {op} {self.name(kind)}"
 
@@ -139,8 +165,8 @@ class Sampler:
         return self.random.choice(choices)
 
     def text_test(self) -> str:
-        function = self.random.choice(["startsWith", "endsWith", "contains"])
-        return f"{self.name(Type.STRING, Type.DYN)}.{function}({self.text()})"
+        function = self.random.choice(["startsWith", "startsWith", "endsWith", "contains"])
+        return f"{self.name(Type.STRING, Type.DYN)}.{function}({self.text(WORDS + PATHS)})"
 
     def has(self) -> str:
         return f"has({self.random.choice(['cart.total', 'device.type', 'traits.age', 'cart.categories'])})"
@@ -175,6 +201,10 @@ class Sampler:
                 return pick(
                     [0, 1, 3, 7, 10, 100, -2, Decimal("2.5"), Decimal("0.25"), Decimal("-0.75"), Decimal("3.00")]
                 )
+            case Type.TIME:
+                return pick([1798135200000, 1798135200001, 1798135199999, 0, -1000, 1835479800000, Decimal("0.5")])
+            case Type.VERSION:
+                return pick([*VERSIONS, "2.10.0.1", "3.0.0-beta", "3.0.0-beta.x", "1.0-", "", "v2", "2..1", "9" * 16])
             case Type.MONEY:
                 return pick([0, 250, 20000, 4975, -125, 10000])
             case Type.AVERAGE:
@@ -184,7 +214,7 @@ class Sampler:
             case Type.STRING_SET:
                 return frozenset(self.random.sample(WORDS, self.random.randint(0, 4)))
             case _:
-                return self.value(pick([Type.BOOL, Type.STRING, Type.NUMBER, Type.STRING_SET]))
+                return self.value(pick([Type.BOOL, Type.STRING, Type.NUMBER, Type.STRING_SET, Type.VERSION]))
 
 
 def _quoted(key: str) -> str:
@@ -208,7 +238,58 @@ _PYTHON = {
     Type.NUMBER: int | Decimal,
     Type.MONEY: int | Decimal,
     Type.STRING_SET: frozenset,
+    Type.TIME: int | Decimal,
+    Type.VERSION: str,
 }
+
+
+def moment_of(text: str) -> Fraction:
+    """Milliseconds, by adding up days, hours and the offset."""
+    clock, sign, offset = (text[:-1], "+", "0:0") if text[-1] == "Z" else (text[:-6], text[-6], text[-5:])
+    day, _, time = clock.partition("T")
+    hours, minutes = (int(part) for part in offset.split(":"))
+    days = (datetime.strptime(day, "%Y-%m-%d") - datetime(1970, 1, 1)) // timedelta(days=1)  # noqa: DTZ001, DTZ007
+    parts = [Fraction(part) for part in time.split(":")]
+    seconds = days * 86400 + parts[0] * 3600 + parts[1] * 60 + parts[2]
+    return (seconds - (hours * 3600 + minutes * 60) * (1 if sign == "+" else -1)) * 1000
+
+
+class Version:
+    """A version that is compared part by part, as one does by hand."""
+
+    def __init__(self, text: str) -> None:
+        core, dash, early = text.partition("+")[0].partition("-")
+        self.core, self.early = core.split("."), early.split(".") if dash else []
+        build = text.partition("+")[2].split(".") if "+" in text else ["x"]
+        words = [*self.early, *build] if dash else build
+        if len(text) > 64 or not all(part.isascii() and part.isdigit() and len(part) <= 15 for part in self.core):
+            raise ValueError(text)
+        if not all(word and all(c.isascii() and (c.isalnum() or c == "-") for c in word) for word in words):
+            raise ValueError(text)
+
+    def compare(self, other: "Version") -> int:
+        for mine, theirs in itertools.zip_longest(self.core, other.core, fillvalue="0"):
+            if int(mine) != int(theirs):
+                return -1 if int(mine) < int(theirs) else 1
+        if not self.early or not other.early:
+            return bool(other.early) - bool(self.early)
+        for one, two in itertools.zip_longest(self.early, other.early):
+            if one is None or two is None:
+                return -1 if one is None else 1
+            if one.isdigit() != two.isdigit():
+                return -1 if one.isdigit() else 1
+            if one.isdigit() and int(one) != int(two):
+                return -1 if int(one) < int(two) else 1
+            if not one.isdigit() and one != two:
+                return -1 if one < two else 1
+        return 0
+
+
+def version_of(text: object) -> Version | None:
+    try:
+        return Version(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def oracle(
@@ -247,6 +328,9 @@ class _Oracle:
         if left is None or right is None:
             return _HALF
         apply = _OPERATORS[op]
+        if isinstance(left, Version) or isinstance(right, Version):
+            first, second = (side if isinstance(side, Version) else version_of(side) for side in (left, right))
+            return _HALF if first is None or second is None else Fraction(apply(first.compare(second), 0))
         if type(left) is type(right) and isinstance(left, Fraction | str):
             return Fraction(apply(left, right))
         if isinstance(left, bool) and isinstance(right, bool) and (self.cel or op in {"==", "!="}):
@@ -286,6 +370,9 @@ class _Oracle:
         """A fraction (in major units), text, bool or set; None for unknown."""
         if isinstance(node, Literal):
             return node.value if isinstance(node.value, bool | str) else Fraction(node.value)
+        if isinstance(node, Call) and node.function != "size":
+            text = node.args[0].value
+            return moment_of(text) if node.function == "timestamp" else Version(text)
         if isinstance(node, Call):
             inner = self.raw(node.args[0])
             return Fraction(len(inner)) if isinstance(inner, str | frozenset) else None
@@ -293,6 +380,8 @@ class _Oracle:
         value = self.raw(node)
         if not self.cel and kind in _PYTHON and not isinstance(value, _PYTHON[kind]):
             return None  # a wrong type is unknown
+        if kind is Type.VERSION:
+            return version_of(value)
         scale = 10**self.environment.digits if kind in {Type.MONEY, Type.MONEY_AVERAGE} else 1
         if kind in {Type.AVERAGE, Type.MONEY_AVERAGE}:
             if isinstance(value, tuple):

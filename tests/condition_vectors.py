@@ -7,26 +7,31 @@ sampled cases come from the naive oracle, never from the evaluator under test.
 import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from cashwrap.condition import Environment, Type, parse
+from cashwrap.condition import ConditionErrors, Environment, Type, check, parse
+from cashwrap.condition.wire import constant_to_wire, to_wire
 from condition_language import ENVIRONMENT, Sampler, oracle
 
 FILE = Path(__file__).parent.parent / "spec" / "vectors" / "conditions.json"
 ABOUT = (
     "Cases for evaluators of cashwrap conditions. 'environments' declares names, types, segments and currency. A case "
     "has an expression and either values (flat name to value; a missing name or null is unknown) with expected true, "
-    "false or 'unknown', or the errors it is refused with: code, and offset in code points. Values: "
-    "{'decimal': '2.5'} is an exact number, {'set': [...]} a set of texts, {'sum': s, 'count': n} an average; money is "
-    "in minor units."
+    "false or 'unknown', or the errors it is refused with: code, and offset in code points. 'compiled' is the checked "
+    "condition as JSON, where nothing parses: ['lit', v], ['attr', name], ['cmp', op, domain, left, right], "
+    "['in', element, container], ['list', [v...]], ['call', function, args...], ['not', x], ['and', ...], ['or', ...]. "
+    "Constants and values: a JSON number is a safe integer, {'n': '2.5'} any other exact number ('NaN' and 'Infinity' "
+    "are none), {'set': [...]} a set of texts, {'sum': s, 'count': n} an average; money is in minor units, a moment in "
+    "milliseconds since 1970, a version is its text."
 )
 ENVIRONMENTS = {
     "eur": ENVIRONMENT,
     "jpy": Environment({"cart.total": Type.MONEY}, currency="JPY", digits=0),
     "bhd": Environment({"cart.total": Type.MONEY, "average_order": Type.MONEY_AVERAGE}, currency="BHD", digits=3),
 }
-SAMPLED = 200
+SAMPLED = 400
 
 Case = dict[str, Any]
 T, F, U = True, False, None
@@ -41,7 +46,11 @@ def case(expression: str, expected: bool | None, *, environment: str = "eur", **
 def _case(expression: str, values: Mapping[str, object], expected: bool | None, environment: str = "eur") -> Case:
     answer = "unknown" if expected is None else expected
     encoded = {name: encode(value) for name, value in values.items()}
-    return {"environment": environment, "expression": expression, "values": encoded, "expected": answer}
+    found = {"environment": environment, "expression": expression, "values": encoded, "expected": answer}
+    try:
+        return {**found, "compiled": to_wire(check(expression, ENVIRONMENTS[environment]).node)}
+    except ConditionErrors:  # the comparison with the file shows it: a case that is answered has to compile
+        return found
 
 
 def refused(expression: str, *errors: tuple[str, int], environment: str = "eur") -> Case:
@@ -51,8 +60,8 @@ def refused(expression: str, *errors: tuple[str, int], environment: str = "eur")
 
 def encode(value: object) -> object:
     match value:
-        case Decimal():
-            return {"decimal": str(value)}
+        case bool() | int() | Decimal():
+            return constant_to_wire(value)
         case frozenset():
             return {"set": sorted(value)}
         case (total, count):
@@ -63,8 +72,8 @@ def encode(value: object) -> object:
 
 def decode(value: Any) -> object:
     match value:
-        case {"decimal": text}:
-            return Decimal(text)
+        case {"n": text}:
+            return int(text) if text.lstrip("-").isdigit() else Decimal(text)
         case {"set": members}:
             return frozenset(members)
         case {"sum": total, "count": count}:
@@ -415,6 +424,148 @@ def spelling() -> Iterable[Case]:
     yield refused("locale in [device.type]", ("unexpected_token", 11))
 
 
+NOON = 1798135200000
+"""2026-12-24T18:00:00Z."""
+
+
+def moments() -> Iterable[Case]:
+    stamp = 'timestamp("2026-12-24T18:00:00Z")'
+    for op, answers in {
+        "==": (F, T, F), "!=": (T, F, T), "<": (T, F, F), "<=": (T, T, F), ">": (F, F, T), ">=": (F, T, T),
+    }.items():  # fmt: skip
+        for value, expected in zip((NOON - 1, NOON, NOON + 1), answers, strict=True):
+            yield case(f"now {op} {stamp}", expected, now=value)
+        yield case(f"now {op} {stamp}", U)
+        mirrored = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(op, op)
+        yield case(f"{stamp} {mirrored} now", answers[0], now=NOON - 1)
+    for text in ("2026-12-24T19:00:00+01:00", "2026-12-24T13:30:00-04:30", "2026-12-24T18:00:00.000Z"):
+        yield case(f'now == timestamp("{text}")', T, now=NOON)
+    yield case('now == timestamp("2026-12-24T18:00:00.5Z")', T, now=NOON + 500)
+    yield case('now == timestamp("2026-12-24T18:00:00.05Z")', T, now=NOON + 50)
+    yield case('now > timestamp("1969-12-31T23:59:59.999Z")', T, now=0)
+    yield case('now == timestamp("1969-12-31T23:59:59.999Z")', T, now=-1)
+    yield case('now == timestamp("0001-01-01T00:00:00Z")', T, now=-62135596800000)
+    yield case('now == timestamp("9999-12-31T23:59:59Z")', T, now=253402300799000)
+    yield case('now == timestamp("2028-02-29T00:00:00Z")', T, now=1835395200000)
+    yield case("now > traits.renewal", T, now=NOON, traits__renewal=NOON - 1)
+    yield case("now > traits.renewal", U, now=NOON)
+    for wrong in (True, "2026-12-24T18:00:00Z", frozenset()):
+        yield case(f"now >= {stamp}", U, now=wrong)
+    yield case(f"!(now >= {stamp})", T, now=NOON - 1)
+    yield case(f"has(now) && now >= {stamp}", F)
+    yield refused("now > 1798135200000", ("type_mismatch", 6))
+    yield refused("now > orders", ("type_mismatch", 0))
+    yield refused("now > traits.city", ("type_mismatch", 0))
+    yield refused(f"orders > {stamp}", ("type_mismatch", 9))
+    yield refused(f"traits.city > {stamp}", ("type_mismatch", 14))
+    yield refused('now > "2026-12-24T18:00:00Z"', ("type_mismatch", 6))
+    yield refused("now", ("not_a_condition", 0))
+    yield refused("now in [1, 2]", ("type_mismatch", 0))
+    yield refused(stamp, ("not_a_condition", 0))
+    yield refused(f"{stamp} == {stamp}", ("constant_comparison", 0))
+    yield refused(f"{stamp} in [1]", ("constant_comparison", 0))
+    yield refused("now > timestamp(1798135200)", ("wrong_arguments", 6))
+    yield refused("now > timestamp()", ("wrong_arguments", 6))
+    yield refused("now > timestamp(locale)", ("wrong_arguments", 6))
+    for text in (
+        "2026-12-24", "2026-12-24T18:00:00", "2026-12-24 18:00:00Z", "2026-13-24T18:00:00Z", "2026-02-29T18:00:00Z",
+        "2026-12-24T24:00:00Z", "2026-12-24T18:00:60Z", "2026-12-24T18:00:00.0001Z", "2026-12-24T18:00:00+24:00",
+        "2026-12-24T18:00:00z", "2026-12-24T18:00:00+0100", "0000-12-24T18:00:00Z", "٢026-12-24T18:00:00Z", "", "now",
+        " 2026-12-24T18:00:00Z", "2026-12-24T18:00Z", "-2026-12-24T18:00:00Z", "2026-12-24T18:00:00Z" + "0" * 100,
+    ):  # fmt: skip
+        yield refused(f'now > timestamp("{text}")', ("bad_timestamp", 16))
+
+
+def versions() -> Iterable[Case]:
+    ordered = ("0", "0.0.1", "0.9", "1.0.0-1", "1.0.0-9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta",
+               "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0", "1.0.0.1", "1.2", "1.10", "9", "10.0.0-x", "10",
+               "10.15.7", "2026.1")  # fmt: skip
+    for lower, higher in pairwise(ordered):
+        yield case(f'app.version < version("{higher}")', T, app__version=lower)
+        yield case(f'app.version >= version("{higher}")', F, app__version=lower)
+        yield case(f'version("{lower}") < app.version', T, app__version=higher)
+    for one, other in (("1", "1.0.0"), ("2.10", "2.10.0+build.7"), ("1.0-a+x", "1.0.0-a"), ("007", "7"), ("0", "0.0")):
+        yield case(f'app.version == version("{one}")', T, app__version=other)
+        yield case(f'app.version != version("{one}")', F, app__version=other)
+        yield case(f'app.version <= version("{other}")', T, app__version=one)
+    for text in ("", "v2", "2.", ".2", "2..1", "2.x", "1.0-", "1.0+", "1.0-a..b", "1.0-ä", "٣", "1 ", "1\n", "-1",
+                 "1e3", "9" * 16, "1." * 32 + "1"):  # fmt: skip
+        for op in ("<", "!="):
+            yield case(f'app.version {op} version("3")', U, app__version=text)
+    yield case('app.version > version("3")', T, app__version="9" * 15)
+    yield case('app.version > version("3")', T, app__version="4" + ".0" * 31)
+    for wrong in (3, True, Decimal("3.1"), frozenset({"3"})):
+        yield case('app.version != version("3")', U, app__version=wrong)
+    yield case('app.version >= version("3")', U)
+    yield case('!(app.version >= version("3"))', U)
+    yield case('!(app.version >= version("3"))', T, app__version="2.9")
+    yield case("app.version < device.os_version", T, app__version="2.9", device__os_version="2.10")
+    yield case("app.version < device.os_version", U, app__version="2.9", device__os_version="ten")
+    yield case('locale >= version("1.2")', T, locale="1.10")
+    yield case('locale >= version("1.2")', U, locale="de")
+    yield case('traits.city >= version("1.2")', T, traits__city="1.2")
+    yield case('traits.city >= version("1.2")', U, traits__city=2)
+    yield case('locale == "1.10" && locale == version("1.10.0")', T, locale="1.10")
+    yield refused('app.version >= "2.10.0"', ("type_mismatch", 15))
+    yield refused("app.version >= 2.10", ("type_mismatch", 15))
+    yield refused("app.version == locale", ("type_mismatch", 0))
+    yield refused('app.version.startsWith("2.")', ("type_mismatch", 0))
+    yield refused('app.version in ["2.10"]', ("type_mismatch", 0))
+    yield refused("app.version", ("not_a_condition", 0))
+    yield refused("size(app.version) > 1", ("type_mismatch", 5))
+    yield refused('orders >= version("2")', ("type_mismatch", 10))
+    yield refused('now >= version("2")', ("type_mismatch", 7))
+    yield refused('app.version >= timestamp("2026-12-24T18:00:00Z")', ("type_mismatch", 15))
+    yield refused("app.version >= version(2)", ("wrong_arguments", 15))
+    yield refused('app.version >= version("2", "3")', ("wrong_arguments", 15))
+    yield refused('app.version in [version("2")]', ("unexpected_token", 16))
+    for text in ("two", "", "v2", "2.10.", "1.0-", "9" * 16, "1." * 32 + "1"):
+        yield refused(f'app.version >= version("{text}")', ("bad_version", 23))
+
+
+def prefixes() -> Iterable[Case]:
+    for path, answers in {
+        "/": (F, F, F, T), "/checkout": (T, F, F, T), "/checkout/": (T, T, F, T), "/checkout/pay": (T, T, T, T),
+        "/checkout/paying": (T, T, T, T), "/Checkout/pay": (F, F, F, T), "": (F, F, F, T), "/checkouts": (T, F, F, T),
+    }.items():  # fmt: skip
+        for prefix, expected in zip(("/checkout", "/checkout/", "/checkout/pay", ""), answers, strict=True):
+            yield case(f'locale.startsWith("{prefix}")', expected, locale=path)
+    both = 'locale.startsWith("/checkout") && !locale.startsWith("/checkout/pay")'
+    yield case(both, T, locale="/checkout/address")
+    yield case(both, F, locale="/checkout/payment")
+    yield case(both, U)
+    yield case('locale.startsWith("/a") || locale == "/b"', T, locale="/b")
+    yield case('locale.startsWith("𝒳")', T, locale="𝒳y")
+    yield case('locale.startsWith("\\U0010ffff")', T, locale="\U0010ffffz")
+    yield case('"office" in request.networks', T, request__networks=frozenset({"office", "shops"}))
+    yield case('"office" in request.networks', F, request__networks=frozenset())
+    yield case('!("office" in request.networks)', U)
+
+
+def tricks() -> Iterable[Case]:
+    yield refused('locale == "a\u202eb"', ("hidden_character", 12))
+    yield refused('locale == "a\u2066b"', ("hidden_character", 12))
+    yield refused("orders > 3 // \u202e}", ("hidden_character", 14))
+    yield refused("orders\u200b > 3", ("hidden_character", 6))
+    yield refused("\ufefforders > 3", ("hidden_character", 0))
+    yield refused('locale == "a\0b"', ("hidden_character", 12))
+    yield refused("orders\0 > 3", ("hidden_character", 6))
+    yield refused('locale == "\x7f"', ("hidden_character", 11))
+    yield refused('locale == "caf\u0065\u0301"', ("not_normalized", 14))
+    yield refused('locale == "\u212b"', ("not_normalized", 11))
+    yield refused('locale == "\u0301"', ("hidden_character", 11))
+    yield refused("c\u0430rt.total > 3", ("unexpected_character", 1))
+    yield refused("orders\u0301 > 3", ("not_normalized", 5))
+    yield refused("orders1\u0301 > 3", ("unexpected_character", 7))
+    yield refused("orders\u00a0> 3", ("unexpected_character", 6))
+    yield refused("orders > \uff13", ("unexpected_character", 9))
+    yield refused('"v\u0456p" in segments', ("unknown_segment", 0))
+    yield case('locale == "a\\u202eb"', T, locale="a\u202eb")
+    yield case('locale == "e\\u0301"', T, locale="e\u0301")
+    yield case('locale == "é"', F, locale="e\u0301")
+    yield case('locale == "می\u200cخواهم"', T, locale="می\u200cخواهم")
+
+
 def limits() -> Iterable[Case]:
     yield refused("(" * 33 + "true" + ")" * 33, ("too_deep", 32))
     yield refused("!" * 33 + "true", ("too_deep", 32))
@@ -439,7 +590,10 @@ def sampled() -> Iterable[Case]:
         yield _case(expression, used, oracle(parse(expression), used))
 
 
-GROUPS = (logic, comparisons, wrong_types, money, averages, membership, functions, names, spelling, limits, sampled)
+GROUPS = (
+    logic, comparisons, wrong_types, money, averages, membership, functions, names, spelling, moments, versions,
+    prefixes, tricks, limits, sampled,
+)  # fmt: skip
 
 
 def document() -> dict[str, Any]:
@@ -453,7 +607,7 @@ def document() -> dict[str, Any]:
         for name, environment in ENVIRONMENTS.items()
     }
     cases = [{"group": group.__name__, **entry} for group in GROUPS for entry in group()]
-    return {"about": ABOUT, "version": 1, "environments": environments, "cases": cases}
+    return {"about": ABOUT, "version": 2, "environments": environments, "cases": cases}
 
 
 def text() -> str:

@@ -89,8 +89,22 @@ def test_numbers_are_exact() -> None:
     assert [type(value) for value in values] == [int, int, Decimal, Decimal, int]
 
 
+ODD = (
+    "e\u0301",
+    "\u0301",
+    "é\u0301",
+    "\u212b",
+    "a\u202eb",
+    "\x7f\x0c\x85",
+    "\u200b",
+    "\ufeffé",
+    "\U000e0041",
+    "\uffff",
+)
+
+
 def test_quote_is_undone_by_the_parser() -> None:
-    for text in ("", "plain", 'a"b', "a\\b", "a\nb\tc", "\x00\x1f", "é𝒳", "'"):
+    for text in ("", "plain", 'a"b', "a\\b", "a\nb\tc", "\x00\x1f", "é𝒳", "'", *ODD):
         assert parse(f"x == {quote(text)}").right.value == text
 
 

@@ -12,8 +12,11 @@ Intended differences from CEL, all of them:
 1 and 2 are in the oracle behind its switch ``cel``; 3 to 5 are kept out of the generated cases.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -194,11 +197,13 @@ def test_learning_more_never_turns_an_answer() -> None:
 # --- Google's CEL ---
 
 ROOTS = {path.partition("[")[0].partition(".")[0] for path in TYPES}
+MOMENT = re.compile("|".join(rf"\b{re.escape(path)}\b" for path, kind in TYPES.items() if kind is Type.TIME))
 CEL = cel.NewEnv(variables=dict.fromkeys([*ROOTS, "segments"], cel.Type.DYN))
 
 
 def cel_answer(source: str, values: Mapping[str, object]) -> bool | None:
     """What CEL says. It returns errors as values of type ERROR; a result that is no bool is unknown to us too."""
+    source = MOMENT.sub(r"timestamp(\g<0>)", source)  # the package takes no moments from Python, but texts to convert
     result = CEL.compile(source, disable_check=True).eval(data=cel_data(values))
     kind = result.type().name()
     assert kind in {"BOOL", "ERROR"} or result.type() in CEL_VALUES, kind
@@ -232,6 +237,9 @@ def cel_data(values: Mapping[str, object]) -> dict[str, Any]:
 def cel_value(name: str, value: Any) -> object:
     kind = TYPES.get(f"{name.partition('[')[0]}[*]") or TYPES.get(name)
     scale = 100 if kind in {Type.MONEY, Type.MONEY_AVERAGE} else 1
+    if kind is Type.TIME and isinstance(value, int | Decimal) and not isinstance(value, bool):
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(value * 1000))
+        return moment.isoformat()
     match value:
         case bool() | str():
             return value
@@ -251,6 +259,8 @@ def test_cel_gives_the_same_answers() -> None:
     for seed in range(COMPARED):
         sampler = Sampler(seed, segment_paths=False)
         source, values = sampler.condition(), sampler.values(wrong=seed % 2 * 0.15)
+        if "version" in source:  # CEL has no versions
+            continue
         ours, theirs = compile_condition(check(source, ENVIRONMENT))(values), cel_answer(source, values)
         if ours is not theirs:
             assert oracle(parse(source), values, cel=True) is theirs, f"seed {seed}: {source} {values}"
@@ -267,7 +277,7 @@ def test_well_typed_cases_need_no_explanation() -> None:
     for seed in range(COMPARED):
         sampler = Sampler(seed, segment_paths=False)
         source, values = sampler.condition(depth=2), sampler.values(wrong=0)
-        if "traits." in source:
+        if "traits." in source or "version" in source:
             continue
         ours = compile_condition(check(source, ENVIRONMENT))(values)
         assert ours is cel_answer(source, values), f"seed {seed}: {source} {values}"

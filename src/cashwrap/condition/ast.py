@@ -11,6 +11,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from cashwrap.condition.letters import HIDDEN, escaped, is_plain
+
 CompareOp = typing.Literal["==", "!=", "<", "<=", ">", ">="]
 Domain = typing.Literal["bool", "string", "number", "average", "version", "same"]
 """What is compared; a moment is a number. ``same``: two attributes typed only at run time, which must be alike."""
@@ -120,9 +122,14 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 def quote(text: str) -> str:
     """A CEL string literal for ``text``: double quotes, and escapes only where needed."""
-    if text.isalnum():
+    if text.isascii() and text.isalnum():
         return f'"{text}"'
-    return '"' + "".join(_ESCAPES.get(c) or (c if c >= " " else f"\\x{ord(c):02x}") for c in text) + '"'
+    keep = is_plain(HIDDEN.sub("", text))
+    return '"' + "".join(_ESCAPES.get(c) or (c if _shows(c, keep=keep) else escaped(c)) for c in text) + '"'
+
+
+def _shows(character: str, *, keep: bool) -> bool:
+    return character >= " " and (not HIDDEN.match(character) if keep else " " <= character < "\x7f")
 
 
 def children(node: Node) -> tuple[Node, ...]:

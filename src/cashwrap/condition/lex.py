@@ -1,8 +1,10 @@
 """Text to tokens, in one pass and linear time: one regular expression, tried once at each place."""
 
 import re
+import unicodedata
 from typing import NamedTuple
 
+from cashwrap.condition.letters import HIDDEN, escaped, first_change, is_accent
 from cashwrap.errors import ConditionError
 
 MAX_LENGTH = 4096
@@ -62,8 +64,8 @@ def tokenize(source: str) -> list[Token]:
             offset=MAX_LENGTH,
             hint="split it into segments and combine them",
         )
-    if not source.isascii() and (lone := _SURROGATE.search(source)):
-        raise ConditionError("this is half a character", code="unexpected_character", offset=lone.start())
+    if not (source.isascii() and source.isprintable()):
+        _refuse_tricks(source)
     tokens: list[Token] = []
     place = 0
     while place < len(source):
@@ -78,6 +80,28 @@ def tokenize(source: str) -> list[Token]:
         place = match.end()
     tokens.append(Token("end", "", place, place))
     return tokens
+
+
+def _refuse_tricks(source: str) -> None:
+    """Refuse what reads as something else than it is."""
+    lone = _SURROGATE.search(source)
+    if lone is not None:
+        raise ConditionError("this is half a character", code="unexpected_character", offset=lone.start())
+    hidden = HIDDEN.search(source)
+    if hidden is not None:
+        raise ConditionError(
+            "here is a character that nobody sees",
+            code="hidden_character",
+            offset=hidden.start(),
+            hint=f"delete it, or write {escaped(hidden.group())} inside a string",
+        )
+    if not unicodedata.is_normalized("NFC", source):
+        raise ConditionError(
+            "this letter is written in parts, so that it equals nothing it looks like",
+            code="not_normalized",
+            offset=first_change(source),
+            hint="write it as one character (Unicode's NFC), or with \\u escapes",
+        )
 
 
 def _refuse_neighbours(kind: str, text: str, source: str, end: int) -> None:
@@ -98,6 +122,13 @@ def _refuse_neighbours(kind: str, text: str, source: str, end: int) -> None:
             offset=start,
             hint="write a plain quoted string and escape with a backslash",
         )
+    if kind == "string" and is_accent(text[1]):
+        raise ConditionError(
+            "this string begins with an accent for the quote before it",
+            code="hidden_character",
+            offset=start + 1,
+            hint=f"write it as {escaped(text[1])}",
+        )
     if kind == "string" and len(text) == 2 and after == text[0]:
         raise ConditionError(
             "triple quotes are not part of conditions",
@@ -116,7 +147,7 @@ def _no_token(source: str, place: int) -> ConditionError:
             offset=place,
             hint=f"close it with {char}",
         )
-    hint = _MENDS.get(char, "")
+    hint = _MENDS.get(char) or ("names are written with a to z, even where it looks so" if char.isalpha() else "")
     code = "not_supported" if char in "+*/%?:{}" else "unexpected_character"
     return ConditionError(f"{char!r} is not part of conditions", code=code, offset=place, hint=hint)
 

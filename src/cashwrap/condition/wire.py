@@ -68,7 +68,7 @@ def constant_to_wire(value: bool | int | Decimal | str) -> object:  # noqa: FBT0
     if isinstance(value, Decimal) and not value.is_finite():
         return {"n": str(value)}
     whole = -SAFE <= value <= SAFE and value == int(value)
-    return int(value) if whole else {"n": f"{value:f}"}
+    return int(value) if whole else {"n": f"{Decimal(value):f}"}
 
 
 def from_wire(wire: object) -> Node:
