@@ -16,7 +16,7 @@ from cashwrap.adapters.vault import FileVault, MemoryVault
 from cashwrap.engine import Engine, World
 from cashwrap.events import Refused, RequestFacts
 from cashwrap.events.accounting import Accounting
-from cashwrap.inputs import Caller, gather
+from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey, sign_identity
 from cashwrap.model import Millis, Profile, Tenant
 from cashwrap.playbook import Playbook, load_playbook
@@ -160,8 +160,7 @@ class Shop:
         from_request = msgspec.convert({"shopper": who}, DecideRequest)
         caller = self.caller(trusted=True)
         hot = self.engine.find(from_request.shopper, caller)
-
-        return dict(gather(self.engine.live.playbook, from_request, caller, hot, self.clock.now()).values)
+        return dict(self.engine.inputs(self.engine.live.playbook, from_request, caller, hot).values)
 
 
 def memory_world(clock: TestClock, seed: int = 1) -> World:

@@ -56,7 +56,7 @@ def inputs(**changes: Any) -> Inputs:
         "level": "profile",
         "mask": ALL,
         "placements": None,
-        "unit": "u",
+
     }
     return Inputs(**(given | changes))
 

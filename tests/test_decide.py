@@ -12,17 +12,7 @@ from cashwrap import decide as decide_module
 from cashwrap.condition import Checked, Environment, Type, check, compile_condition
 from cashwrap.condition.index import Index
 from cashwrap.content import Ineligible, Rendering
-from cashwrap.decide import (
-    NOTHING_KILLED,
-    Experience,
-    Experiences,
-    Kills,
-    compile_experiences,
-    decide,
-    defaults,
-    encode_answer,
-    explain,
-)
+from cashwrap.decide import NOTHING_KILLED, Kills, decide, defaults, encode_answer
 from cashwrap.declarations import (
     Condition,
     Declarations,
@@ -35,6 +25,8 @@ from cashwrap.declarations import (
     PlacementDecl,
 )
 from cashwrap.errors import ContentError
+from cashwrap.experiences import Experience, Experiences, Variation, compile_experiences
+from cashwrap.explain import explain
 from cashwrap.model import Answer, Inputs, Purpose, Tenant
 
 ENVIRONMENT = Environment(
@@ -65,7 +57,8 @@ def conditions_of(experiences: list[ExperienceDecl]) -> dict[str, Checked | None
 
 
 def experience(name: str, when: str | None = None, placement: str = "top", **changes: Any) -> ExperienceDecl:
-    given: dict[str, Any] = {"show": Message({"en": name})} | changes
+    show = changes.pop("show", Message({"en": name}))
+    given: dict[str, Any] = {"variations": {"main": show}} | changes
     return ExperienceDecl(name, placement, Condition(when) if when is not None else None, **given)
 
 
@@ -77,7 +70,7 @@ def inputs(**changes: Any) -> Inputs:
         "level": "profile",
         "mask": sum(Purpose),
         "placements": None,
-        "unit": "u",
+        "units": {"anonymous": "u"},
     }
     return Inputs(**(given | changes))
 
@@ -113,7 +106,7 @@ def test_a_disabled_experience_is_not_there_and_numbers_do_not_shift() -> None:
     experiences = build([experience("a", enabled=False), experience("b")])
     decision = decide(experiences, inputs())
     assert decision.placements["top"].experience == "b"
-    assert experiences.shown(decision) == ((0, 1),)
+    assert decision.exposures == ((0, 1),)
 
 
 def test_only_the_placements_asked_for_and_unknown_ones_say_so() -> None:
@@ -190,7 +183,7 @@ def broken(experiences: Experiences, name: str) -> Experiences:
         raise ZeroDivisionError
 
     ordered = tuple(
-        msgspec.structs.replace(each, content=Rendering(fail)) if each.name == name else each
+        msgspec.structs.replace(each, variations=(Variation("main", Rendering(fail)),)) if each.name == name else each
         for each in experiences.ordered
     )
     return msgspec.structs.replace(experiences, ordered=ordered)
@@ -353,7 +346,7 @@ def test_the_answer_has_the_shape_of_the_contract() -> None:
         "level": "profile",
         "degraded": True,
     }
-    assert experiences.shown(decision) == ((0, 0), (1, 1))
+    assert decision.exposures == ((0, 0), (1, 1))
 
 
 @pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", '","reason":"match"},"x":{"a":"', "\\"])

@@ -1,25 +1,22 @@
 """Decide what each placement shows: pure in ``Inputs``, so that a recorded decision can be computed again.
 
-Per placement the experience with the highest priority whose condition is true, and then whose content fits,
-wins; equal priorities go in the order written. Whatever is unknown, switched off or broken leaves the
-placement to the shop's own default, with the reason, and never touches another placement.
+Per placement the experience with the highest priority whose condition is true, whose content fits and that nothing
+holds back wins; equal priorities go by weight, then in the order written. Whatever is unknown, switched off or broken
+leaves the placement to the shop's own default, with the reason, and never touches another placement.
 """
 
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from cashwrap.condition import Checked, Explanation
-from cashwrap.condition import explain as explain_condition
-from cashwrap.condition.index import Index, build_index
-from cashwrap.content import MAX_RECENT, Catalogue, Ineligible, Rendering, Shop, compile_content
-from cashwrap.declarations import Declarations, ExperienceDecl, PlacementDecl
-from cashwrap.model import Answer, Decision, Inputs, Level, Reason
-
-VARIATION = "main"
-"""The name of an experience's one variation."""
+from cashwrap import attention
+from cashwrap.content import Catalogue, Ineligible
+from cashwrap.declarations import HOLDOUT, UNIT
+from cashwrap.experiences import Experience, Experiences, Placement
+from cashwrap.experiments import SHARES, Assigned, Trial, assign, draw, hash_unit, share_at, unit_of
+from cashwrap.model import CAPPED, HELD_OUT, IN_CONTROL, SHOWN, Answer, Decision, Exposure, Inputs, Level, Reason
 
 
 class Kills(Struct, frozen=True):
@@ -30,123 +27,16 @@ class Kills(Struct, frozen=True):
     experiences: frozenset[str] = frozenset()
 
 
+class Noted(NamedTuple):
+    """What became of one experience whose condition held, for who asks why."""
+
+    experience: str
+    outcome: str
+    why: str
+
+
 NOTHING_KILLED = Kills()
 NO_CATALOGUE = Catalogue()
-
-
-class Experience(Struct, frozen=True):
-    """An experience, compiled. ``number`` counts from 0 in the order written; tokens carry it."""
-
-    name: str
-    number: int
-    priority: int
-    condition: Checked | None
-    content: Rendering
-    recent: dict[str, Answer] = {}
-    """Answers of steady content by the locale asked for."""
-
-    def answer(self, inputs: Inputs, catalogue: Catalogue) -> Answer | Ineligible:
-        """What this experience shows, or why it cannot."""
-        known = self.recent.get(inputs.locale)
-        if known is not None:
-            return known
-        content = self.content.render(inputs, catalogue)
-        if isinstance(content, Ineligible):
-            return content
-        answer = Answer(self.name, VARIATION, content, "match")
-        if self.content.steady and len(self.recent) < MAX_RECENT:
-            self.recent[inputs.locale] = answer
-        return answer
-
-
-class Placement(Struct, frozen=True):
-    """A placement. Its enabled experiences are those from ``first`` up to ``stop``, the one to try first first.
-
-    ``offset`` and ``ones`` cut their bits out of the index's.
-    """
-
-    name: str
-    number: int
-    purpose: int
-    first: int
-    stop: int
-    offset: int
-    ones: int
-
-
-class Experiences(Struct, frozen=True):
-    """All experiences of one playbook, ready to decide. ``playbook`` is its hash.
-
-    ``ordered`` has them placement by placement, as the index counts its conditions; ``numbers`` by name.
-    """
-
-    playbook: str
-    placements: dict[str, Placement]
-    ordered: tuple[Experience, ...]
-    index: Index
-    numbers: dict[str, int]
-
-    def shown(self, decision: Decision) -> tuple[tuple[int, int], ...]:
-        """What a decision showed, as numbers of placement and experience, for its token."""
-        placements, numbers = self.placements, self.numbers
-        return tuple(
-            [
-                (placements[name].number, numbers[answer.experience])
-                for name, answer in decision.placements.items()
-                if answer.experience is not None
-            ]
-        )
-
-
-def compile_experiences(
-    declarations: Declarations,
-    conditions: Mapping[str, Checked | None],
-    *,
-    playbook: str,
-    money: frozenset[str] = frozenset(),
-) -> Experiences:
-    """Compile all enabled experiences.
-
-    ``conditions`` holds each one's checked condition by name, ``None`` or absent for everyone; ``money`` names
-    the attributes that hold amounts. Raises ContentError at the first mistake in a content.
-    """
-    shop = Shop(declarations.settings, money)
-    waiting = _in_order(declarations)
-    spans: dict[str, tuple[int, int]] = {}
-    ordered: list[Experience] = []
-    for name, placement in declarations.placements.items():
-        first = len(ordered)
-        ordered += [
-            _experience(at, declared, placement, conditions.get(declared.name), shop) for at, declared in waiting[name]
-        ]
-        spans[name] = first, len(ordered)
-    index = build_index([(each.name, each.condition) for each in ordered])
-    placements = {
-        name: Placement(name, number, int(declared.purpose or 0), *spans[name], *index.span(*spans[name]))
-        for number, (name, declared) in enumerate(declarations.placements.items())
-    }
-    numbers = {name: number for number, name in enumerate(declarations.experiences)}
-    return Experiences(playbook, placements, tuple(ordered), index, numbers)
-
-
-def _in_order(declarations: Declarations) -> dict[str, list[tuple[int, ExperienceDecl]]]:
-    """Each placement's enabled experiences with their numbers: the highest priority first, then as written."""
-    listed: dict[str, list[tuple[int, ExperienceDecl]]] = {name: [] for name in declarations.placements}
-    for number, declared in enumerate(declarations.experiences.values()):
-        if declared.enabled:
-            listed[declared.placement].append((number, declared))
-    return {name: sorted(each, key=lambda pair: -pair[1].priority) for name, each in listed.items()}
-
-
-def _experience(
-    number: int, declared: ExperienceDecl, placement: PlacementDecl, condition: Checked | None, shop: Shop
-) -> Experience:
-    return Experience(
-        declared.name, number, declared.priority, condition, compile_content(declared.show, placement, shop)
-    )
-
-
-# --- decide ---
 
 
 def _default(reason: Reason) -> Answer:
@@ -155,7 +45,7 @@ def _default(reason: Reason) -> Answer:
 
 _DEFAULTS: dict[Reason, Answer] = {
     reason: _default(reason)
-    for reason in ("no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error")
+    for reason in ("no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error", "quiet")
 }
 _NO_MATCH = _DEFAULTS["no_match"]
 _NO_SUCH_PLACEMENT = _DEFAULTS["no_such_placement"]
@@ -167,18 +57,23 @@ def decide(
     inputs: Inputs,
     catalogue: Catalogue = NO_CATALOGUE,
     kills: Kills = NOTHING_KILLED,
+    notes: dict[str, list[Noted]] | None = None,
 ) -> Decision:
-    """What each placement asked for shows. Never raises: at worst every answer is the shop's default."""
-    if kills.everything:
-        return defaults(experiences, inputs.placements, "killed", inputs.level)
-    if inputs.level == "default":
-        return defaults(experiences, inputs.placements, "no_consent", "default")
+    """What each placement asked for shows. Never raises: at worst every answer is the shop's default.
+
+    ``notes``, where given, is filled by placement with what became of every experience that was tried.
+    """
+    if inputs.quiet or kills.everything or inputs.level == "default":
+        reason: Reason = "killed" if kills.everything else "no_consent" if inputs.level == "default" else "quiet"
+        return defaults(experiences, inputs.placements, reason, inputs.level)
     try:
         mask = experiences.index.matches(inputs.values)
+        case = _Case(experiences, inputs, catalogue, kills, notes)
     except Exception:  # a default everywhere is an answer, an exception at a checkout is not
         return defaults(experiences, inputs.placements, "error", inputs.level, degraded=True)
-    case = _Case(experiences, inputs, catalogue, kills)
     ordered, owners, residuals = experiences.ordered, experiences.index.owners, experiences.index.residuals
+    quick = not (case.held or kills.experiences or inputs.forced) and notes is None
+    exposures = case.exposures
     answers = {}
     broken = False
     for name in experiences.placements if inputs.placements is None else inputs.placements:
@@ -189,16 +84,21 @@ def decide(
             answers[name] = _DEFAULTS["no_consent"]
         elif name in kills.placements:
             answers[name] = _DEFAULTS["killed"]
-        elif left := mask >> placement.offset & placement.ones:
+        elif not (left := mask >> placement.offset & placement.ones) and not inputs.forced:
+            answers[name] = _NO_MATCH
+        else:
             bit = placement.offset + (left & -left).bit_length() - 1
             known = None  # mostly the first bit stands, and its answer is at hand: a call saved at every placement
-            if bit not in residuals and not kills.experiences:
-                known = ordered[owners[bit]].recent.get(inputs.locale)
-            answers[name] = answer = known or _answer(placement, left, case)
-            broken = broken or answer is _ERROR
-        else:
-            answers[name] = _NO_MATCH
-    return Decision(experiences.playbook, answers, inputs.level, broken)
+            if quick and bit not in residuals:
+                first = ordered[owners[bit]]
+                known = first.recent.get(inputs.locale)
+            if known is not None:
+                exposures.append(first.shown)
+                answers[name] = known
+            else:
+                answers[name] = answer = case.answer(placement, left)
+                broken = broken or answer is _ERROR
+    return Decision(experiences.playbook, answers, inputs.level, broken, tuple(exposures))
 
 
 def defaults(
@@ -218,121 +118,210 @@ def defaults(
     return Decision(experiences.playbook, answers, level, degraded)
 
 
-_KILLED = Ineligible("switched off by an operator", "killed")
+class _Case:
+    """One decision, placement by placement: what it depends on, and the exposures it comes to."""
 
+    __slots__ = ("_alone", "_catalogue", "_experiences", "_inputs", "_kills", "_noted", "_notes", "exposures", "held")
 
-class _Case(NamedTuple):
-    """What one decision depends on."""
+    def __init__(
+        self,
+        experiences: Experiences,
+        inputs: Inputs,
+        catalogue: Catalogue,
+        kills: Kills,
+        notes: dict[str, list[Noted]] | None,
+    ) -> None:
+        self._experiences = experiences
+        self._inputs = inputs
+        self._catalogue = catalogue
+        self._kills = kills
+        self._notes = notes
+        self._noted: list[Noted] | None = None
+        self._alone: str | None = None
+        self.exposures: list[tuple[int, ...]] = []
+        holdout = experiences.holdout
+        unit = unit_of(holdout.unit, inputs.units, inputs.values) if holdout.share else ""
+        self.held = bool(unit) and hash_unit(holdout.salt, unit) % SHARES < holdout.share
+        """Whether the shopper is in the shop's holdout."""
 
-    experiences: Experiences
-    inputs: Inputs
-    catalogue: Catalogue
-    kills: Kills
+    def answer(self, placement: Placement, left: int) -> Answer:
+        """The first experience that fits, of those whose bits are ``left``."""
+        if self._notes is not None:
+            self._noted = self._notes.setdefault(placement.name, [])
+        known = len(self.exposures)
+        try:
+            preview = self._preview(placement) if self._inputs.forced else None
+            return preview or self._choose(placement, left)
+        except Exception:  # a broken experience costs its own placement the default, and nothing else
+            del self.exposures[known:]
+            return _ERROR
 
+    def _note(self, experience: Experience, outcome: str, why: str, *details: object) -> None:
+        """Tell who asked why; ``details`` are put into the text only then."""
+        if self._noted is not None:
+            self._noted.append(Noted(experience.name, outcome, why.format(*details)))
 
-def _answer(placement: Placement, left: int, case: _Case) -> Answer:
-    """The first experience that fits, of those whose bits are ``left``."""
-    experiences, inputs, catalogue, kills = case
-    index, offset, values = experiences.index, placement.offset, inputs.values
-    owners, residuals = index.owners, index.residuals
-    lost: Reason = "no_match"
-    try:
+    def _preview(self, placement: Placement) -> Answer | None:
+        """The variation that a preview asks for here. Nobody is assigned, and nothing is an exposure."""
+        for experience in self._experiences.ordered[placement.first : placement.stop]:
+            wanted = self._inputs.forced.get(experience.name)
+            if wanted is None:
+                continue
+            names = [variation.name for variation in experience.variations]
+            self._note(experience, "preview", "previewed as {}", wanted)
+            if wanted not in names:  # such as control: it sees the shop's default
+                return Answer(experience.name, wanted, None, "preview")
+            found = experience.answer(names.index(wanted), self._inputs, self._catalogue)
+            if isinstance(found, Answer):
+                return Answer(experience.name, wanted, found.content, "preview")
+        return None
+
+    def _choose(self, placement: Placement, left: int) -> Answer:
+        """Try the experiences in turn. One that was kept back answers only where no other one does."""
+        ghost: Answer | None = None
+        lost: Reason = "no_match"
+        for experience, chance in self._candidates(placement, left):
+            found = self._try(experience, chance)
+            if isinstance(found, Answer):
+                if found.content is not None or _ends_here(experience, found):
+                    return found
+                ghost = ghost or found
+            elif lost == "no_match":
+                lost = found
+        return ghost or _DEFAULTS[lost]
+
+    # --- which to try, in order ---
+
+    def _candidates(self, placement: Placement, left: int) -> Iterator[tuple[Experience, int]]:
+        """The experiences whose conditions hold, and each one's chance, of 10,000, to be tried where it was."""
+        waiting: list[Experience] = []
+        for experience in self._matching(placement, left):
+            if waiting and (not experience.weight or experience.priority != waiting[0].priority):
+                yield from self._drawn(placement, waiting)
+                waiting = []
+            if experience.weight:
+                waiting.append(experience)
+            else:
+                yield experience, SHARES
+        yield from self._drawn(placement, waiting)
+
+    def _matching(self, placement: Placement, left: int) -> Iterator[Experience]:
+        """The experiences of the bits that are ``left``, each once, the one to try first first."""
+        index, values, last = self._experiences.index, self._inputs.values, -1
         while left:
             low = left & -left
             left ^= low
-            bit = offset + low.bit_length() - 1
-            if bit in residuals and not index.holds(bit, values):
-                continue
-            experience = experiences.ordered[owners[bit]]
-            found = _KILLED if experience.name in kills.experiences else experience.answer(inputs, catalogue)
-            if isinstance(found, Answer):
+            bit = placement.offset + low.bit_length() - 1
+            owner = index.owners[bit]
+            if owner != last and (bit not in index.residuals or index.holds(bit, values)):
+                last = owner
+                yield self._experiences.ordered[owner]
+
+    def _drawn(self, placement: Placement, waiting: list[Experience]) -> Iterator[tuple[Experience, int]]:
+        """Experiences of one priority, in the order that the shopper's unit draws them."""
+        unit = unit_of(UNIT, self._inputs.units, self._inputs.values) if len(waiting) > 1 else ""
+        fitting = {each.name: each for each in waiting if unit and isinstance(self._contents(each), list)}
+        total = sum(each.weight for each in fitting.values())
+        for name in draw(placement.name, unit, {name: each.weight for name, each in fitting.items()}):
+            yield fitting[name], fitting[name].weight * SHARES // total
+            total -= fitting[name].weight
+        yield from ((each, SHARES) for each in waiting if each.name not in fitting)
+
+    # --- one experience ---
+
+    def _try(self, experience: Experience, chance: int) -> Answer | Reason:
+        """What an experience whose condition holds comes to, for this shopper."""
+        contents = self._contents(experience)
+        if not isinstance(contents, list):
+            self._note(experience, contents.reason, "{}", contents.why)
+            return contents.reason
+        if self.held:
+            self._note(experience, "holdout", "the shopper is in the shop's holdout, which sees the default everywhere")
+            held = Assigned(len(experience.arms) - 1, self._experiences.holdout.share)
+            self._expose(experience, held, HELD_OUT)
+            return Answer(experience.name, HOLDOUT, None, "holdout")
+        assigned = self._assign(experience, experience.trial) if experience.trial is not None else _EVERYBODY
+        if assigned is None:
+            return "no_match"
+        assigned = Assigned(assigned.arm, assigned.propensity * chance // SHARES)
+        arm = experience.arms[assigned.arm]
+        if assigned.arm >= len(contents):
+            self._note(experience, "control", "the shopper is in the arm {}", arm)
+            self._expose(experience, assigned, IN_CONTROL)
+            return Answer(experience.name, arm, None, "control")
+        if self._is_capped(experience):
+            self._expose(experience, assigned, CAPPED)
+            return Answer(experience.name, arm, None, "capped")
+        self._note(experience, "shown", "its condition holds and nothing above it fits")
+        self._expose(experience, assigned, SHOWN)
+        return contents[assigned.arm]
+
+    def _contents(self, experience: Experience) -> list[Answer] | Ineligible:
+        """Each variation's answer; where one has none the experience fits nobody, or its arms would differ in whom
+        they reach."""
+        if experience.name in self._kills.experiences:
+            return _KILLED
+        contents = []
+        for number in range(len(experience.variations)):
+            found = experience.answer(number, self._inputs, self._catalogue)
+            if isinstance(found, Ineligible):
                 return found
-            lost = found.reason if lost == "no_match" else lost
-    except Exception:  # a broken experience costs its own placement the default, and nothing else
-        return _ERROR
-    return _DEFAULTS[lost]
+            contents.append(found)
+        return contents
+
+    def _assign(self, experience: Experience, trial: Trial) -> Assigned | None:
+        """The shopper's arm, or ``None`` where the experience is not for them at all."""
+        inputs = self._inputs
+        unit = unit_of(trial.units, inputs.units, inputs.values)
+        if not unit:
+            self._note(experience, "not_enrolled", "nobody to assign: none of {} is known", ", ".join(trial.units))
+            return None
+        if self._experiences.alone and (only := self._only_experiment()) != trial.salt:
+            self._note(experience, "not_enrolled", "one experiment a shopper, and for this one that is {}", only)
+            return None
+        assigned = assign(trial, unit, inputs.now, inputs.arms)
+        if assigned is None:
+            share = share_at(trial.traffic, inputs.now) / 100
+            self._note(experience, "not_enrolled", "not among the {:g} % who take part in its experiment", share)
+        return assigned
+
+    def _only_experiment(self) -> str:
+        """The one experiment this shopper takes part in: one already seen, else drawn with equal chances."""
+        if self._alone is None:
+            inputs, trials = self._inputs, self._experiences.alone
+            seen = [trial.salt for trial in trials if trial.salt in inputs.arms]
+            numbers = {
+                trial.salt: hash_unit(f"alone:{trial.salt}", unit_of(trial.units, inputs.units, inputs.values))
+                for trial in trials
+            }
+            self._alone = seen[0] if seen else max(numbers, key=lambda salt: (numbers[salt], salt))
+        return self._alone
+
+    def _is_capped(self, experience: Experience) -> bool:
+        inputs = self._inputs
+        if not experience.caps or not inputs.impressions:
+            return False
+        limit = attention.reached(experience.caps, inputs.impressions, inputs.now, inputs.session_start)
+        if limit is not None:
+            self._note(experience, "capped", "the limit '{1}' of {0} is reached", *limit)
+        return limit is not None
+
+    def _expose(self, experience: Experience, assigned: Assigned, outcome: int) -> None:
+        """Note the exposure, in the fewest numbers that say it."""
+        plain = assigned == _EVERYBODY and outcome == SHOWN
+        exposure = experience.shown if plain else Exposure(*experience.shown, *assigned, outcome)
+        self.exposures.append(exposure)
 
 
-# --- explain ---
-
-Outcome = Literal[
-    "shown", "outranked", "condition_false", "condition_unknown", "killed", "no_consent", "no_content", "error"
-]
+_EVERYBODY = Assigned(0, SHARES)
+_KILLED = Ineligible("switched off by an operator", "killed")
 
 
-class Considered(Struct, frozen=True):
-    """One experience, and why it was shown or not. ``condition`` has every part with the values it read."""
-
-    experience: str
-    priority: int
-    outcome: Outcome
-    why: str
-    condition: Explanation | None
-
-
-class Explained(Struct, frozen=True):
-    """A placement's answer, and every experience that could have been it."""
-
-    answer: Answer
-    considered: list[Considered]
-
-
-def explain(
-    experiences: Experiences,
-    inputs: Inputs,
-    catalogue: Catalogue = NO_CATALOGUE,
-    kills: Kills = NOTHING_KILLED,
-) -> dict[str, Explained]:
-    """Each placement asked for with its answer and all its experiences, the one to try first first."""
-    decision = decide(experiences, inputs, catalogue, kills)
-    found = {}
-    for name, answer in decision.placements.items():
-        placement = experiences.placements.get(name)
-        listed = experiences.ordered[placement.first : placement.stop] if placement is not None else ()
-        considered = [_considered(each, answer, inputs, catalogue) for each in listed]
-        found[name] = Explained(answer, [_with_kills(each, name, kills) for each in considered])
-    return found
-
-
-def _considered(experience: Experience, answer: Answer, inputs: Inputs, catalogue: Catalogue) -> Considered:
-    checked = experience.condition
-    condition = explain_condition(checked, inputs.values) if checked is not None else None
-    outcome, why = _outcome(experience, condition, answer, inputs, catalogue)
-    return Considered(experience.name, experience.priority, outcome, why, condition)
-
-
-def _outcome(
-    experience: Experience,
-    condition: Explanation | None,
-    answer: Answer,
-    inputs: Inputs,
-    catalogue: Catalogue,
-) -> tuple[Outcome, str]:
-    if answer.experience == experience.name:
-        return "shown", "its condition holds and nothing above it fits"
-    if condition is not None and condition.result is None:
-        return "condition_unknown", "a value it needs is not known"
-    if condition is not None and condition.result is False:
-        return "condition_false", "its condition does not hold"
-    try:
-        content = experience.content.render(inputs, catalogue)
-    except Exception as error:
-        return "error", f"its content failed: {type(error).__name__}"
-    if isinstance(content, Ineligible):
-        return "no_consent" if content.reason == "no_consent" else "no_content", content.why
-    if answer.experience is not None:
-        return "outranked", f"{answer.experience} comes first"
-    return "no_consent" if answer.reason == "no_consent" else "error", f"the placement answers {answer.reason}"
-
-
-def _with_kills(considered: Considered, placement: str, kills: Kills) -> Considered:
-    """What an operator switched off is named as that wherever its condition alone would have shown it."""
-    if considered.outcome.startswith("condition") or considered.outcome == "shown":
-        return considered
-    off = kills.everything or placement in kills.placements or considered.experience in kills.experiences
-    if not off:
-        return considered
-    return msgspec.structs.replace(considered, outcome="killed", why=_KILLED.why)
+def _ends_here(experience: Experience, kept_back: Answer) -> bool:
+    """Whether who is kept back sees the shop's default, and not the next experience that fits."""
+    if kept_back.reason == "holdout":
+        return True
+    return experience.trial is not None and experience.trial.sees == "default"
 
 
 # --- answer ---

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from cashwrap.model import Purpose
+from cashwrap.model import Millis, Purpose
 
 Measure = Literal["count", "sum", "average", "min", "max", "first", "last", "distinct", "top", "rate", "decayed"]
 Kind = Literal["text", "integer", "number", "money", "boolean", "time", "texts", "products"]
@@ -72,17 +72,32 @@ class SegmentDecl(Struct, frozen=True):
     spot: Spot = Spot()
 
 
+class CapsDecl(Struct, frozen=True):
+    """How often something may be shown to one shopper: in a session, in 24 hours, ever; ``None`` is no limit.
+
+    ``cool_down`` is the quiet after a shopper dismissed it, in milliseconds.
+    """
+
+    session: int | None = None
+    day: int | None = None
+    shopper: int | None = None
+    cool_down: int | None = None
+
+
 class PlacementDecl(Struct, frozen=True):
     """A named spot of the checkout.
 
     ``of`` says which list an ``options`` placement orders; ``purpose`` what a decision here needs
-    beyond its level.
+    beyond its level. ``format`` groups placements that claim the same kind of attention (``banner``, ``overlay``);
+    left out, it is the component.
     """
 
     name: str
     component: Component
     of: Literal["payment_methods", "delivery_methods"] | None = None
     purpose: Purpose | None = None
+    format: str = ""
+    caps: CapsDecl = CapsDecl()
     spot: Spot = Spot()
 
 
@@ -164,18 +179,86 @@ class Installments(Struct, frozen=True, tag="installments"):
 Content = Message | Options | Products | Button | Field | Help | Layout | Installments
 
 
-class ExperienceDecl(Struct, frozen=True):
-    """When this condition holds, show this content in this placement.
+MAIN = "main"
+"""The variation of an experience that has only one."""
+CONTROL = "control"
+"""The arm that sees what it would see without the experience."""
+HOLDOUT = "holdout"
+"""The arm of those who are kept out for good: by the shop's holdout, or by an experiment's own."""
+Unit = tuple[str, ...]
+"""Who is assigned: the first of these that is known. ``anonymous``, ``user``, ``cart``, or an attribute's name."""
+UNIT: Unit = ("anonymous", "user", "cart")
+"""The device before the person, so that a login changes no arm; a shopper without consent is known by the cart."""
 
-    A higher ``priority`` wins, then the order written.
+
+class ScheduleDecl(Struct, frozen=True):
+    """When an experience runs, on the clock of the shop or of the shopper.
+
+    ``start`` and ``end`` are local times as written, ``2026-12-01T08:00`` (the end not included); ``days`` are
+    1 (Monday) to 7; ``hours`` from the first up to, not including, the second, which may be past midnight.
+    """
+
+    start: str | None = None
+    end: str | None = None
+    days: tuple[int, ...] = ()
+    hours: tuple[int, int] | None = None
+    zone: Literal["shop", "shopper"] = "shop"
+
+
+class ExperimentDecl(Struct, frozen=True):
+    """A test of an experience's variations against a control arm.
+
+    ``arms`` are variations, and ``control``, with their shares of 10,000, which come to 10,000. ``traffic`` is the
+    share of units that take part from each moment on, ascending in time; the first holds from the beginning.
+    ``control_sees`` says what control, and those kept out, get: the shop's default, or the next experience that
+    fits. ``salt`` names the experiment to the hash and to the shopper's memory: another salt starts it afresh.
+    """
+
+    arms: dict[str, int]
+    goal: str = "conversion"
+    unit: Unit = UNIT
+    traffic: tuple[tuple[Millis, int], ...] = ((0, 10_000),)
+    layer: str | None = None
+    holdout: int = 0
+    control_sees: Literal["default", "next"] = "default"
+    salt: str = ""
+    sticky: bool = True
+    """Whether a shopper who has seen an arm stays in it whatever becomes of the shares."""
+
+
+class LayerDecl(Struct, frozen=True):
+    """A group of experiments of which a unit is in one at most; all of them assign the layer's ``unit``."""
+
+    name: str
+    unit: Unit = UNIT
+    spot: Spot = Spot()
+
+
+class HoldoutDecl(Struct, frozen=True):
+    """The share of units, of 10,000, that get the shop's default everywhere, so that the whole can be measured."""
+
+    share: int = 0
+    unit: Unit = UNIT
+    salt: str = "holdout"
+
+
+class ExperienceDecl(Struct, frozen=True):
+    """When this condition holds, show one of these variations in this placement.
+
+    A higher ``priority`` wins; of equal ones with a ``weight``, one drawn by weight and unit; then the order
+    written. Several variations need an experiment that says who sees which.
     """
 
     name: str
     placement: str
     when: Condition | None
-    show: Content
+    variations: dict[str, Content]
     priority: int = 0
+    weight: int = 0
     enabled: bool = True
+    schedule: ScheduleDecl | None = None
+    caps: CapsDecl = CapsDecl()
+    experiment: ExperimentDecl | None = None
     spot: Spot = Spot()
 
 
@@ -197,6 +280,15 @@ class Settings(Struct, frozen=True):
     """Address ranges (CIDR) whose traffic is the shop's own."""
     locales: tuple[str, ...] = ()
     """The locales every text is expected in; ``locale`` is the one fallen back to."""
+    networks: dict[str, tuple[str, ...]] = {}
+    """Named address ranges (CIDR) that conditions may ask for by ``request.networks``."""
+    decision_records: int = 100
+    """The share of decisions, of 10,000, whose inputs are kept so that they can be explained later."""
+    one_experiment_per_shopper: bool = False
+    """Whether a shopper takes part in one experiment at most, whatever the layers."""
+    holdout: HoldoutDecl = HoldoutDecl()
+    attention: dict[str, CapsDecl] = {}
+    """Caps of all placements of one format, by its name; ``all`` is for everything that is shown."""
 
 
 class Declarations(Struct, frozen=True):
@@ -207,6 +299,7 @@ class Declarations(Struct, frozen=True):
     features: dict[str, FeatureDecl] = {}
     segments: dict[str, SegmentDecl] = {}
     placements: dict[str, PlacementDecl] = {}
+    layers: dict[str, LayerDecl] = {}
     experiences: dict[str, ExperienceDecl] = field(default_factory=dict)
     traits: dict[str, Kind] = {}
     """Traits that may be kept, beside the standard ones."""

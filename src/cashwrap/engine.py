@@ -11,14 +11,15 @@ library: ``serve`` puts HTTP in front of it, and any Python program may hold one
 """
 
 import threading
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
 
 from cashwrap.catalogues import Catalogues
-from cashwrap.decide import Explained, decide, defaults, encode_answer, explain
+from cashwrap.counts import Counts
+from cashwrap.decide import decide, defaults, encode_answer
+from cashwrap.errors import NotAllowed
 from cashwrap.events import (
     Accounting,
     Batch,
@@ -30,11 +31,13 @@ from cashwrap.events import (
     decode_one,
     read_body,
 )
+from cashwrap.explain import Explained, explain
+from cashwrap.exposures import TOKEN_LIFE, Exposures
 from cashwrap.hot import Hot, HotProfile
-from cashwrap.inputs import Caller, gather
+from cashwrap.inputs import Caller, Known, gather
 from cashwrap.keys import Keys
 from cashwrap.lookup import Lookup
-from cashwrap.model import Event, Millis, Tenant
+from cashwrap.model import PERSONALIZATION, Event, Inputs, Tenant
 from cashwrap.playbook import Playbook
 from cashwrap.ports import (
     CatalogueStore,
@@ -51,13 +54,10 @@ from cashwrap.ports import (
 from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
-from cashwrap.tokens import Proof, decision_token
+from cashwrap.tokens import Proof, Tokens
 from cashwrap.webhooks import Webhooks
 from cashwrap.window import Context, Submission, failures_of
 from cashwrap.writer import Writer
-
-TOKEN_LIFE: Millis = 24 * 3_600_000
-"""How long an exposure may bring its decision's token back."""
 
 
 class World(Struct, frozen=True):
@@ -82,30 +82,6 @@ class Live(Struct, frozen=True):
     normaliser: Normaliser
 
 
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
-"""Upper bounds, in seconds, by which the time of decisions is told."""
-
-
-class Counts:
-    """How many decisions were answered, how many fell back a level, and how long they took."""
-
-    def __init__(self) -> None:
-        self.decisions = 0
-        self.degraded = 0
-        self.seconds = 0.0
-        self.buckets = [0] * (len(BUCKETS) + 1)
-
-    def decided(self, *, degraded: bool) -> None:
-        """One more; only ever called from the thread that answers."""
-        self.decisions += 1
-        self.degraded += degraded
-
-    def took(self, seconds: float) -> None:
-        """How long an answer took, from the whole request to the bytes."""
-        self.seconds += seconds
-        self.buckets[bisect_left(BUCKETS, seconds)] += 1
-
-
 class Engine:
     """One data folder, one playbook at a time, any number of threads."""
 
@@ -121,7 +97,8 @@ class Engine:
         self._accounting = Accounting()
         self._counting = threading.Lock()
         self._rate = RateWatch()
-        self._token_key = world.vault.digest("decision tokens") + world.vault.digest("decision tokens", "2")
+        self.tokens = Tokens(world.vault.digest("decision tokens") + world.vault.digest("decision tokens", "2"))
+        self.exposures = Exposures(world.registry, self.tokens)
         self.publish(playbook)
         self.lookup = Lookup(world.store, world.vault, self.hot, self.keys, lambda: self.live.normaliser)
         self.sweeper = Sweeper(world.store, world.vault, world.clock, self.hot, lambda: self.live.playbook)
@@ -145,7 +122,7 @@ class Engine:
         The refused ones are told by their index; the rest of the batch goes on. Raises ``Unavailable`` where nothing
         can be kept now.
         """
-        taken = self.live.normaliser.batch(batch, caller.facts)
+        taken = list(self.exposures.open(self.live.normaliser.batch(batch, caller.facts)))
         events = [item for item in taken if isinstance(item, Event)]
         refused = [item for item in taken if isinstance(item, Refused)]
         return self.submit(caller.key.tenant, events, refused, settled), refused
@@ -182,35 +159,58 @@ class Engine:
         return self.lookup.find(ref, caller)
 
     def answer(self, request: DecideRequest, caller: Caller, hot: HotProfile | None, *, late: bool = False) -> bytes:
-        """The decision as bytes. ``late`` says that the profile did not come in time."""
-        live, switches = self.live, self.switches
-        inputs = gather(live.playbook, request, caller, hot, self.world.clock.now())
-        catalogue = self.catalogues.of(inputs.tenant)
-        decision = decide(live.playbook.experiences, inputs, catalogue, switches.kills(inputs.tenant))
+        """The decision as bytes. ``late`` says that the profile did not come in time.
+
+        Raises ``NotAllowed`` where the request asks for a preview that is not its to see.
+        """
+        live = self.live
+        inputs = self.inputs(live.playbook, request, caller, hot)
+        tenant, units = inputs.tenant, inputs.units
+        kills = self.switches.kills(tenant)
+        decision = decide(live.playbook.experiences, inputs, self.catalogues.of(tenant), kills)
         decision_id = self.world.random.token(12).hex()
         proof = Proof(
-            tenant=inputs.tenant,
+            tenant=tenant,
             decision=decision_id,
             playbook=live.playbook.hash,
             level=decision.level,
             expires=inputs.now + TOKEN_LIFE,
-            shown=live.playbook.experiences.shown(decision),
+            exposures=decision.exposures,
         )
-        self.counts.decided(degraded=late or decision.degraded)
-        token = decision_token(proof, inputs.unit, self._token_key)
+        self.counts.decided(decision, live.playbook.experiences.names, degraded=late or decision.degraded)
+        if decision.exposures and "cart" in units and not inputs.mask & PERSONALIZATION:
+            self.exposures.count(tenant, units["cart"], decision, inputs.now)
+        token = self.tokens.sign(proof, units.values())
         return encode_answer(decision, decision_id, token, degraded=late)
+
+    def inputs(self, playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> Inputs:
+        """Everything a decision by this playbook may depend on. Raises ``NotAllowed`` as ``answer`` does."""
+        units = self.lookup.units(request, caller, hot)
+        tenant, now = caller.key.tenant, self.world.clock.now()
+        impressions = self.exposures.of_cart(tenant, units["cart"]) if "cart" in units else {}
+        forced = self._forced(request, caller) if request.preview or request.force else {}
+        return gather(playbook, request, caller, Known(units, hot, impressions, forced), now)
+
+    def _forced(self, request: DecideRequest, caller: Caller) -> dict[str, str]:
+        """What a preview shows. Raises ``NotAllowed`` where its token is not good, or a browser forces an arm."""
+        if request.force and not caller.key.trusted:
+            raise NotAllowed("only a secret key may force an arm; a browser needs a preview", code="not_allowed")
+        if request.preview is None:
+            return request.force
+        return self.tokens.open_preview(request.preview, caller.key.tenant, self.world.clock.now()).forced
 
     def default_answer(self, request: DecideRequest) -> bytes:
         """The shop's default everywhere, as bytes: what is left to say when deciding itself failed."""
         asked = tuple(request.placements) if request.placements is not None else None
-        self.counts.decided(degraded=True)
-        decision = defaults(self.live.playbook.experiences, asked, "error", degraded=True)
+        experiences = self.live.playbook.experiences
+        decision = defaults(experiences, asked, "error", degraded=True)
+        self.counts.decided(decision, experiences.names, degraded=True)
         return encode_answer(decision, "", None)
 
     def explain(self, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> dict[str, Explained]:
         """Each placement's answer with every experience that could have been it, and why it was not."""
         playbook = self.live.playbook
-        inputs = gather(playbook, request, caller, hot, self.world.clock.now())
+        inputs = self.inputs(playbook, request, caller, hot)
         return explain(
             playbook.experiences, inputs, self.catalogues.of(inputs.tenant), self.switches.kills(inputs.tenant)
         )
@@ -222,6 +222,7 @@ class Engine:
         normaliser = Normaliser(
             playbook.vocabulary, playbook.settings, self.world.vault.digest, verify=self.keys.verify, rate=self._rate
         )
+        self.exposures.learn(playbook.experiences.names)
         self.live = Live(playbook, normaliser)
 
     def forget(self, key: ShopperKey) -> bool:

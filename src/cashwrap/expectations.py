@@ -14,12 +14,12 @@ from msgspec import Struct
 from cashwrap import consent, profiles
 from cashwrap.condition.evaluate import Explanation
 from cashwrap.condition.evaluate import explain as explain_condition
-from cashwrap.decide import Explained, explain
 from cashwrap.declarations import Spot
 from cashwrap.errors import InvalidInput
 from cashwrap.events import Limits, Normaliser, Refused, RequestFacts, decode_batch
+from cashwrap.explain import Explained, explain
 from cashwrap.hot import HotProfile
-from cashwrap.inputs import Caller, gather
+from cashwrap.inputs import Caller, Known, gather
 from cashwrap.keys import ApiKey
 from cashwrap.model import ConsentState, Event, Inputs, Millis, Profile, Tenant, Value
 from cashwrap.playbook import Playbook
@@ -264,7 +264,7 @@ class _Run:
         facts = RequestFacts(case.now, key.id, trusted=True, country=case.country)
         request = DecideRequest(context=case.context)
         hot = HotProfile(profile, b"", None) if profile is not None else None
-        return gather(self.playbook, request, Caller(key, facts), hot, case.now)
+        return gather(self.playbook, request, Caller(key, facts), Known({}, hot), case.now)
 
     # --- what must come of it ---
 

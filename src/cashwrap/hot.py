@@ -8,9 +8,9 @@ what is asked for again moves up.
 import threading
 from typing import Generic, NamedTuple, TypeVar
 
-from cashwrap import profiles
+from cashwrap import profiles, sessions
 from cashwrap.dedup import Seen
-from cashwrap.model import Profile, Tenant, Value
+from cashwrap.model import Millis, Profile, Session, Tenant, Value
 from cashwrap.ports import ShopperKey
 
 Identifier = tuple[Tenant, str, str]
@@ -109,17 +109,31 @@ class HotProfile:
         facts = self._facts
         if facts is None:
             profile = self.profile
-            facts = Facts(profiles.time_zone(profile), profiles.lists(profile), profiles.has_history(profile))
+            facts = Facts(
+                profiles.time_zone(profile),
+                profiles.lists(profile),
+                profiles.has_history(profile),
+                profiles.first_arms(profile),
+                profile.sessions[-1] if profile.sessions else None,
+            )
             self._facts = facts
         return facts
 
 
 class Facts(NamedTuple):
-    """The shopper's time zone, the lists they were pushed into, and whether more is known than this visit."""
+    """The shopper's time zone, the lists they were pushed into, whether more is known than this visit, the arm first
+    seen of each experiment, and the newest session."""
 
     zone: str | None
     lists: dict[str, bool]
     history: bool
+    arms: dict[str, str]
+    session: Session | None
+
+    def session_start(self, now: Millis) -> Millis:
+        """Since when the session goes on that a decision now belongs to."""
+        session = self.session
+        return session.start if session is not None and now < session.end + sessions.GAP else now
 
 
 class Hot:

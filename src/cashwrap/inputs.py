@@ -5,6 +5,7 @@ segment can reach it.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -13,9 +14,9 @@ from cashwrap.declarations import Settings
 from cashwrap.events import RequestFacts
 from cashwrap.hot import HotProfile
 from cashwrap.keys import ApiKey
-from cashwrap.model import NECESSARY, PERSONALIZATION, Inputs, Level, Millis, Value
+from cashwrap.model import NECESSARY, PERSONALIZATION, Impressions, Inputs, Level, Millis, Value
 from cashwrap.playbook import Playbook
-from cashwrap.request import DecideRequest, ShopperRef, clock_values, describe, request_values
+from cashwrap.request import DecideRequest, clock_values, describe, request_values
 
 BASKET = 100
 """Products of the cart that recommendations look at."""
@@ -28,21 +29,37 @@ class Caller(Struct, frozen=True):
     facts: RequestFacts
 
 
-def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotProfile | None, now: Millis) -> Inputs:
+class Known(NamedTuple):
+    """What is known of who asks, besides the request itself: the ids as they are kept, and a profile if there is one.
+
+    ``units`` has ``user`` (only where it is proven), ``anonymous`` and ``cart``. ``impressions`` are those counted
+    under the cart, for a shopper without a profile. ``forced`` is what a preview shows.
+    """
+
+    units: Mapping[str, str]
+    hot: HotProfile | None = None
+    impressions: Mapping[str, Impressions] = {}
+    forced: Mapping[str, str] = {}
+
+
+def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Known, now: Millis) -> Inputs:
     """Everything the decision may depend on, as one frozen value."""
-    settings, context = playbook.settings, request.context
+    settings, context, hot = playbook.settings, request.context, known.hot
     values = request_values(context, settings.currency, playbook.digits)
     describe(values, caller.facts, trusted=caller.key.trusted)
     mask, level = _lens(settings, caller, hot, values)
+    arms: Mapping[str, str] = {}
+    impressions, session_start = known.impressions, 0
     if hot is not None and mask & PERSONALIZATION:
-        clock = clock_values(now, context.time_zone or hot.facts.zone or settings.time_zone)
+        clock = clock_values(now, context.time_zone or hot.facts.zone or settings.time_zone, settings.time_zone)
         values = {**_attributes(hot, playbook, now, mask), **clock, **values}
         playbook.deciding.evaluate(values, hot.facts.lists)
+        arms, impressions, session_start = hot.facts.arms, hot.profile.impressions, hot.facts.session_start(now)
     else:
-        clock = clock_values(now, context.time_zone or settings.time_zone)
+        clock = clock_values(now, context.time_zone or settings.time_zone, settings.time_zone)
         values = {**clock, **consent.values(mask), **values}
         playbook.deciding.evaluate(values, None)  # pushed lists too are unknown without consent
-    checkout, ref = context.checkout, request.shopper
+    checkout, units = context.checkout, known.units
     return Inputs(
         now=now,
         tenant=caller.key.tenant,
@@ -50,21 +67,19 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotP
         level=level,
         mask=mask,
         placements=tuple(request.placements) if request.placements is not None else None,
-        unit=_user(ref, caller, hot) or ref.anonymous_id or context.cart.token or "",
         locale=context.locale or settings.locale,
         currency=context.currency or settings.currency,
         payment_methods=tuple(checkout.payment_methods),
         delivery_methods=tuple(checkout.delivery_methods),
         saved_method=checkout.saved_method,
         basket=tuple([item.id for item in context.cart.items[:BASKET]]),
+        units=units,
+        arms=arms,
+        impressions=impressions,
+        session_start=session_start,
+        forced=known.forced,
+        quiet=checkout.quiet,
     )
-
-
-def _user(ref: ShopperRef, caller: Caller, hot: HotProfile | None) -> str | None:
-    """Who it is for sure: a backend's word, or the profile that a token opened. A browser's claim names nobody."""
-    if caller.key.trusted and ref.user_id:
-        return ref.user_id
-    return hot.profile.user_id if ref.token and hot is not None else None
 
 
 def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Mapping[str, Value]) -> tuple[int, Level]:

@@ -15,7 +15,7 @@ from cashwrap.inputs import Caller
 from cashwrap.keys import Keys
 from cashwrap.model import Tenant
 from cashwrap.ports import ShopperKey, Store, Vault
-from cashwrap.request import ShopperRef
+from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.window import digest_of
 
 IDS = 50_000
@@ -72,6 +72,16 @@ class Lookup:
         user, anonymous = self._id(user), self._id(ref.anonymous_id)
         identifiers = [(tenant, "anonymous", anonymous)] if anonymous else []
         return user, [(tenant, "user", user), *identifiers] if user else identifiers
+
+    def units(self, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> dict[str, str]:
+        """Who may be assigned, as events keep their ids: ``user`` only where a backend or a token says so."""
+        ref = request.shopper
+        user = ref.user_id if caller.key.trusted and ref.user_id else None
+        if user is None and ref.token and hot is not None:
+            user = hot.profile.user_id
+        units = {"user": self._id(user), "anonymous": self._id(ref.anonymous_id)}
+        units["cart"] = self._id(request.context.cart.token)
+        return {kind: unit for kind, unit in units.items() if unit}
 
     def _read_id(self, text: str | None) -> str | None:
         """An id as events keep it; ``None`` for one that names nobody."""

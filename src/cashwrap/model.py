@@ -9,7 +9,7 @@ a hundred thousand profiles stops the world.
 import enum
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -219,6 +219,15 @@ class OpenCart(Struct, array_like=True, gc=False):
     """What was added and removed after it, by event id; a removal has a negative quantity."""
 
 
+class Impressions(Struct, array_like=True, gc=False):
+    """How often something was shown to the shopper, and when it was last dismissed (0: never)."""
+
+    times: list[Millis] = []
+    """The newest, ascending."""
+    count: int = 0
+    dismissed: Millis = 0
+
+
 class Profile(Struct, array_like=True, gc=False):
     """All we hold about one shopper, except the ids of recent events (kept beside it, see ``Row``)."""
 
@@ -250,6 +259,10 @@ class Profile(Struct, array_like=True, gc=False):
     """Shoppers merged into this one: forgetting reaches their keys too."""
     former_analytic_ids: list[bytes] = []
     """Theirs in the fact table: forgetting reaches what was written under them too."""
+    arms: dict[str, dict[str, Millis]] = {}
+    """Arms seen, by the experiment's salt, each since when: more than one, and the shopper is tainted for it."""
+    impressions: dict[str, Impressions] = {}
+    """What attention caps count, by what is capped: ``placement:x``, ``format:x``, ``experience:x`` or ``all``."""
 
 
 # --- what a shop sells ---
@@ -277,7 +290,26 @@ class Product(Struct, frozen=True, omit_defaults=True):
 # --- what goes out ---
 
 Level = Literal["profile", "session", "request", "default"]
-Reason = Literal["match", "no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error"]
+Reason = Literal[
+    "match", "no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error",
+    "control", "holdout", "capped", "quiet", "preview",
+]  # fmt: skip
+OUTCOMES = ("shown", "control", "holdout", "capped")
+"""What became of an experience that had won: its content was shown, or something kept it back (a *ghost*)."""
+SHOWN, IN_CONTROL, HELD_OUT, CAPPED = range(4)
+
+
+class Exposure(NamedTuple):
+    """An experience that a placement came to, as the playbook counts placements, experiences and arms.
+
+    ``propensity`` is the chance, of 10,000, that this unit got this arm; ``outcome`` is a place in ``OUTCOMES``.
+    """
+
+    placement: int
+    experience: int
+    arm: int = 0
+    propensity: int = 10_000
+    outcome: int = SHOWN
 
 
 class Inputs(Struct, frozen=True):
@@ -291,8 +323,6 @@ class Inputs(Struct, frozen=True):
     mask: int
     placements: tuple[str, ...] | None
     """The ones asked for; ``None`` asks for all."""
-    unit: str
-    """Who is being assigned: user id, anonymous id or cart token; empty when there is none."""
     locale: str = ""
     currency: str = ""
     payment_methods: tuple[str, ...] = ()
@@ -300,10 +330,24 @@ class Inputs(Struct, frozen=True):
     saved_method: str | None = None
     basket: tuple[str, ...] = ()
     """Product ids in the cart."""
+    units: Mapping[str, str] = {}
+    """Who is assigned, and whom the token is for: ``anonymous``, ``user`` and ``cart``, as far as known for sure."""
+    arms: Mapping[str, str] = {}
+    """The arm first seen of each experiment, by its salt."""
+    impressions: Mapping[str, Impressions] = {}
+    session_start: Millis = 0
+    """Since when impressions count for the session."""
+    forced: Mapping[str, str] = {}
+    """Experience to variation: a preview shows these whatever their conditions say."""
+    quiet: bool = False
+    """The shopper is typing payment data: nothing may change around them."""
 
 
 class Answer(Struct, frozen=True):
-    """What one placement shows. ``content`` is encoded JSON, or ``None`` for the shop's default."""
+    """What one placement shows. ``content`` is encoded JSON, or ``None`` for the shop's default.
+
+    An ``experience`` without content is one that was kept back: the moment is an exposure all the same.
+    """
 
     experience: str | None
     variation: str | None
@@ -318,3 +362,5 @@ class Decision(Struct, frozen=True):
     placements: dict[str, Answer]
     level: Level
     degraded: bool = False
+    exposures: tuple[tuple[int, ...], ...] = ()
+    """Each as ``Exposure(*it)``, without the defaults at its end: what a token carries, and few bytes of it."""

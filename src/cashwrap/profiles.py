@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cashwrap import carts, codec, consent, orders, sessions
+from cashwrap import attention, carts, codec, consent, orders, sessions
 from cashwrap.features import FeatureSet
 from cashwrap.model import PERSONALIZATION, ConsentState, Event, Millis, OpenCart, Profile, Purpose, Stamped, Value
 
@@ -20,6 +20,8 @@ EMAIL_HASHES = 5
 CART_TOKENS = 20
 TRAITS = 100
 WISHLIST = 200
+EXPERIMENTS = 200
+"""Experiments whose arms are remembered for one shopper."""
 
 _WHERE = ("device", "os", "browser", "locale", "time_zone", "country", "region", "location_source")
 _MINUTE = 60_000
@@ -58,6 +60,8 @@ def fold(profile: Profile, event: Event, features: FeatureSet) -> None:
         _remember(profile, event)
         sessions.touch(profile, event.time)
         carts.apply(profile, event, features.currency)
+        if event.name in _SHOWN:
+            _expose(profile, event)
     features.update(profile, event)
 
 
@@ -74,6 +78,8 @@ def withdraw(profile: Profile, purposes: Purpose, features: FeatureSet) -> None:
         profile.sessions.clear()
         profile.session_count = 0
         profile.cart = OpenCart()
+        profile.arms.clear()
+        profile.impressions.clear()
         for order in profile.orders.values():
             order.mask &= ~Purpose.PERSONALIZATION
 
@@ -101,6 +107,10 @@ def merge(into: Profile, other: Profile, features: FeatureSet) -> None:
     ):
         for name, stamped in theirs.items():
             _stamp(mine, name, stamped)
+    for salt, seen in other.arms.items():
+        for arm, since in seen.items():
+            _see(into.arms, salt, arm, since)
+    attention.merge(into.impressions, other.impressions)
     sessions.merge(into, other)
     carts.merge(into, other)
     orders.merge(into, other)
@@ -136,6 +146,16 @@ def attributes(profile: Profile, features: FeatureSet, now: Millis, mask: int) -
 def lists(profile: Profile) -> dict[str, bool]:
     """Audience memberships pushed in from outside."""
     return {name: stamped.value is True for name, stamped in profile.lists.items()}
+
+
+def first_arms(profile: Profile) -> dict[str, str]:
+    """The arm that the shopper saw first of each experiment, by its salt."""
+    return {salt: min(seen, key=lambda arm: (seen[arm], arm)) for salt, seen in profile.arms.items()}
+
+
+def tainted(profile: Profile) -> list[str]:
+    """The experiments, by salt, of which the shopper has seen two arms, such as one on each of two devices."""
+    return sorted(salt for salt, seen in profile.arms.items() if len(seen) > 1)
 
 
 def time_zone(profile: Profile) -> str | None:
@@ -186,6 +206,27 @@ def _remember(profile: Profile, event: Event) -> None:
             _stamp(profile.wishlist, product, Stamped(_WISHES[event.name], event.time, event.id))
 
 
+def _expose(profile: Profile, event: Event) -> None:
+    """Take in an exposure, or a dismissal, that its token has proven (see ``exposures``)."""
+    counted = event.properties.get("counted")
+    keys = counted if isinstance(counted, list) else ()
+    if event.name == DISMISSED:
+        attention.dismiss(profile.impressions, keys, event.time)
+        return
+    attention.count(profile.impressions, keys, event.time)
+    salt, arm = event.properties.get("experiment"), event.properties.get("variation")
+    if isinstance(salt, str) and isinstance(arm, str):
+        _see(profile.arms, salt, arm, event.time)
+
+
+def _see(arms: dict[str, dict[str, Millis]], salt: str, arm: str, since: Millis) -> None:
+    if salt in arms or len(arms) < EXPERIMENTS:
+        seen = arms.setdefault(salt, {})
+        seen[arm] = min(since, seen.get(arm, since))
+
+
+EXPOSED, DISMISSED = "Experience Viewed", "Experience Dismissed"
+_SHOWN = frozenset({EXPOSED, DISMISSED})
 _LISTINGS = {"Audience Member Added": True, "Audience Member Removed": False}
 _WISHES = {"Product Added to Wishlist": True, "Product Removed from Wishlist": False}
 

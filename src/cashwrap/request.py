@@ -38,11 +38,19 @@ class Page(Struct, frozen=True, rename="camel"):
 
 
 class Device(Struct, frozen=True, rename="camel"):
-    """What the shopper holds; left out, the server reads the user agent."""
+    """What the shopper holds; left out, the server reads the user agent, which tells no versions."""
 
     type: Text | None = None
     os: Text | None = None
     browser: Text | None = None
+    os_version: Text | None = None
+    browser_version: Text | None = None
+
+
+class App(Struct, frozen=True, rename="camel"):
+    """The shop's own app, where the page is one."""
+
+    version: Text | None = None
 
 
 class Location(Struct, frozen=True, rename="camel"):
@@ -81,6 +89,8 @@ class Checkout(Struct, frozen=True, rename="camel"):
     payment_methods: Names = []
     delivery_methods: Names = []
     saved_method: Text | None = None
+    quiet: bool = False
+    """The shopper is typing payment data: every placement answers with the shop's default."""
 
 
 class PageContext(Struct, frozen=True, rename="camel"):
@@ -88,6 +98,7 @@ class PageContext(Struct, frozen=True, rename="camel"):
 
     page: Page = Page()
     device: Device = Device()
+    app: App = App()
     locale: Text | None = None
     currency: Text | None = None
     time_zone: Text | None = None
@@ -104,6 +115,10 @@ class DecideRequest(Struct, frozen=True, rename="camel"):
     placements: Annotated[list[Text], Meta(max_length=100)] | None = None
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] | None = None
     explain: bool = False
+    preview: Annotated[str, Meta(max_length=4096)] | None = None
+    """The token of a preview link: what it names is shown whatever the conditions say, and is no exposure."""
+    force: Annotated[dict[Text, Text], Meta(max_length=50)] = {}
+    """Experience to variation, to be shown likewise; for secret keys only."""
     write_key: Text | None = None
     """The key, where a page cannot send headers without a preflight."""
 
@@ -164,6 +179,8 @@ def request_values(context: PageContext, currency: str, digits: int) -> dict[str
     if page.type:
         values["page.type"] = page.type
     _device_values(device, values)
+    if context.app.version:
+        values["app.version"] = context.app.version
     _checkout_values(checkout, values)
     _cart_values(context.cart, values, digits if asked == currency else None)
     return values
@@ -176,6 +193,10 @@ def _device_values(device: Device, values: dict[str, Value]) -> None:
         values["device.os"] = device.os
     if device.browser:
         values["device.browser"] = device.browser
+    if device.os_version:
+        values["device.os_version"] = device.os_version
+    if device.browser_version:
+        values["device.browser_version"] = device.browser_version
 
 
 def _checkout_values(checkout: Checkout, values: dict[str, Value]) -> None:
@@ -189,23 +210,30 @@ def _checkout_values(checkout: Checkout, values: dict[str, Value]) -> None:
         values["checkout.delivery_methods"] = frozenset(checkout.delivery_methods)
 
 
-def clock_values(now: Millis, time_zone: str) -> Mapping[str, Value]:
-    """Hour and weekday where the shopper is; an unknown time zone leaves them unknown."""
-    return _clock(now // _QUARTER, time_zone)
+def clock_values(now: Millis, time_zone: str, shop_zone: str) -> dict[str, Value]:
+    """The time where the shopper is, and where the shop is; an unknown time zone leaves it unknown."""
+    return {"now": now, **_clocks(now // _MINUTE, time_zone, shop_zone)}
 
 
-_QUARTER = 15 * 60_000
-"""No time zone is finer."""
+_MINUTE = 60_000
 
 
 @lru_cache(maxsize=4096)
-def _clock(quarter: int, time_zone: str) -> Mapping[str, Value]:
+def _clocks(minute: int, time_zone: str, shop_zone: str) -> Mapping[str, Value]:
+    values: dict[str, Value] = {}
+    local, shop = _local(minute, time_zone), _local(minute, shop_zone)
+    if local is not None:
+        weekday = local.isoweekday()
+        values = {"time.hour": local.hour, "time.weekday": weekday, "time.is_weekend": weekday >= 6}
+        values["time.local"] = int(f"{local:%Y%m%d%H%M}")
+    if shop is not None:
+        values |= {"shop_time.hour": shop.hour, "shop_time.weekday": shop.isoweekday()}
+    return values
+
+
+def _local(minute: int, time_zone: str) -> datetime | None:
     zone = zone_of(time_zone)
-    if zone is None:
-        return {}
-    local = datetime.fromtimestamp(quarter * _QUARTER // 1000, UTC).astimezone(zone)
-    weekday = local.isoweekday()
-    return {"time.hour": local.hour, "time.weekday": weekday, "time.is_weekend": weekday >= 6}
+    return datetime.fromtimestamp(minute * _MINUTE // 1000, UTC).astimezone(zone) if zone is not None else None
 
 
 @lru_cache(maxsize=1024)

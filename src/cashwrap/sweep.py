@@ -90,7 +90,8 @@ def standing_values(playbook: Playbook, profile: Profile, now: Millis) -> dict[s
     mask = consent.mask_of(profile.consent, settings=playbook.settings)
     values: dict[str, Value] = segments.remembered_values(profile)
     values.update(profiles.attributes(profile, playbook.features, now, mask))
-    values.update(clock_values(now, profiles.time_zone(profile) or playbook.settings.time_zone))
+    zone = playbook.settings.time_zone
+    values.update(clock_values(now, profiles.time_zone(profile) or zone, zone))
     values.update(consent.values(mask))
     playbook.segments.evaluate(values, profiles.lists(profile))
     return values

@@ -7,6 +7,8 @@ shopper it was made for is a keyed digest, so a token says nothing to who reads 
 import base64
 import binascii
 import hmac
+from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -19,60 +21,101 @@ MAX_TOKEN = 4096
 """Characters of a token; longer ones are refused unread."""
 MAC = 16
 """Bytes of signature: a forger needs 2**127 tries."""
+UNITS = 50_000
+"""Shoppers whose digests are remembered."""
 
-_PURPOSE = b"cashwrap decision v1\x00"
+_DECISION = b"cashwrap decision v2\x00"
+_PREVIEW = b"cashwrap preview v1\x00"
 _UNIT = b"cw unit v1"
 
 
 class Proof(Struct, frozen=True, array_like=True):
-    """What a token proves. ``shown`` pairs a placement's number with an experience's, as the playbook counts them."""
+    """What a token proves. Each of ``exposures`` is an ``Exposure`` without the defaults at its end."""
 
     tenant: Tenant
     decision: str
     playbook: str
     level: Level
     expires: Millis
-    shown: tuple[tuple[int, int], ...] = ()
+    exposures: tuple[tuple[int, ...], ...] = ()
+
+
+class Preview(Struct, frozen=True, array_like=True):
+    """What a preview link shows, whatever the conditions say: experiences with the variation of each."""
+
+    tenant: Tenant
+    expires: Millis
+    forced: dict[str, str]
 
 
 class _Sealed(Struct, frozen=True, array_like=True):
     proof: Proof
-    unit: bytes
+    units: tuple[bytes, ...]
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Sealed).decode
+_sealed: msgspec.msgpack.Decoder[_Sealed] = msgspec.msgpack.Decoder(_Sealed)
+_preview: msgspec.msgpack.Decoder[Preview] = msgspec.msgpack.Decoder(Preview)
 
 
-def decision_token(proof: Proof, unit: str, key: bytes) -> str:
-    """Sign a proof for one shopper. ``key`` is 32 random bytes that never leave the server."""
-    payload = _encode(_Sealed(proof, _digest(proof.tenant, unit, key)))
-    signed = payload + _signature(payload, key)
+class Tokens:
+    """Signs and opens tokens. ``key`` is 32 random bytes that never leave the server."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._digest = lru_cache(maxsize=UNITS)(self._digest_of)
+
+    def sign(self, proof: Proof, units: Iterable[str]) -> str:
+        """A decision's token, for the shopper whom all of these name."""
+        digest, tenant = self._digest, proof.tenant
+        payload = _encode(_Sealed(proof, tuple([digest(tenant, unit) for unit in units])))
+        return _text(payload + self._mac(_DECISION, payload))
+
+    def open(self, token: str, units: Iterable[str], now: Millis) -> Proof:
+        """The proof inside, for a shopper whom any of these names.
+
+        Raises ``NotAllowed`` where the token was changed, is another shopper's, or has expired.
+        """
+        sealed = _sealed.decode(self._opened(token, _DECISION))
+        wanted = {self._digest(sealed.proof.tenant, unit) for unit in units}
+        if wanted.isdisjoint(sealed.units):
+            raise _refused("token_of_another", "this decision token belongs to another shopper")
+        if now >= sealed.proof.expires:
+            raise _refused("token_expired", "this decision token has expired; decide again")
+        return sealed.proof
+
+    def sign_preview(self, preview: Preview) -> str:
+        """A preview's token, as its link carries it."""
+        payload = _encode(preview)
+        return _text(payload + self._mac(_PREVIEW, payload))
+
+    def open_preview(self, token: str, tenant: Tenant, now: Millis) -> Preview:
+        """What the link shows. Raises ``NotAllowed`` where it was changed, is another store's, or has expired."""
+        preview = _preview.decode(self._opened(token, _PREVIEW))
+        if preview.tenant != tenant:
+            raise _refused("bad_token", "this preview was made for another store")
+        if now >= preview.expires:
+            raise _refused("token_expired", "this preview has expired; make a new link")
+        return preview
+
+    def _opened(self, token: str, purpose: bytes) -> bytes:
+        signed = _bytes(token)
+        payload, mac = signed[:-MAC], signed[-MAC:]
+        if not hmac.compare_digest(mac, self._mac(purpose, payload)):
+            raise _refused("bad_token", "this token was not made here")
+        return payload
+
+    def _mac(self, purpose: bytes, payload: bytes) -> bytes:
+        return hmac.digest(self._key, purpose + payload, "sha256")[:MAC]
+
+    def _digest_of(self, tenant: Tenant, unit: str) -> bytes:
+        store = tenant.store
+        named = f"{len(store)}:{store}{tenant.environment}:{unit}"
+        return blake2b(named.encode("utf-8", "surrogatepass"), digest_size=8, key=self._key, person=_UNIT).digest()
+
+
+def _text(signed: bytes) -> str:
     return base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
-
-
-def open_token(token: str, key: bytes, *, unit: str, now: Millis) -> Proof:
-    """The proof inside. Raises NotAllowed where the token was changed, is another shopper's, or has expired."""
-    signed = _bytes(token)
-    payload, mac = signed[:-MAC], signed[-MAC:]
-    if not hmac.compare_digest(mac, _signature(payload, key)):
-        raise _refused("bad_token", "this decision token was not made here")
-    sealed = _decode(payload)
-    if not hmac.compare_digest(sealed.unit, _digest(sealed.proof.tenant, unit, key)):
-        raise _refused("token_of_another", "this decision token belongs to another shopper")
-    if now >= sealed.proof.expires:
-        raise _refused("token_expired", "this decision token has expired; decide again")
-    return sealed.proof
-
-
-def _signature(payload: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, _PURPOSE + payload, "sha256")[:MAC]
-
-
-def _digest(tenant: Tenant, unit: str, key: bytes) -> bytes:
-    store = tenant.store
-    named = f"{len(store)}:{store}{tenant.environment}:{unit}"
-    return blake2b(named.encode("utf-8", "surrogatepass"), digest_size=8, key=key, person=_UNIT).digest()
 
 
 def _bytes(token: str) -> bytes:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from cashwrap.engine import Engine
 from cashwrap.errors import StoreError
-from cashwrap.tokens import open_token
 from engines import BROWSER, STARTER, TestClock, memory_world
 from servers import ORIGIN, Server, serving
 
@@ -67,22 +66,22 @@ def test_a_key_in_the_body(server: Server) -> None:
 def test_a_token_fits_its_shopper_only(server: Server) -> None:
     who = known(server)
     body = server.post("/v1/decide", {"shopper": who, "context": {"cart": {"total": 60}}}).json()
-    key = server.shop.engine._token_key
-    proof = open_token(body["token"], key, unit=who["anonymousId"], now=server.shop.clock.now())
+    tokens = server.shop.engine.tokens
+    proof = tokens.open(body["token"], [who["anonymousId"]], server.shop.clock.now())
     assert proof.decision == body["decisionId"]
     with pytest.raises(Exception, match="another shopper"):
-        open_token(body["token"], key, unit="anon-other", now=server.shop.clock.now())
+        tokens.open(body["token"], ["anon-other"], server.shop.clock.now())
 
 
 def test_a_browsers_claim_gets_no_token_of_that_person(server: Server) -> None:
     """A token is bound to who was proven, so that nobody can report exposures of somebody else."""
     who, user = known(server, user="proven"), "proven"
-    key, now = server.shop.engine._token_key, server.shop.clock.now()
+    tokens, now = server.shop.engine.tokens, server.shop.clock.now()
     claimed = server.post("/v1/decide", {"shopper": {**who, "userId": user}}).json()["token"]
-    assert open_token(claimed, key, unit=who["anonymousId"], now=now)
+    assert tokens.open(claimed, [who["anonymousId"]], now)
     for asked, secret in (({**who, "token": server.shop.token(user)}, False), ({**who, "userId": user}, True)):
         token = server.post("/v1/decide", {"shopper": asked}, secret=secret).json()["token"]
-        assert open_token(token, key, unit=user, now=now)
+        assert tokens.open(token, [user], now)
 
 
 def test_gpc_is_heeded_from_its_header(server: Server) -> None:

@@ -22,9 +22,8 @@ from cashwrap.cli.options import (
 from cashwrap.cli.world import open_engine, operator
 from cashwrap.condition.evaluate import Explanation
 from cashwrap.condition.evaluate import explain as explain_condition
-from cashwrap.decide import Explained
 from cashwrap.errors import InvalidInput
-from cashwrap.inputs import gather
+from cashwrap.explain import Explained
 from cashwrap.model import Value
 from cashwrap.playbook import Playbook
 from cashwrap.request import DecideRequest, PageContext, unread_keys
@@ -62,7 +61,7 @@ def explain(  # noqa: PLR0913 - each one is an option of the command
         hot = engine.find(request.shopper, caller)
         explained = engine.explain(request, caller, hot)
         compiled = engine.live.playbook
-        values = dict(gather(compiled, request, caller, hot, caller.facts.received).values)
+        values = dict(engine.inputs(compiled, request, caller, hot).values)
     if json:
         print_json(explained)
         return

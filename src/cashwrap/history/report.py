@@ -138,7 +138,8 @@ class Census:
         mask = self._mask(profile)
         values: dict[str, Value] = dict(segments.remembered_values(profile))
         values.update(profiles.attributes(profile, self._playbook.features, now, mask))
-        values.update(clock_values(now, profiles.time_zone(profile) or self._playbook.settings.time_zone))
+        zone = self._playbook.settings.time_zone
+        values.update(clock_values(now, profiles.time_zone(profile) or zone, zone))
         values.update(consent.values(mask))
         for mine, theirs in _CART.items():  # the page of a checkout would tell the cart
             if theirs in values:
@@ -159,7 +160,6 @@ class Census:
             level="profile" if profiles.has_history(profile) else "session",
             mask=self._mask(profile),
             placements=None,
-            unit="",
             locale=locale if isinstance(locale, str) else settings.locale,
             currency=settings.currency,
             basket=tuple(carts.lines(profile.cart)),

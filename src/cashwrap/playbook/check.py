@@ -135,18 +135,19 @@ class _Checker:
         shop = Shop(self.declared.settings, checked.money)
         for experience in self.declared.experiences.values():
             placement = self.declared.placements[experience.placement]
-            found = content_faults(experience.show, placement, shop)
-            for error in found:
-                self.places.content(error, experience.name)
-            if not found:
-                self.reads(experience, checked.environment)
-            self.translations(experience)
-            if isinstance(experience.show, Options):
-                self.contradictions(experience.name, experience.show)
+            for show in experience.variations.values():
+                found = content_faults(show, placement, shop)
+                for error in found:
+                    self.places.content(error, experience.name)
+                if not found:
+                    self.reads(experience, show, checked.environment)
+                self.translations(experience, show)
+                if isinstance(show, Options):
+                    self.contradictions(experience.name, show)
 
-    def reads(self, experience: ExperienceDecl, names: Environment) -> None:
+    def reads(self, experience: ExperienceDecl, show: Content, names: Environment) -> None:
         """Every value that a content reads must be declared."""
-        for where, placeholder in placeholders(experience.show):
+        for where, placeholder in placeholders(show):
             path = _declared_path(placeholder.name, names)
             if path is None:
                 hint = names.suggest(placeholder.name)
@@ -155,8 +156,8 @@ class _Checker:
                 self.places.content(error, experience.name)
             else:
                 self.used.add(path)
-        if isinstance(experience.show, Message) and experience.show.progress is not None:
-            path = experience.show.progress[0]
+        if isinstance(show, Message) and show.progress is not None:
+            path = show.progress[0]
             if names.types.get(path) is not Type.MONEY:
                 known = names.types.get(path)
                 hint = f", it is {known.value}" if known else f"; {names.suggest(path)}"
@@ -164,12 +165,12 @@ class _Checker:
                 spot = self.places.value_spot("experiences", experience.name, "show", "progress", "of")
                 self.faults.error(spot, "unknown_attribute", message)
             self.used.add(path)
-        if isinstance(experience.show, Products) and experience.show.category:
-            self.used.add(experience.show.category)
+        if isinstance(show, Products) and show.category:
+            self.used.add(show.category)
 
-    def translations(self, experience: ExperienceDecl) -> None:
+    def translations(self, experience: ExperienceDecl, show: Content) -> None:
         """Warn of each declared locale that a text leaves out, unless its language is there."""
-        for where, texts in texts_of(experience.show):
+        for where, texts in texts_of(show):
             missing = [tag for tag in self.declared.settings.locales if not set(chain(tag, tag)) & set(texts)]
             if texts and missing:
                 spot = self.places.spot("experiences", experience.name, "show", *where)
@@ -193,7 +194,9 @@ class _Checker:
         segments = {name: set(each.attributes) if each else set() for name, each in checked.segments.items()}
         for experience in self.declared.experiences.values():
             condition = checked.experiences[experience.name]
-            read = {*(condition.attributes if condition is not None else ()), *_read_by(experience.show)}
+            read = {*(condition.attributes if condition is not None else ())}
+            for show in experience.variations.values():
+                read |= _read_by(show)
             allowed = self.declared.placements[experience.placement].purpose or Purpose(0)
             for feature in sorted(_features_behind(read, segments) & purposes.keys()):
                 if not purposes[feature] & allowed:

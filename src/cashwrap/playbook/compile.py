@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from cashwrap import collector
 from cashwrap.condition.arms import MAX_ARMS
-from cashwrap.decide import Experiences, compile_experiences
 from cashwrap.declarations import Declarations, Settings, Spot
 from cashwrap.errors import PlaybookError
 from cashwrap.events.vocabulary import Vocabulary
+from cashwrap.experiences import Experiences, compile_experiences
 from cashwrap.features import FeatureSet
 from cashwrap.playbook.check import CheckedPlaybook, check_playbook
 from cashwrap.playbook.document import MAX_BYTES, read_document

@@ -9,6 +9,7 @@ from babel.numbers import list_currencies
 from msgspec import Struct
 
 from cashwrap.declarations import (
+    MAIN,
     Component,
     Declarations,
     EventDecl,
@@ -299,7 +300,7 @@ def _placement(shape: Shape, name: str, node: Node) -> PlacementDecl | None:
         shape.fail(fields["purpose"], "bad_value", "instalments always need the purpose credit")
     if component == "installments":
         purpose = Purpose.CREDIT
-    return PlacementDecl(name, component, cast("Methods | None", methods), purpose, spot)
+    return PlacementDecl(name, component, cast("Methods | None", methods), purpose, spot=spot)
 
 
 def _experience(shape: Shape, name: str, node: Node, context: _Context) -> ExperienceDecl | None:
@@ -325,7 +326,7 @@ def _experience(shape: Shape, name: str, node: Node, context: _Context) -> Exper
         name=name,
         placement=where,
         when=when,
-        show=show,
+        variations={MAIN: show},
         priority=priority,
         enabled=enabled,
         spot=shape.key_spot(node),

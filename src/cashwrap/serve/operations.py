@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cashwrap.engine import BUCKETS, Counts, Engine
+from cashwrap.counts import BUCKETS, Counts
+from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.playbook.schema import playbook_schema
 from cashwrap.serve.openapi import document

@@ -1,0 +1,42 @@
+"""How decisions went, as numbers that grow: what ``/metrics`` tells of them."""
+
+from bisect import bisect_left
+from collections import Counter
+
+from cashwrap.experiences import Names
+from cashwrap.model import OUTCOMES, Decision, Exposure
+
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+"""Upper bounds, in seconds, by which the time of decisions is told."""
+
+
+_PLAIN = 2
+"""Numbers of an exposure with nothing to tally: shown, and in no test."""
+
+
+class Counts:
+    """How many decisions were answered, how many fell back a level, and how long they took."""
+
+    def __init__(self) -> None:
+        self.decisions = 0
+        self.degraded = 0
+        self.seconds = 0.0
+        self.buckets = [0] * (len(BUCKETS) + 1)
+        self.arms: Counter[tuple[str, str, str]] = Counter()
+        """Experience, arm and outcome: the server's own tally, beside the exposures that browsers report."""
+
+    def decided(self, decision: Decision, names: Names, *, degraded: bool) -> None:
+        """One more; only ever called from the thread that answers."""
+        self.decisions += 1
+        self.degraded += degraded
+        for each in decision.exposures:
+            if len(each) > _PLAIN:
+                exposure = Exposure(*each)
+                experience = names.experiences[exposure.experience]
+                arm, outcome = experience.arms[exposure.arm], OUTCOMES[exposure.outcome]
+                self.arms[experience.name, arm, outcome] += 1
+
+    def took(self, seconds: float) -> None:
+        """How long an answer took, from the whole request to the bytes."""
+        self.seconds += seconds
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1

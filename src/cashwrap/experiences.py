@@ -1,0 +1,263 @@
+"""Experiences, compiled: what a decision looks things up in. Built once a playbook, never changed."""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from cashwrap.attention import ALL, Cap, keys_of
+from cashwrap.condition import Checked
+from cashwrap.condition.index import Index, build_index
+from cashwrap.content import MAX_RECENT, Catalogue, Ineligible, Rendering, Shop, compile_content
+from cashwrap.declarations import (
+    CONTROL,
+    HOLDOUT,
+    MAIN,
+    CapsDecl,
+    Declarations,
+    ExperienceDecl,
+    ExperimentDecl,
+    HoldoutDecl,
+    PlacementDecl,
+)
+from cashwrap.experiments import Assigned, Slot, Trial, lay_out, trial
+from cashwrap.model import Answer, Inputs
+
+_NO_CAPS = CapsDecl()
+
+
+class Variation(Struct, frozen=True):
+    """One content of an experience."""
+
+    name: str
+    content: Rendering
+
+
+class Experience(Struct, frozen=True):
+    """An experience, compiled. ``number`` counts from 0 in the order written; tokens carry it.
+
+    ``arms`` names the variations first, then ``control`` where there is one, and last ``holdout``. ``caps`` are the
+    limits that may keep it back, ``counted`` what showing it counts for. ``shown`` is its exposure when there is
+    nothing else to say of it. ``recent`` has its answers by the locale asked for, where nothing but the content of its
+    one variation decides them, and that is steady.
+    """
+
+    name: str
+    number: int
+    priority: int
+    weight: int
+    condition: Checked | None
+    variations: tuple[Variation, ...]
+    arms: tuple[str, ...]
+    trial: Trial | None
+    caps: tuple[Cap, ...]
+    counted: tuple[str, ...]
+    shown: tuple[int, int]
+    recent: dict[str, Answer] = {}
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is shown wherever its condition holds."""
+        return self.trial is None and not self.caps and not self.weight
+
+    def answer(self, variation: int, inputs: Inputs, catalogue: Catalogue) -> Answer | Ineligible:
+        """What one of its variations shows, or why it cannot."""
+        content = self.variations[variation].content.render(inputs, catalogue)
+        if isinstance(content, Ineligible):
+            return content
+        answer = Answer(self.name, self.variations[variation].name, content, "match")
+        if self.plain and self.variations[0].content.steady and len(self.recent) < MAX_RECENT:
+            self.recent[inputs.locale] = answer
+        return answer
+
+
+class Placement(Struct, frozen=True):
+    """A placement. Its enabled experiences are those from ``first`` up to ``stop``, the one to try first first.
+
+    ``offset`` and ``ones`` cut their bits out of the index's.
+    """
+
+    name: str
+    number: int
+    purpose: int
+    first: int
+    stop: int
+    offset: int
+    ones: int
+
+
+class Names(Struct, frozen=True, array_like=True):
+    """What the numbers in a token mean: outlives the playbook as long as its tokens do."""
+
+    playbook: str
+    placements: tuple[str, ...]
+    experiences: tuple["ExperienceName", ...]
+
+
+class ExperienceName(Struct, frozen=True, array_like=True):
+    """One experience: ``salt`` is its experiment's, empty where there is none."""
+
+    name: str
+    salt: str
+    arms: tuple[str, ...]
+    counted: tuple[str, ...]
+
+
+class Experiences(Struct, frozen=True):
+    """All experiences of one playbook, ready to decide. ``playbook`` is its hash.
+
+    ``ordered`` has them placement by placement, as the index counts its conditions. ``alone`` are the trials of which
+    a shopper may be in one only, where the shop says so.
+    """
+
+    playbook: str
+    placements: dict[str, Placement]
+    ordered: tuple[Experience, ...]
+    index: Index
+    holdout: HoldoutDecl
+    alone: tuple[Trial, ...]
+    names: Names
+
+
+def compile_experiences(
+    declarations: Declarations,
+    conditions: Mapping[str, Checked | None],
+    *,
+    playbook: str,
+    money: frozenset[str] = frozenset(),
+) -> Experiences:
+    """Compile all enabled experiences.
+
+    ``conditions`` holds each one's checked condition by name, ``None`` or absent for everyone; ``money`` names
+    the attributes that hold amounts. Raises ContentError at the first mistake in a content.
+    """
+    compiler = _Compiler(declarations, Shop(declarations.settings, money))
+    waiting = _in_order(declarations)
+    spans: dict[str, tuple[int, int]] = {}
+    ordered: list[Experience] = []
+    for name in declarations.placements:
+        first = len(ordered)
+        ordered += [compiler.experience(at, declared, conditions.get(declared.name)) for at, declared in waiting[name]]
+        spans[name] = first, len(ordered)
+    index = build_index([(each.name, each.condition) for each in ordered])
+    placements = {
+        name: Placement(name, number, int(declared.purpose or 0), *spans[name], *index.span(*spans[name]))
+        for number, (name, declared) in enumerate(declarations.placements.items())
+    }
+    settings = declarations.settings
+    trials = [each.trial for each in ordered if each.trial is not None]
+    return Experiences(
+        playbook,
+        placements,
+        tuple(ordered),
+        index,
+        settings.holdout,
+        tuple(trials) if settings.one_experiment_per_shopper else (),
+        Names(playbook, tuple(placements), tuple(compiler.names())),
+    )
+
+
+def _in_order(declarations: Declarations) -> dict[str, list[tuple[int, ExperienceDecl]]]:
+    """Each placement's enabled experiences with their numbers: the highest priority first, then as written."""
+    listed: dict[str, list[tuple[int, ExperienceDecl]]] = {name: [] for name in declarations.placements}
+    for number, declared in enumerate(declarations.experiences.values()):
+        if declared.enabled:
+            listed[declared.placement].append((number, declared))
+    return {name: sorted(each, key=lambda pair: -pair[1].priority) for name, each in listed.items()}
+
+
+class _Compiler:
+    """What all experiences of a playbook are compiled against."""
+
+    def __init__(self, declarations: Declarations, shop: Shop) -> None:
+        self.declared = declarations
+        self.shop = shop
+        self.slots = slots_of(declarations)
+        self.numbers = {name: number for number, name in enumerate(declarations.placements)}
+
+    def experience(self, number: int, declared: ExperienceDecl, condition: Checked | None) -> Experience:
+        placement = self.declared.placements[declared.placement]
+        variations = tuple(
+            Variation(name, compile_content(content, placement, self.shop))
+            for name, content in declared.variations.items()
+        )
+        caps = tuple(self.caps(declared, placement))
+        return Experience(
+            name=declared.name,
+            number=number,
+            priority=declared.priority,
+            weight=declared.weight,
+            condition=condition,
+            variations=variations,
+            arms=arms_of(declared),
+            trial=self.trial(declared),
+            caps=caps,
+            counted=tuple(cap.key for cap in caps),
+            shown=(self.numbers[declared.placement], number),
+        )
+
+    def caps(self, declared: ExperienceDecl, placement: PlacementDecl) -> Iterator[Cap]:
+        """The caps that hold for an experience, the narrowest first."""
+        attention, form = self.declared.settings.attention, placement.format or placement.component
+        limits = declared.caps, placement.caps, attention.get(form, _NO_CAPS), attention.get(ALL, _NO_CAPS)
+        for key, limit in zip(keys_of(declared.name, placement.name, form), limits, strict=True):
+            if limit != _NO_CAPS:
+                yield Cap(key, limit)
+
+    def trial(self, declared: ExperienceDecl) -> Trial | None:
+        experiment = declared.experiment
+        if experiment is None:
+            return None
+        arms = arms_of(declared)
+        control = arms.index(CONTROL) if CONTROL in arms else -1
+        shares = tuple(experiment.arms.get(arm, 0) for arm in arms)
+        layer = self.declared.layers.get(experiment.layer or "")
+        return trial(
+            Trial(
+                name=declared.name,
+                salt=salt_of(declared, experiment),
+                units=layer.unit if layer is not None else experiment.unit,
+                arms=arms,
+                chances=tuple(Assigned(number, share) for number, share in enumerate(shares)),
+                layout=lay_out(shares, control),
+                traffic=experiment.traffic,
+                control=control,
+                holdout=experiment.holdout,
+                slot=self.slots.get(declared.name),
+                sees=experiment.control_sees,
+                sticky=experiment.sticky,
+            )
+        )
+
+    def names(self) -> Iterator[ExperienceName]:
+        for declared in self.declared.experiences.values():
+            placement, experiment = self.declared.placements[declared.placement], declared.experiment
+            salt = salt_of(declared, experiment) if experiment is not None else ""
+            counted = tuple(cap.key for cap in self.caps(declared, placement))
+            yield ExperienceName(declared.name, salt, arms_of(declared), counted)
+
+
+def arms_of(declared: ExperienceDecl) -> tuple[str, ...]:
+    """The arms of an experience as tokens count them: variations, ``control`` where there is one, ``holdout``."""
+    control = (CONTROL,) if declared.experiment is not None and CONTROL in declared.experiment.arms else ()
+    return (*(declared.variations or (MAIN,)), *control, HOLDOUT)
+
+
+def salt_of(declared: ExperienceDecl, experiment: ExperimentDecl) -> str:
+    """What names an experiment to the hash and to the shopper's memory."""
+    return experiment.salt or declared.name
+
+
+def slots_of(declarations: Declarations) -> dict[str, Slot]:
+    """Each layered experiment's part of its layer, one after the other as written, disabled ones included.
+
+    A part is as large as the experiment's traffic ever gets, so that a ramp moves nobody else.
+    """
+    taken: dict[str, int] = {}
+    slots = {}
+    for declared in declarations.experiences.values():
+        experiment = declared.experiment
+        if experiment is not None and experiment.layer is not None:
+            start = taken.get(experiment.layer, 0)
+            slots[declared.name] = Slot(f"layer:{experiment.layer}", start)
+            taken[experiment.layer] = start + max(share for _, share in experiment.traffic)
+    return slots

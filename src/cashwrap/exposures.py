@@ -1,0 +1,118 @@
+"""Exposures: what a decision token proves, when an event brings it back.
+
+An ``Experience Viewed`` (or ``Dismissed``) event says only which placement was reached and carries the token; what was
+shown there, in which arm and with what chance, is read from the token alone. Each is counted once for a decision and
+an experience, however often it is sent.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from cashwrap import attention
+from cashwrap.errors import NotAllowed
+from cashwrap.events import Refused
+from cashwrap.experiences import Names
+from cashwrap.hot import Generations
+from cashwrap.model import HELD_OUT, OUTCOMES, SHOWN, Decision, Event, Exposure, Impressions, Millis, Tenant
+from cashwrap.ports import Registry
+from cashwrap.profiles import DISMISSED, EXPOSED
+from cashwrap.tokens import Proof, Tokens
+
+KIND = "names"
+TOKEN_LIFE: Millis = 24 * 3_600_000
+"""How long an exposure may bring its decision's token back."""
+CARTS = 50_000
+"""Carts without a profile whose impressions are remembered."""
+
+_names: msgspec.msgpack.Decoder[Names] = msgspec.msgpack.Decoder(Names)
+
+
+class Exposures:
+    """Opens exposures, and counts those of shoppers who have nothing but a cart: in memory, never on disk."""
+
+    def __init__(self, registry: Registry, tokens: Tokens) -> None:
+        self._registry = registry
+        self._tokens = tokens
+        self._names = {name: _names.decode(document) for name, document in registry.documents(KIND).items()}
+        self._carts: Generations[tuple[Tenant, str], Mapping[str, Impressions]] = Generations(CARTS)
+
+    def learn(self, names: Names) -> None:
+        """Remember what a playbook's numbers mean, for as long as tokens may hold them."""
+        if names.playbook not in self._names:
+            self._registry.put(KIND, names.playbook, msgspec.msgpack.encode(names))
+            self._names[names.playbook] = names
+
+    def open(self, taken: Iterable[Event | Refused]) -> Iterator[Event | Refused]:
+        """Put in place of each exposure what its token proves; all other events go on as they are."""
+        for index, item in enumerate(taken):
+            if isinstance(item, Refused) or item.name not in (EXPOSED, DISMISSED):
+                yield item
+                continue
+            try:
+                yield from self._proven(item)
+            except NotAllowed as error:
+                yield Refused(index, error.code, error.message, "properties.token", item.id, 0)
+
+    def _proven(self, event: Event) -> list[Event]:
+        token, placement = event.properties.get("token"), event.properties.get("placement")
+        if not isinstance(token, str):
+            raise NotAllowed("an exposure carries the token of its decision", code="token_missing")
+        named = (event.user_id, event.claimed_user_id, event.anonymous_id, event.cart_token)
+        proof = self._tokens.open(token, [name for name in named if name is not None], event.received)
+        names = self._names.get(proof.playbook)
+        if names is None:
+            raise NotAllowed("this decision's playbook is no longer known; decide again", code="token_expired")
+        exposures = [Exposure(*each) for each in proof.exposures]
+        found = [
+            _event(event, proof, names, exposure)
+            for exposure in exposures
+            if names.placements[exposure.placement] == placement
+        ]
+        if not found:
+            raise NotAllowed("this decision showed nothing in that placement", code="not_exposed")
+        return found
+
+    # --- shoppers known by their cart alone ---
+
+    def of_cart(self, tenant: Tenant, cart: str) -> Mapping[str, Impressions]:
+        """What was shown under a cart whose shopper has no profile."""
+        return self._carts.get((tenant, cart)) or {}
+
+    def count(self, tenant: Tenant, cart: str, decision: Decision, now: Millis) -> None:
+        """Count what a decision shows under its cart: without consent no event would come to say so."""
+        known = self._names[decision.playbook].experiences
+        shown = [Exposure(*each) for each in decision.exposures]
+        counted = [key for each in shown if each.outcome == SHOWN for key in known[each.experience].counted]
+        if not counted:
+            return
+        impressions = {
+            key: Impressions(list(seen.times), seen.count, seen.dismissed)
+            for key, seen in self.of_cart(tenant, cart).items()
+        }  # a copy: another thread may be deciding by the old one
+        attention.count(impressions, counted, now)
+        self._carts.put((tenant, cart), impressions)
+
+
+def _event(event: Event, proof: Proof, names: Names, exposure: Exposure) -> Event:
+    """The event as proven. Its id is the exposure's own, so that whatever repeats it is a duplicate."""
+    shown = names.experiences[exposure.experience]
+    properties: dict[str, object] = {
+        "placement": names.placements[exposure.placement],
+        "experience": shown.name,
+        "variation": shown.arms[exposure.arm],
+        "outcome": OUTCOMES[exposure.outcome],
+        "propensity": exposure.propensity,
+        "decision": proof.decision,
+        "playbook": proof.playbook,
+        "level": proof.level,
+    }
+    if shown.salt and exposure.outcome != HELD_OUT:  # whoever is in the shop's holdout takes part in no experiment
+        properties["experiment"] = shown.salt
+    if shown.counted and exposure.outcome == SHOWN:
+        properties["counted"] = list(shown.counted)
+    told = f"{event.name}:{proof.decision}:{exposure.placement}:{exposure.experience}"
+    return msgspec.structs.replace(
+        event, id=told, properties=properties, fingerprint=blake2b(told.encode(), digest_size=8).digest()
+    )
