@@ -230,7 +230,7 @@ def main() -> None:
     if 10_000 in sizes and not options.narrow:
         rows.append(run_size(10_000, narrow=True))
     print(
-        f"20 placements; times in us, medians over {SHOPPERS} shoppers ({FEW} at 100,000); a second 10,000: narrow rules"
+        f"20 placements; times in us, medians over {SHOPPERS} shoppers ({FEW} at 100,000); the second 10,000 are narrow"
     )
     show(rows, COLUMNS)
     print("the same winners from the peers, in us (at 100,000 only the fastest: the others take too long)")

@@ -22,6 +22,10 @@ class Catalogues:
         self._changing = threading.Lock()
         """Two changes of one product at once: neither may undo the other."""
 
+    def ready(self, tenant: Tenant) -> bool:
+        """Whether ``of`` answers from memory."""
+        return tenant in self._snapshots
+
     def of(self, tenant: Tenant) -> Catalogue:
         """The tenant's products; read from the store the first time."""
         found = self._snapshots.get(tenant)

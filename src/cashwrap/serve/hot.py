@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from cashwrap.engine import Engine
-from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed
+from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, Unavailable
 from cashwrap.events.envelope import GZIP, Refused
 from cashwrap.events.normalise import RequestFacts
 from cashwrap.hot import HotProfile
@@ -42,6 +42,9 @@ LARGE = 64 * 1024
 """Bytes from which a body is read on a thread of its own: made to be slow, it would hold up decisions."""
 DEADLINE_MS = 50
 """How long a decision may take where the caller does not say."""
+PATIENCE = 5.0
+"""Seconds that a request's events may take to become durable. Then it is to be sent again: what was kept after all is
+known by its ids."""
 LOOKUPS = 32
 """Cold profile reads at once; beyond them a decision does not wait."""
 _SUCCESS = b'{"success":true}'
@@ -61,12 +64,35 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Settlements:
-    """Wakes requests on the event loop when the writer thread has settled their events: one wake-up a commit."""
+    """Wakes requests on the event loop when the writer thread has settled their events: one wake-up a commit.
+
+    Who waits longer than ``PATIENCE`` is told to come back; one timer serves all, because one each costs more than
+    the rest of the waiting.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._settled: deque[asyncio.Future[None]] = deque()
         self._waking = False
+        self._open: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, waiting: "asyncio.Future[None]") -> None:
+        """Let it fail with ``Unavailable`` where it is not settled in time."""
+        while self._open and self._open[0][1].done():
+            self._open.popleft()
+        self._open.append((self._loop.time() + PATIENCE, waiting))
+        if self._timer is None:
+            self._timer = self._loop.call_later(PATIENCE, self._expire)
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        while self._open and (self._open[0][1].done() or self._open[0][0] <= now):
+            _, waiting = self._open.popleft()
+            if not waiting.done():
+                waiting.set_exception(Unavailable("the store takes too long; send the same request again"))
+        wait = self._open[0][0] - now if self._open else 0
+        self._timer = self._loop.call_later(wait, self._expire) if self._open else None
 
     def settle(self, waiting: "asyncio.Future[None]") -> None:
         """Called on the writer thread."""
@@ -141,6 +167,7 @@ class HotRoutes:
         settlements = self._settlements
         collect = partial(engine.collect, batch, caller, lambda _: settlements.settle(waiting))
         submission, refused = await loop.run_in_executor(aside, collect) if aside else collect()
+        settlements.watch(waiting)
         await waiting
         if submission.error is not None:
             raise submission.error
@@ -168,9 +195,12 @@ class HotRoutes:
         engine, late = self._engine, False
         try:
             hot, known = engine.lookup.remembered(request.shopper, caller)
-            if not known:
+            if not known or not engine.catalogues.ready(caller.key.tenant):
                 hot, late = await self._read(request, caller)
-            answer = engine.answer(request, caller, hot, late=late)
+            if late and not engine.catalogues.ready(caller.key.tenant):
+                answer = engine.default_answer(request)  # to answer would read the products, here and for how long
+            else:
+                answer = engine.answer(request, caller, hot, late=late)
             if request.explain:
                 answer = _encode({**msgspec.json.decode(answer), "explain": engine.explain(request, caller, hot)})
         except Exception:  # whatever is wrong with us, the checkout goes on as the shop made it
@@ -185,12 +215,17 @@ class HotRoutes:
             return None, True
         self._reading += 1
         limit = (request.deadline_ms or DEADLINE_MS) / 1000 * 0.8
-        reading = asyncio.get_running_loop().run_in_executor(self._threads, self._engine.find, request.shopper, caller)
+        reading = asyncio.get_running_loop().run_in_executor(self._threads, self._find, request, caller)
         reading.add_done_callback(self._read_done)
         done, _ = await asyncio.wait((reading,), timeout=limit)
         if not done or reading.exception() is not None:
             return None, True
         return reading.result(), False
+
+    def _find(self, request: DecideRequest, caller: Caller) -> HotProfile | None:
+        """On a reading thread: the profile, and the shop's products where this is the first time they are asked."""
+        self._engine.catalogues.of(caller.key.tenant)
+        return self._engine.find(request.shopper, caller)
 
     def _read_done(self, reading: "asyncio.Future[HotProfile | None]") -> None:
         self._reading -= 1
