@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from cashwrap.condition import Checked, Environment, Type, check, compile_condition
 from cashwrap.condition.arms import MAX_ARMS, Arms
-from cashwrap.condition.dimension import Dimension
+from cashwrap.condition.ast import quote
+from cashwrap.condition.constants import to_version
+from cashwrap.condition.dimension import OTHER, TEXTS, Dimension
 from cashwrap.condition.index import Index, build_index
 
 ENVIRONMENT = Environment(
@@ -25,6 +27,10 @@ ENVIRONMENT = Environment(
         "brands": Type.STRING_SET,
         "lists": Type.STRING_SET,
         "views[*]": Type.NUMBER,
+        "path": Type.STRING,
+        "now": Type.TIME,
+        "app": Type.VERSION,
+        "system": Type.VERSION,
         "traits.*": Type.DYN,
     },
     segments=frozenset({"vip", "new", "loyal"}),
@@ -40,6 +46,16 @@ LEAVES = [
     *(f'views["{key}"] {test}' for key in ("shoes", "hats", "bags") for test in (">= 2", "< 1", "== 3")),
     *(f'has(views["{key}"])' for key in ("shoes", "hats")),
     *(f'traits.{name} {test}' for name in ("tier", "size") for test in ('== "gold"', "== 3", "> 2", "== true")),
+    *(f'path.startsWith("{prefix}")' for prefix in ("", "/", "/a", "/a/", "/a/b", "/ab", "/b", "/\U0010ffff", "x")),
+    *(f'path {op} "{text}"' for op in ("==", "!=") for text in ("/a", "/a/b", "/c", "")),
+    *(f'now {op} timestamp("2026-12-24T18:00:0{second}Z")' for op in ("<", ">=", "==", "!=") for second in (0, 1)),
+    *(f'app {op} version("{text}")' for op in ("<", ">=", "==", "!=", ">") for text in ("2.9", "2.10.0", "2.10-b")),
+    *(f'traits.tier.startsWith("{prefix}")' for prefix in ("g", "")),
+    *(f'traits.tier {test}' for test in ('>= version("2.5")', '!= version("2")')),
+    'app < system',
+    'has(app)',
+    'device == "2.10"',
+    'device >= version("2.9")',
     'country in ["DE", "AT"]',
     'country in ["US"]',
     'country < "F"',
@@ -59,11 +75,15 @@ LEAVES = [
     "false",
 ]  # fmt: skip
 VALUES: dict[str, list[Any]] = {
-    "device": ["mobile", "desktop", "tablet", "", 3, True, None],
+    "device": ["mobile", "desktop", "tablet", "", "2.10", "2.8", 3, True, None],
     "country": ["DE", "US", "FR", frozenset(), None],
     "total": [0, 4999, 5000, 5001, 5100, 999_999, -1, Decimal("4999.5"), "5000", True, None, 50.0],
     "count": [1, 2, 5, 6, Decimal(2), None],
     "score": [0, 1, Decimal("0.5"), Decimal("0.50001"), -3, -4, Decimal("NaN"), None],
+    "path": ["", "/", "/a", "/a/", "/a/b", "/a/bc", "/ab", "/abc", "/b", "/c", "/\U0010ffffz", "x", "y", 7, None],
+    "now": [1798135199999, 1798135200000, 1798135200001, 1798135201000, Decimal("1798135200000.5"), "now", True, None],
+    "app": ["2.9", "2.10", "2.10.0", "2.10-b", "2.10-a", "2.9.9", "3", "0", "x", "", 3, None],
+    "system": ["2.9", "2.10.0-c", "", None],
     "average": [(2000, 1), (9999, 3), (10000, 3), (0, 0), (5, -1), 2000, None],
     "returning": [True, False, 1, 0, "true", None],
     "brands": [frozenset(), frozenset({"acme"}), frozenset({"acme", "zeta", "x"}), frozenset("abc"), ("a", 1), None],
@@ -72,7 +92,7 @@ VALUES: dict[str, list[Any]] = {
     "segments.new": [True, False, None],
     "segments.loyal": [True, False, 1, None],
     **{f'views["{key}"]': [0, 1, 2, 3, 4, "2", None] for key in ("shoes", "hats", "bags")},
-    "traits.tier": ["gold", "silver", 3, 2, True, False, Decimal("2.5"), frozenset(), None],
+    "traits.tier": ["gold", "silver", "2.5.0", "2.4", 3, 2, True, False, Decimal("2.5"), frozenset(), None],
     "traits.size": ["gold", 3, 4, True, None],
 }  # fmt: skip
 
@@ -122,9 +142,15 @@ def agree(seed: int, playbooks: int, shoppers: int) -> int:
     for _ in range(playbooks):
         conditions = playbook(rng, rng.randint(1, 40))
         index = build_index(list(enumerate(conditions)))
+        kept = frozenset(name for name in VALUES if rng.random() < 0.5)
+        halved = build_index(list(enumerate(conditions)), kept.__contains__)
         for _ in range(shoppers):
             values = random_shopper(rng)
             want = expected(conditions, values)
+            same_profile = {name: value for name, value in random_shopper(rng).items() if name not in kept}
+            same_profile |= {name: value for name, value in values.items() if name in kept}
+            mask = halved.profile_mask(same_profile)
+            assert index.matches(values) == halved.matches(values) == halved.matches(values, mask)
             assert found(index, values, 0, len(conditions)) == want
             first = rng.randint(0, len(conditions))
             stop = rng.randint(first, len(conditions))
@@ -202,6 +228,25 @@ def test_most_tests_are_indexed_not_residual() -> None:
     assert not build_index(list(enumerate(conditions))).residuals
 
 
+def test_prefixes_versions_and_moments_are_indexed_not_residual() -> None:
+    pages = [check(f'path.startsWith("/{n}") && path != "/{n}/x"', ENVIRONMENT) for n in range(20)]
+    others = [
+        check(f'app >= version("1.{n}") && now > timestamp("2026-12-{n + 10}T00:00:00Z")', ENVIRONMENT)
+        for n in range(20)
+    ]
+    assert not build_index(list(enumerate(pages + others))).residuals
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text("ab\U0010ffff", max_size=4), max_size=8), st.text("ab\U0010ffff", max_size=6))
+def test_the_longest_prefix_is_found(prefixes: list[str], text: str) -> None:
+    asked = [check(f"path.startsWith({quote(prefix)})", ENVIRONMENT).node for prefix in prefixes]
+    dimension = Dimension(asked)
+    longest = max((prefix for prefix in prefixes if text.startswith(prefix)), key=len, default=None)
+    at = dimension.begun(text)
+    assert (dimension.prefixes[at - TEXTS] if at != OTHER else None) == longest
+
+
 def test_same_shopper_same_mask() -> None:
     rng = random.Random(5)
     conditions = playbook(rng, 30)
@@ -227,6 +272,31 @@ def _negation_holds_when_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def _profile_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Index, "profile_mask", lambda self, values: self._all)
+
+
+def _nearest_prefix_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cashwrap.condition.dimension._shorter", lambda prefixes: [-1] * len(prefixes))
+
+
+def _named_texts_begin_with_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def truth(self: Dimension, prefix: str) -> int:
+        return plain(self, prefix) & ~((1 << TEXTS + len(self.texts)) - 1)
+
+    plain = Dimension._beginning
+    monkeypatch.setattr(Dimension, "_beginning", truth)
+
+
+def _versions_as_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_letters(text: str) -> object:
+        version = to_version(text)
+        return None if version is None else tuple(str(part) for part in version[0])
+
+    monkeypatch.setattr("cashwrap.condition.dimension.to_version", by_letters)
+    monkeypatch.setattr("cashwrap.condition.index.to_version", by_letters)
+
+
 def _residuals_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Index, "holds", lambda self, bit, values: True)
 
@@ -250,6 +320,10 @@ def _negation_not_pushed_through(monkeypatch: pytest.MonkeyPatch) -> None:
         _off_by_one,
         _negation_holds_when_unknown,
         _residuals_forgotten,
+        _profile_forgotten,
+        _nearest_prefix_only,
+        _named_texts_begin_with_nothing,
+        _versions_as_texts,
         _missing_set_refutes_nothing,
         _arms_of_a_conjunction_summed,
         _negation_not_pushed_through,

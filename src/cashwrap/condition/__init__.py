@@ -13,6 +13,8 @@ from cashwrap.condition.check import Checked, ConditionErrors, check
 from cashwrap.condition.environment import Environment, Type
 from cashwrap.condition.evaluate import Explanation, Predicate, Values, compile_condition, explain
 from cashwrap.condition.parse import parse
+from cashwrap.condition.restrict import restrict
+from cashwrap.condition.wire import from_wire, to_wire
 from cashwrap.errors import ConditionError
 
 __all__ = [
@@ -28,9 +30,12 @@ __all__ = [
     "check",
     "compile_condition",
     "explain",
+    "from_wire",
     "keyed",
     "line_and_column",
     "parse",
     "referenced_attributes",
+    "restrict",
     "to_text",
+    "to_wire",
 ]

@@ -164,7 +164,7 @@ class Slices:
         numbers = dimension.numeric
         odd = [masks[MISSING] != neither, masks[FALSE] != neither or masks[TRUE] != neither]
         texts = {text: masks[place] for text, place in dimension.texts.items()}
-        has_texts = bool(texts) or masks[OTHER] != neither
+        has_texts = bool(texts or dimension.prefixes) or masks[OTHER] != neither
         has_numbers = any(mask != neither for mask in numbers)
         if isinstance(dimension, Versions):
             self._versions.append((name, dimension.points, numbers, neither))
