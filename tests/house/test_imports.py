@@ -33,7 +33,7 @@ LAYERS: list[set[str]] = [
     {"sessions", "orders", "carts", "events"},
     {"consent"},
     {"aggregates"},
-    {"condition"},
+    {"condition", "networks"},
     {"declarations"},
     {"ports", "codec"},
     {"model"},
