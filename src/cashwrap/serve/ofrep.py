@@ -40,6 +40,7 @@ class Ofrep:
         self._engine = engine
         self._hot = hot
         self._rates = rates
+        self._known: tuple[str, frozenset[str]] = "", frozenset()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request under ``/ofrep/``."""
@@ -101,7 +102,11 @@ class Ofrep:
         await self.streams.serve(caller, known_version(scope, headers), receive, send, granted)
 
     def _trials(self) -> frozenset[str]:
-        return frozenset()
+        """The experiences whose variation an experiment chooses."""
+        names = self._engine.live.playbook.experiences.names
+        if names.playbook != self._known[0]:
+            self._known = names.playbook, frozenset(each.name for each in names.experiences if each.salt)
+        return self._known[1]
 
     def _prefix(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
         """The part of the path that a proxy of ours took off before it passed the request on."""

@@ -31,6 +31,7 @@ _ERROR_CODES: dict[str, ErrorCode] = {
 }
 _REASONS: dict[str, FlagReason] = {
     "match": "TARGETING_MATCH",
+    "preview": "TARGETING_MATCH",
     "killed": "DISABLED",
     "late": "STALE",
     "error": "ERROR",

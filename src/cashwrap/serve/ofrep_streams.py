@@ -42,6 +42,7 @@ PAUSE = 0.01
 """Seconds between two such groups: a thousand clients evaluate again within a second, and not together."""
 INACTIVE = 30
 """Seconds after which a hidden page closes its stream."""
+_COMMENT = b":\n\n"
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,8}")
 _VERSION = re.compile(r"[0-9a-f]{16}")
 _SSE: Headers = [
@@ -140,7 +141,7 @@ class Streams:
             async with asyncio.timeout(HEARTBEAT):
                 await stream.wake.wait()
         except TimeoutError:
-            return b":\n\n"
+            return _COMMENT
         return b""
 
     # --- who is there ---
