@@ -5,6 +5,8 @@ shown there, in which arm and with what chance, is read from the token alone. Ea
 an experience, however often it is sent.
 """
 
+import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
@@ -36,6 +38,9 @@ class Exposures:
         self._registry = registry
         self._tokens = tokens
         self._names = {name: _names.decode(document) for name, document in registry.documents(KIND).items()}
+        self.refused: Counter[str] = Counter()
+        """Exposures that proved nothing, by the code they were refused with."""
+        self._counting = threading.Lock()
         self._carts: Generations[tuple[Tenant, str], Mapping[str, Impressions]] = Generations(CARTS)
 
     def learn(self, names: Names) -> None:
@@ -53,6 +58,8 @@ class Exposures:
             try:
                 yield from self._proven(item)
             except NotAllowed as error:
+                with self._counting:
+                    self.refused[error.code] += 1
                 yield Refused(index, error.code, error.message, "properties.token", item.id, 0)
 
     def _proven(self, event: Event) -> list[Event]:

@@ -55,6 +55,20 @@ class EngineMetrics(Collector):
             "cashwrap_decisions_degraded", "Decisions that fell back a data level.", value=counts.degraded
         )
         yield _decision_seconds(counts)
+        arms = CounterMetricFamily(
+            "cashwrap_arms",
+            "What experiences came to, shown or kept back, where a test or a cap has a say in it.",
+            labels=["experience", "arm", "outcome"],
+        )
+        for labels, count in list(counts.arms.items()):
+            arms.add_metric(labels, count)
+        yield arms
+        refused = CounterMetricFamily(
+            "cashwrap_exposures_refused", "Exposures whose token proved nothing.", labels=["code"]
+        )
+        for code, count in list(engine.exposures.refused.items()):
+            refused.add_metric([code], count)
+        yield refused
         yield GaugeMetricFamily(
             "cashwrap_requests_waiting", "Requests whose events wait to be stored.", value=engine.writer.waiting()
         )
