@@ -7,7 +7,7 @@ true exactly if all tests of one of its arms come out as wanted, so nothing is l
 from collections.abc import Iterable
 from itertools import product
 
-from cashwrap.condition.ast import And, Compare, Literal, Node, Not, Or, to_text
+from cashwrap.condition.ast import And, Attribute, Compare, Literal, Node, Not, Or, to_text
 
 MAX_ARMS = 64
 """Arms of one condition; more cost more than they save."""
@@ -56,11 +56,22 @@ class Arms:
                 return [self._test(node, wanted=wanted)]
 
     def _test(self, node: Node, *, wanted: bool) -> Arm:
-        key = to_text(node)
-        if isinstance(node, Compare):
-            key = f"{node.domain} {key}"
+        key = _key(node)
         self.predicates.setdefault(key, node)
         return ((key, wanted),)
+
+
+def _key(node: Node) -> str:
+    """The same for predicates that say the same."""
+    match node:
+        case Attribute():
+            return node.name
+        case Compare(op, Attribute() as left, Literal(value), domain):
+            return f"{domain} {left.name} {op} {value!r}"
+        case Compare(domain=domain):
+            return f"{domain} {to_text(node)}"
+        case _:
+            return to_text(node)
 
 
 def _any(parts: list[list[Arm]]) -> list[Arm] | None:

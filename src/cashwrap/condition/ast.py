@@ -134,6 +134,8 @@ def _shows(character: str, *, keep: bool) -> bool:
 
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below, in the order written."""
+    if isinstance(node, Literal | Attribute):  # most nodes are leaves
+        return ()
     match node:
         case And(operands) | Or(operands):
             return operands
@@ -145,8 +147,6 @@ def children(node: Node) -> tuple[Node, ...]:
             return args
         case ListLiteral(items):
             return items
-        case _:
-            return ()
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -155,7 +155,9 @@ def walk(node: Node) -> Iterator[Node]:
     while stack:
         current = stack.pop()
         yield current
-        stack.extend(reversed(children(current)))
+        below = children(current)
+        if below:
+            stack.extend(below[::-1])
 
 
 def referenced_attributes(node: Node) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ from cashwrap.condition.ast import (
     Node,
     Not,
     Or,
-    referenced_attributes,
     walk,
 )
 from cashwrap.condition.constants import to_millis, to_minor, to_version
@@ -67,22 +66,26 @@ def check(source: str, environment: Environment) -> Checked:
         raise ConditionErrors((error,)) from None
     checker = _Checker(environment)
     node = checker.predicate(parsed)
-    cost = sum(map(_cost, walk(node)))
+    cost, attributes = _measure(node)
     if cost > MAX_COST:
         checker.fail(parsed, "too_costly", f"this may take {cost} steps, of {MAX_COST}", "split it into segments")
     if checker.errors:
         raise ConditionErrors(tuple(sorted(checker.errors, key=lambda error: error.offset)))
-    return Checked(source, node, cost, referenced_attributes(node))
+    return Checked(source, node, cost, attributes)
 
 
-def _cost(node: Node) -> int:
-    match node:
-        case In(container=Attribute()):
-            return SET_LIMIT
-        case Call(function) if function in _TEXT_TESTS:
-            return TEXT_COST
-        case _:
-            return 1
+def _measure(node: Node) -> tuple[int, tuple[str, ...]]:
+    """The steps of one evaluation at most, and the flat names read, in the order of first use."""
+    cost, names = 0, dict[str, None]()
+    for part in walk(node):
+        if isinstance(part, Attribute):
+            names[part.name] = None
+            cost += 1
+        elif isinstance(part, In) and isinstance(part.container, Attribute):
+            cost += SET_LIMIT
+        else:
+            cost += TEXT_COST if isinstance(part, Call) and part.function in _TEXT_TESTS else 1
+    return cost, tuple(names)
 
 
 _TEXT_TESTS = frozenset({"startsWith", "endsWith", "contains"})

@@ -19,6 +19,8 @@ CLOSE = 5
 class Type(enum.Enum):
     """What an attribute holds at run time; the value says it to a person."""
 
+    __hash__ = object.__hash__  # each type is there once; the standard one hashes the name in Python, at every look-up
+
     BOOL = "true or false"
     STRING = "a text"
     NUMBER = "a number"

@@ -2,16 +2,19 @@
 
 import re
 import unicodedata
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from cashwrap.condition.letters import HIDDEN, escaped, first_change, is_accent
 from cashwrap.errors import ConditionError
 
 MAX_LENGTH = 4096
 """Characters of one condition."""
+MAX_SHOWN = 40
+"""Characters of a condition that an error's message repeats."""
 
 
-class Token(NamedTuple):
+class Token(Struct, frozen=True, gc=False):
     """``kind`` is ``name``, ``number``, ``string``, ``end``, or the operator itself."""
 
     kind: str
@@ -22,15 +25,20 @@ class Token(NamedTuple):
 
 _TOKEN = re.compile(
     r"""
-      (?P<skip>   [ \t\r\n\f]+ | //[^\n\r]* )
-    | (?P<name>   [A-Za-z_][A-Za-z0-9_]* )
-    | (?P<number> [0-9]+ (?: \.[0-9]+ )? (?: [eE][+-]?[0-9]+ )? )
-    | (?P<string> "[^"\\\n\r]*(?:\\.[^"\\\n\r]*)*" | '[^'\\\n\r]*(?:\\.[^'\\\n\r]*)*' )
-    | (?P<op>     && | \|\| | == | != | <= | >= | [<>!()\[\],.-] )
+      (?: [ \t\r\n\f]++ | //[^\n\r]*+ )*+
+      (?: (?P<name>   [A-Za-z_][A-Za-z0-9_]*+ )
+        | (?P<op>     && | \|\| | == | != | <= | >= | [<>!()\[\],.-] )
+        | (?P<string> (?!"{3}|'{3}) (?: "[^"\\\n\r]*+(?:\\.[^"\\\n\r]*+)*+" | '[^'\\\n\r]*+(?:\\.[^'\\\n\r]*+)*+' ) )
+        | (?P<number> [0-9]++ (?: \.[0-9]++ )?+ (?: [eE][+-]?[0-9]++ )?+ ) (?!\w)
+        | (?P<end>    \Z )
+        | (?P<none>   (?s:.) ) )
     """,
     re.VERBOSE,
 )
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_AFTER_QUOTE = re.compile("[\"']([^\x00-\x7f])")
+_QUOTES = ("'", '"')
 _STRING_PREFIXES = frozenset({"r", "R", "b", "B", "rb", "Rb", "rB", "RB", "br", "Br", "bR", "BR"})
 
 _ARITHMETIC = "conditions do not compute; declare a feature for the value and compare that"
@@ -67,18 +75,23 @@ def tokenize(source: str) -> list[Token]:
     if not (source.isascii() and source.isprintable()):
         _refuse_tricks(source)
     tokens: list[Token] = []
-    place = 0
-    while place < len(source):
-        match = _TOKEN.match(source, place)
-        if match is None:
-            raise _no_token(source, place)
+    for match in _TOKEN.finditer(source):
         kind = match.lastgroup or ""
-        text = match.group()
-        if kind != "skip":
-            _refuse_neighbours(kind, text, source, match.end())
-            tokens.append(Token(text if kind == "op" else kind, text, place, match.end()))
-        place = match.end()
-    tokens.append(Token("end", "", place, place))
+        start, end = match.span(kind)
+        text = source[start:end]
+        if kind == "op":
+            tokens.append(Token(text, text, start, end))
+            continue
+        if kind == "none":
+            raise _no_token(source, start)
+        if kind == "name" and source[end : end + 1] in _QUOTES and text in _STRING_PREFIXES:
+            raise ConditionError(
+                "raw and bytes strings are not part of conditions",
+                code="not_supported",
+                offset=start,
+                hint="write a plain quoted string and escape with a backslash",
+            )
+        tokens.append(Token(kind, text, start, end))
     return tokens
 
 
@@ -102,45 +115,35 @@ def _refuse_tricks(source: str) -> None:
             offset=first_change(source),
             hint="write it as one character (Unicode's NFC), or with \\u escapes",
         )
-
-
-def _refuse_neighbours(kind: str, text: str, source: str, end: int) -> None:
-    """Refuse what CEL reads together with the next character: ``5u``, ``0x1F``, ``r"raw"``, triple quotes."""
-    after = source[end : end + 1]
-    start = end - len(text)
-    if kind == "number" and (after.isalnum() or after == "_"):
-        raise ConditionError(
-            f"{text + after!r} is not a number",
-            code="bad_number",
-            offset=start,
-            hint="write plain decimal digits, such as 12 or 0.5",
-        )
-    if kind == "name" and after in {'"', "'"} and text in _STRING_PREFIXES:
-        raise ConditionError(
-            "raw and bytes strings are not part of conditions",
-            code="not_supported",
-            offset=start,
-            hint="write a plain quoted string and escape with a backslash",
-        )
-    if kind == "string" and is_accent(text[1]):
-        raise ConditionError(
-            "this string begins with an accent for the quote before it",
-            code="hidden_character",
-            offset=start + 1,
-            hint=f"write it as {escaped(text[1])}",
-        )
-    if kind == "string" and len(text) == 2 and after == text[0]:
-        raise ConditionError(
-            "triple quotes are not part of conditions",
-            code="not_supported",
-            offset=start,
-            hint="quote once, and write \\n for a new line",
-        )
+    for quoted in _AFTER_QUOTE.finditer(source):
+        if is_accent(quoted[1]):
+            raise ConditionError(
+                "this string begins with an accent for the quote before it",
+                code="hidden_character",
+                offset=quoted.start(1),
+                hint=f"write it as {escaped(quoted[1])}",
+            )
 
 
 def _no_token(source: str, place: int) -> ConditionError:
+    """What is wrong where nothing fits. Refused too is what CEL reads as more: ``5u``, ``0x1F``, triple quotes."""
     char = source[place]
-    if char in {'"', "'"}:
+    number = _NUMBER.match(source, place)
+    if number is not None:
+        return ConditionError(
+            f"{source[place : number.end() + 1][:MAX_SHOWN]!r} is not a number",
+            code="bad_number",
+            offset=place,
+            hint="write plain decimal digits, such as 12 or 0.5",
+        )
+    if source.startswith(char * 3, place) and char in _QUOTES:
+        return ConditionError(
+            "triple quotes are not part of conditions",
+            code="not_supported",
+            offset=place,
+            hint="quote once, and write \\n for a new line",
+        )
+    if char in _QUOTES:
         return ConditionError(
             "this string has no end on its line",
             code="unterminated_string",
