@@ -24,8 +24,8 @@ def server() -> Iterator[Server]:
 def node() -> str:
     """The path of node, with the clients installed."""
     found = shutil.which("node")
-    if found is None or not (MODULES / "@segment").is_dir():
-        reason = "Segment's JavaScript clients need node: npm --prefix tests/clients ci"
+    if found is None or not all((MODULES / publisher).is_dir() for publisher in ("@segment", "@openfeature")):
+        reason = "the JavaScript clients need node: npm --prefix tests/clients ci"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
