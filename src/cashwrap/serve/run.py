@@ -143,20 +143,27 @@ async def _beside(
 
 
 async def _watch_playbook(engine: Engine, source: PlaybookSource, health: Health) -> None:
-    """Publish each valid change; keep the old playbook through a broken one, and say so."""
+    """Publish each valid change; keep the old playbook through a broken one, and say so.
+
+    Publishing writes to the store, so it happens beside the event loop, and again until it succeeds.
+    """
+    ready: Playbook | None = None
     while True:
         await asyncio.sleep(LOOK)
         try:
-            if not await asyncio.to_thread(source.changed):
-                continue
-            playbook = await asyncio.to_thread(source.load)
+            if await asyncio.to_thread(source.changed):
+                ready = None
+                ready = await asyncio.to_thread(source.load)
+            if ready is not None:
+                await asyncio.to_thread(_swap, engine, ready, health)
+                ready = None
         except PlaybookError as error:
             health.playbook_error = "\n".join(error.faults) or error.message
             log.warning("the changed playbook is not live: %s", health.playbook_error)
+        except CashwrapError as error:
+            log.warning("the changed playbook is not live yet: %s", error)
         except Exception:
-            log.exception("the playbook could not be read; the old one stays live")
-        else:
-            _swap(engine, playbook, health)
+            log.exception("the changed playbook is not live; the old one stays")
 
 
 def _swap(engine: Engine, playbook: Playbook, health: Health) -> None:
@@ -174,6 +181,8 @@ async def _refresh(engine: Engine) -> None:
             await asyncio.to_thread(engine.refresh)
         except CashwrapError as error:
             log.warning("keys and switches could not be read again: %s", error)
+        except Exception:  # whatever it is, it must not be the last time that somebody looks
+            log.exception("keys and switches could not be read again")
 
 
 async def _expire(server: uvicorn.Server) -> None:
