@@ -160,7 +160,7 @@ class Shop:
         from_request = msgspec.convert({"shopper": who}, DecideRequest)
         caller = self.caller(trusted=True)
         hot = self.engine.find(from_request.shopper, caller)
-        return dict(self.engine.inputs(self.engine.live.playbook, from_request, caller, hot).values)
+        return dict(self.engine.inputs(self.engine.live.playbook, from_request, caller, hot).inputs.values)
 
 
 def memory_world(clock: TestClock, seed: int = 1) -> World:

@@ -9,12 +9,13 @@ from cashwrap.attributes import ATTRIBUTES, ROOTS, Attribute
 from cashwrap.condition.environment import Type
 from cashwrap.model import Value
 from cashwrap.playbook import Playbook, examine
-from cashwrap.request import Cart, CartItem, Checkout, Device, Location, Page, PageContext
+from cashwrap.request import App, Cart, CartItem, Checkout, Device, Location, Page, PageContext
 from walks import Shopper
 
 EVERYTHING = PageContext(
     page=Page(path="/checkout/", type="payment"),
-    device=Device(type="mobile", os="ios", browser="safari"),
+    device=Device(type="mobile", os="ios", browser="safari", os_version="17.4", browser_version="17.4.1"),
+    app=App(version="2.10.0"),
     locale="de-AT",
     currency="EUR",
     time_zone="Europe/Vienna",
@@ -28,6 +29,8 @@ HOLDS = {
     Type.NUMBER: int,
     Type.MONEY: int,
     Type.STRING_SET: frozenset,
+    Type.TIME: int,
+    Type.VERSION: str,
 }
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cashwrap import decide as decide_module
+from cashwrap import experiences as experiences_module
 from cashwrap.condition import Checked, Environment, Type, check, compile_condition
 from cashwrap.condition.index import Index
 from cashwrap.content import Ineligible, Rendering
@@ -255,7 +256,7 @@ def naive(declared: list[ExperienceDecl], case: Inputs, kills: Kills) -> dict[st
             condition = conditions_of([each])[each.name]
             if placement in kills.placements or (condition and compile_condition(condition)(case.values) is not True):
                 continue
-            alone = build([each]).ordered[0].content.render(case, decide_module.NO_CATALOGUE)
+            alone = build([each]).ordered[0].variations[0].content.render(case, decide_module.NO_CATALOGUE)
             reason = "killed" if each.name in kills.experiences else "no_content"
             if reason != "killed" and not isinstance(alone, Ineligible):
                 result = (each.name, "match")
@@ -407,18 +408,20 @@ def test_explain_where_everything_is_off() -> None:
 
 
 def _priority_reversed(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = decide_module._in_order
+    plain = experiences_module._in_order
     monkeypatch.setattr(
-        decide_module,
+        experiences_module,
         "_in_order",
         lambda declared: {name: each[::-1] for name, each in plain(declared).items()},
     )
 
 
 def _kills_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = decide_module._answer
+    plain = decide_module._Case
     monkeypatch.setattr(
-        decide_module, "_answer", lambda placement, left, case: plain(placement, left, case._replace(kills=Kills()))
+        decide_module,
+        "_Case",
+        lambda experiences, case, catalogue, _, notes: plain(experiences, case, catalogue, Kills(), notes),
     )
 
 
@@ -433,18 +436,19 @@ def _span_one_bit_too_wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _remembers_what_varies(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = decide_module.compile_content
+    plain = experiences_module.compile_content
     monkeypatch.setattr(
-        decide_module, "compile_content", lambda *args: plain(*args)._replace(steady=True)
+        experiences_module, "compile_content", lambda *args: plain(*args)._replace(steady=True)
     )  # so a name of one shopper is shown to the next
 
 
 def _ineligible_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Experience.answer
 
-    def answer(self: Experience, case: Inputs, catalogue: Any) -> Any:
-        found = plain(self, case, catalogue)
-        return Answer(None, None, None, found.reason) if isinstance(found, Ineligible) else found
+    def answer(self: Experience, variation: int, case: Inputs, catalogue: Any) -> Any:
+        found = plain(self, variation, case, catalogue)
+        nothing = msgspec.Raw(b"null")
+        return Answer(None, None, nothing, found.reason) if isinstance(found, Ineligible) else found
 
     monkeypatch.setattr(Experience, "answer", answer)
 

@@ -84,7 +84,7 @@ def test_declarations_are_what_was_written() -> None:
     assert (wraps.where.text, wraps.where.spot.line, wraps.where.spot.column) == ("fee > 2", 10, 12)
     assert declared.segments["listed"].pushed
     assert declared.placements["pay"].of == "payment_methods"
-    shows = {name: each.show for name, each in declared.experiences.items()}
+    shows = {name: each.variations["main"] for name, each in declared.experiences.items()}
     assert shows == {
         "greet": Message({"de": "Hallo"}),
         "order": Options(first=("card",), highlight=("card",)),
@@ -101,7 +101,8 @@ def test_the_compiled_parts() -> None:
     assert playbook.digits == 2
     assert playbook.settings.currency == "EUR"
     assert playbook.segments.names == {"good", "best", "listed"}
-    assert playbook.deciding.names == {"good"}, "a switched off experience needs no segment"
+    assert playbook.standing.names == {"good"}, "a switched off experience needs no segment"
+    assert playbook.deciding.names == set(), "and this one depends on the profile alone"
     assert "cart.total" in playbook.money
     assert playbook.experiences.playbook == playbook.hash
     assert playbook.vocabulary.events["Gift Wrapped"].kinds() == {"fee": "money"}

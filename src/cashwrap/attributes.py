@@ -78,6 +78,14 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 ROOTS = frozenset({*(attribute.path.partition(".")[0] for attribute in ATTRIBUTES), "consent", "segments", "offer"})
 """First words of paths that are taken: no feature may have such a name."""
 
+_REQUESTED = frozenset(attribute.path for attribute in ATTRIBUTES if attribute.source == "request")
+
+
+def is_requested(name: str) -> bool:
+    """Whether an attribute comes with the request: it is known without consent, and may differ every time."""
+    return name in _REQUESTED
+
+
 KIND_TYPES: dict[Kind, Type] = {
     "text": Type.STRING,
     "integer": Type.NUMBER,

@@ -57,17 +57,20 @@ def decide(
     inputs: Inputs,
     catalogue: Catalogue = NO_CATALOGUE,
     kills: Kills = NOTHING_KILLED,
+    *,
+    narrowed: int | None = None,
     notes: dict[str, list[Noted]] | None = None,
 ) -> Decision:
     """What each placement asked for shows. Never raises: at worst every answer is the shop's default.
 
-    ``notes``, where given, is filled by placement with what became of every experience that was tried.
+    ``narrowed`` is what the profile's attributes leave standing of the index, where that is known already. ``notes``,
+    where given, is filled by placement with what became of every experience that was tried.
     """
     if inputs.quiet or kills.everything or inputs.level == "default":
         reason: Reason = "killed" if kills.everything else "no_consent" if inputs.level == "default" else "quiet"
         return defaults(experiences, inputs.placements, reason, inputs.level)
     try:
-        mask = experiences.index.matches(inputs.values)
+        mask = experiences.index.matches(inputs.values, narrowed)
         case = _Case(experiences, inputs, catalogue, kills, notes)
     except Exception:  # a default everywhere is an answer, an exception at a checkout is not
         return defaults(experiences, inputs.placements, "error", inputs.level, degraded=True)

@@ -34,10 +34,10 @@ from cashwrap.events import (
 from cashwrap.explain import Explained, explain
 from cashwrap.exposures import TOKEN_LIFE, Exposures
 from cashwrap.hot import Hot, HotProfile
-from cashwrap.inputs import Caller, Known, gather
+from cashwrap.inputs import Caller, Gathered, Known, gather
 from cashwrap.keys import Keys
 from cashwrap.lookup import Lookup
-from cashwrap.model import PERSONALIZATION, Event, Inputs, Tenant
+from cashwrap.model import PERSONALIZATION, Event, Tenant
 from cashwrap.playbook import Playbook
 from cashwrap.ports import (
     CatalogueStore,
@@ -164,10 +164,10 @@ class Engine:
         Raises ``NotAllowed`` where the request asks for a preview that is not its to see.
         """
         live = self.live
-        inputs = self.inputs(live.playbook, request, caller, hot)
+        inputs, narrowed = self.inputs(live.playbook, request, caller, hot)
         tenant, units = inputs.tenant, inputs.units
         kills = self.switches.kills(tenant)
-        decision = decide(live.playbook.experiences, inputs, self.catalogues.of(tenant), kills)
+        decision = decide(live.playbook.experiences, inputs, self.catalogues.of(tenant), kills, narrowed=narrowed)
         decision_id = self.world.random.token(12).hex()
         proof = Proof(
             tenant=tenant,
@@ -183,7 +183,7 @@ class Engine:
         token = self.tokens.sign(proof, units.values())
         return encode_answer(decision, decision_id, token, degraded=late)
 
-    def inputs(self, playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> Inputs:
+    def inputs(self, playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> Gathered:
         """Everything a decision by this playbook may depend on. Raises ``NotAllowed`` as ``answer`` does."""
         units = self.lookup.units(request, caller, hot)
         tenant, now = caller.key.tenant, self.world.clock.now()
@@ -210,7 +210,7 @@ class Engine:
     def explain(self, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> dict[str, Explained]:
         """Each placement's answer with every experience that could have been it, and why it was not."""
         playbook = self.live.playbook
-        inputs = self.inputs(playbook, request, caller, hot)
+        inputs = self.inputs(playbook, request, caller, hot).inputs
         return explain(
             playbook.experiences, inputs, self.catalogues.of(inputs.tenant), self.switches.kills(inputs.tenant)
         )

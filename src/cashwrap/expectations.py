@@ -264,7 +264,7 @@ class _Run:
         facts = RequestFacts(case.now, key.id, trusted=True, country=case.country)
         request = DecideRequest(context=case.context)
         hot = HotProfile(profile, b"", None) if profile is not None else None
-        return gather(self.playbook, request, Caller(key, facts), Known({}, hot), case.now)
+        return gather(self.playbook, request, Caller(key, facts), Known({}, hot), case.now).inputs
 
     # --- what must come of it ---
 

@@ -1,6 +1,6 @@
 """Experiences, compiled: what a decision looks things up in. Built once a playbook, never changed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -118,17 +118,23 @@ class Experiences(Struct, frozen=True):
     names: Names
 
 
+def _nothing(_: str) -> bool:
+    return False
+
+
 def compile_experiences(
     declarations: Declarations,
     conditions: Mapping[str, Checked | None],
     *,
     playbook: str,
     money: frozenset[str] = frozenset(),
+    stable: Callable[[str], bool] = _nothing,
 ) -> Experiences:
     """Compile all enabled experiences.
 
     ``conditions`` holds each one's checked condition by name, ``None`` or absent for everyone; ``money`` names
-    the attributes that hold amounts. Raises ContentError at the first mistake in a content.
+    the attributes that hold amounts; ``stable`` those that are the same for some time, so that what they leave standing
+    of the index can be kept. Raises ContentError at the first mistake in a content.
     """
     compiler = _Compiler(declarations, Shop(declarations.settings, money))
     waiting = _in_order(declarations)
@@ -138,7 +144,7 @@ def compile_experiences(
         first = len(ordered)
         ordered += [compiler.experience(at, declared, conditions.get(declared.name)) for at, declared in waiting[name]]
         spans[name] = first, len(ordered)
-    index = build_index([(each.name, each.condition) for each in ordered])
+    index = build_index([(each.name, each.condition) for each in ordered], stable)
     placements = {
         name: Placement(name, number, int(declared.purpose or 0), *spans[name], *index.span(*spans[name]))
         for number, (name, declared) in enumerate(declarations.placements.items())

@@ -44,7 +44,7 @@ def explain(
 ) -> dict[str, Explained]:
     """Each placement asked for with its answer and all its experiences, the one to try first first."""
     notes: dict[str, list[Noted]] = {}
-    decision = decide(experiences, inputs, catalogue, kills, notes)
+    decision = decide(experiences, inputs, catalogue, kills, notes=notes)
     found = {}
     for name, answer in decision.placements.items():
         placement = experiences.placements.get(name)

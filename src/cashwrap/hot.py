@@ -88,7 +88,7 @@ class Generations(Generic[K, V]):
 class HotProfile:
     """A published profile, its bytes, and what was computed from it lately."""
 
-    __slots__ = ("_facts", "attributes", "lens", "profile", "seen", "stamp", "state")
+    __slots__ = ("_facts", "lens", "profile", "seen", "standing", "state")
 
     def __init__(self, profile: Profile, state: bytes, seen: Seen | None) -> None:
         self.profile = profile
@@ -98,9 +98,8 @@ class HotProfile:
         """Only the writer looks; ``None`` where a decision loaded the profile."""
         self.lens: tuple[object, int] = (None, 0)
         """What the consent mask was last asked for, and the mask."""
-        self.attributes: dict[str, Value] = {}
-        self.stamp: tuple[int, int, str] = (0, 0, "")
-        """For which second, consent mask and playbook ``attributes`` were computed."""
+        self.standing = Standing((0, 0, ""), {}, 0)
+        """What the profile says this second; replaced as one, as several threads may ask."""
         self._facts: Facts | None = None
 
     @property
@@ -118,6 +117,15 @@ class HotProfile:
             )
             self._facts = facts
         return facts
+
+
+class Standing(NamedTuple):
+    """The profile's attributes and what they leave standing of a playbook's index: for one second, consent mask and
+    playbook."""
+
+    stamp: tuple[int, int, str]
+    values: dict[str, Value]
+    narrowed: int
 
 
 class Facts(NamedTuple):

@@ -12,7 +12,7 @@ from msgspec import Struct
 from cashwrap import consent, profiles
 from cashwrap.declarations import Settings
 from cashwrap.events import RequestFacts
-from cashwrap.hot import HotProfile
+from cashwrap.hot import HotProfile, Standing
 from cashwrap.keys import ApiKey
 from cashwrap.model import NECESSARY, PERSONALIZATION, Impressions, Inputs, Level, Millis, Value
 from cashwrap.playbook import Playbook
@@ -42,25 +42,35 @@ class Known(NamedTuple):
     forced: Mapping[str, str] = {}
 
 
-def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Known, now: Millis) -> Inputs:
+class Gathered(NamedTuple):
+    """Inputs, and what the profile's part of them leaves standing of the playbook's index, where that is known."""
+
+    inputs: Inputs
+    narrowed: int | None
+
+
+def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Known, now: Millis) -> Gathered:
     """Everything the decision may depend on, as one frozen value."""
     settings, context, hot = playbook.settings, request.context, known.hot
     values = request_values(context, settings.currency, playbook.digits)
     describe(values, caller.facts, trusted=caller.key.trusted)
     mask, level = _lens(settings, caller, hot, values)
     arms: Mapping[str, str] = {}
-    impressions, session_start = known.impressions, 0
+    impressions, session_start, narrowed = known.impressions, 0, None
     if hot is not None and mask & PERSONALIZATION:
         clock = clock_values(now, context.time_zone or hot.facts.zone or settings.time_zone, settings.time_zone)
-        values = {**_attributes(hot, playbook, now, mask), **clock, **values}
+        standing = _standing(hot, playbook, now, mask)
+        narrowed = standing.narrowed
+        values = {**standing.values, **clock, **values}
         playbook.deciding.evaluate(values, hot.facts.lists)
         arms, impressions, session_start = hot.facts.arms, hot.profile.impressions, hot.facts.session_start(now)
     else:
         clock = clock_values(now, context.time_zone or settings.time_zone, settings.time_zone)
         values = {**clock, **consent.values(mask), **values}
+        playbook.standing.evaluate(values, None)
         playbook.deciding.evaluate(values, None)  # pushed lists too are unknown without consent
     checkout, units = context.checkout, known.units
-    return Inputs(
+    inputs = Inputs(
         now=now,
         tenant=caller.key.tenant,
         values=values,
@@ -80,6 +90,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         forced=known.forced,
         quiet=checkout.quiet,
     )
+    return Gathered(inputs, narrowed)
 
 
 def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Mapping[str, Value]) -> tuple[int, Level]:
@@ -98,10 +109,12 @@ def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Ma
     return mask, "profile" if hot.facts.history else "session"
 
 
-def _attributes(hot: HotProfile, playbook: Playbook, now: Millis, mask: int) -> Mapping[str, Value]:
-    """The profile's and the consent's attributes, computed once a second, mask and playbook."""
+def _standing(hot: HotProfile, playbook: Playbook, now: Millis, mask: int) -> Standing:
+    """The profile's and the consent's attributes, with the segments they decide, once a second, mask and playbook."""
     stamp = (now // 1000, mask, playbook.hash)
-    if hot.stamp != stamp:
-        hot.attributes = {**profiles.attributes(hot.profile, playbook.features, now, mask), **consent.values(mask)}
-        hot.stamp = stamp
-    return hot.attributes
+    standing = hot.standing
+    if standing.stamp != stamp:
+        values = {**profiles.attributes(hot.profile, playbook.features, now, mask), **consent.values(mask)}
+        playbook.standing.evaluate(values, hot.facts.lists)
+        hot.standing = standing = Standing(stamp, values, playbook.experiences.index.profile_mask(values))
+    return standing

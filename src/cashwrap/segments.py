@@ -5,7 +5,8 @@ where a condition meets something unknown. Only true is membership.
 """
 
 import bisect
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+import calendar
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
@@ -44,6 +45,8 @@ class Segments(Struct, frozen=True):
     steps: Mapping[str, tuple[int, ...]] = {}
     """For each attribute that time moves: the values at which some segment may change, ascending."""
     names: frozenset[str] = frozenset()
+    beside_now: frozenset[str] = frozenset()
+    """The attributes that ``now`` is compared with."""
 
     def evaluate(self, values: MutableMapping[str, Value], lists: Mapping[str, bool] | None) -> None:
         """Add every segment's value to ``values``.
@@ -68,6 +71,17 @@ class Segments(Struct, frozen=True):
                 stack.extend(needs[name])
         return build([segment for segment in self.ordered if segment.name in found])
 
+    def split(self, stable: Callable[[str], bool]) -> "tuple[Segments, Segments]":
+        """Those that read stable attributes alone, through other segments too, and the rest."""
+        standing: set[str] = set()
+        for segment in self.ordered:
+            read = segment.checked.attributes if segment.checked is not None else ()
+            own = [name for name in read if not name.startswith(PREFIX)]
+            if all(map(stable, own)) and standing.issuperset(segment.needs):
+                standing.add(segment.name)
+        first, rest = ([each for each in self.ordered if (each.name in standing) is is_in] for is_in in (True, False))
+        return build(first), build(rest)
+
 
 def compile_segments(checked: Mapping[str, Checked | None]) -> Segments:
     """Order and compile. ``None`` stands for a pushed list. Raises ``ValueError`` on a cycle; ``cycle`` names it."""
@@ -87,7 +101,8 @@ def compile_segments(checked: Mapping[str, Checked | None]) -> Segments:
 
 def build(ordered: list[Segment]) -> Segments:
     """Segments that are in order already."""
-    return Segments(tuple(ordered), _steps(ordered), frozenset(segment.name for segment in ordered))
+    names = frozenset(segment.name for segment in ordered)
+    return Segments(tuple(ordered), _steps(ordered), names, _beside_now(ordered))
 
 
 def segments_read(condition: Checked) -> tuple[str, ...]:
@@ -165,12 +180,25 @@ def remembered_values(profile: Profile) -> dict[str, Value]:
 # --- what time alone changes ---
 
 
+class Zones(NamedTuple):
+    """The time zones that clocks are read in; ``None`` where one is not known."""
+
+    shopper: ZoneInfo | None
+    shop: ZoneInfo | None
+
+
 def next_change(
-    segments: Segments, features: FeatureSet, profile: Profile, now: Millis, zone: ZoneInfo | None
+    segments: Segments,
+    features: FeatureSet,
+    profile: Profile,
+    now: Millis,
+    zones: Zones,
+    values: Mapping[str, Value],
 ) -> Millis | None:
     """The earliest moment after ``now`` at which a segment may change without an event; never too late.
 
-    It may be early: then nothing has changed, and the question is asked again. ``zone`` is the shopper's own.
+    It may be early: then nothing has changed, and the question is asked again. ``values`` are the shopper's own at
+    ``now``: some of them are moments that ``now`` is compared with.
     """
     moments = [features.next_change(profile, now)]
     steps = segments.steps
@@ -180,15 +208,23 @@ def next_change(
     for path, base in _bases(profile, now).items():
         if path in steps and base is not None:
             moments.append(_next_step(base, _MOVES[path], steps[path], now))
-    if zone is not None:
-        moments.append(_next_clock(steps, zone, now))
+    for name in segments.beside_now:
+        beside = values.get(name)
+        moments += [beside, beside + 1] if isinstance(beside, int) else []
+    if zones.shopper is not None:
+        moments.append(_next_clock(steps, "time", zones.shopper, now))
+        moments.append(_next_wall(steps.get("time.local", ()), zones.shopper, now))
+    if zones.shop is not None:
+        moments.append(_next_clock(steps, "shop_time", zones.shop, now))
     later = [moment for moment in moments if moment is not None and moment > now]
     return min(later, default=None)
 
 
 _MOVES = {attribute.path: attribute.moves for attribute in ATTRIBUTES if attribute.moves}
-_CLOCK = frozenset({"time.hour", "time.weekday", "time.is_weekend"})
+_CLOCK = frozenset({"time.hour", "time.weekday", "time.is_weekend", "shop_time.hour", "shop_time.weekday"})
+_WALL = frozenset({"time.local"})
 _SESSION = frozenset({"session.events", "session.age_minutes", "days_since_last_visit"})
+_NOW = "now"
 _EVERY = -1
 """Stands for a change at every step: the attribute is compared with another one."""
 
@@ -198,6 +234,7 @@ def _bases(profile: Profile, now: Millis) -> dict[str, Millis | None]:
     session = sessions.current(profile, now)
     ended = profile.sessions[:-1] if session else profile.sessions
     return {
+        "now": 0,
         "session.age_minutes": session.start if session else None,
         "days_since_last_visit": ended[-1].end if ended else None,
         "open_cart.idle_minutes": profile.cart.touched if carts.lines(profile.cart) else None,
@@ -212,12 +249,11 @@ def _next_step(base: Millis, unit: int, thresholds: tuple[int, ...], now: Millis
     return base + thresholds[place] * unit if place < len(thresholds) else None
 
 
-def _next_clock(steps: Mapping[str, tuple[int, ...]], zone: ZoneInfo, now: Millis) -> Millis | None:
+def _next_clock(steps: Mapping[str, tuple[int, ...]], clock: str, zone: ZoneInfo, now: Millis) -> Millis | None:
     """The next local hour, or midnight, that some segment asks for; after at most a day the question is asked again."""
-    read = _CLOCK & steps.keys()
-    if not read:
+    if not any(name in steps for name in _CLOCK if name.startswith(f"{clock}.")):
         return None
-    hours = {0, *steps.get("time.hour", ())}
+    hours = {0, *steps.get(f"{clock}.hour", ())}
     moment = now - now % (15 * MINUTE)
     for _ in range(4 * 24):  # quarters of an hour: no zone is finer
         moment += 15 * MINUTE
@@ -225,6 +261,52 @@ def _next_clock(steps: Mapping[str, tuple[int, ...]], zone: ZoneInfo, now: Milli
         if local.hour != past.hour and (local.hour in hours or _EVERY in hours):
             return moment
     return now + DAY
+
+
+def _next_wall(thresholds: Iterable[int], zone: ZoneInfo, now: Millis) -> Millis | None:
+    """When the clock on the wall next shows, or jumps over, one of the dates and times.
+
+    Where clocks are turned, a time is there twice or never; between its two readings every quarter of an hour is looked
+    at, as no clock is turned at another minute.
+    """
+    moments = []
+    for threshold in thresholds:
+        if threshold == _EVERY:
+            moments.append(now - now % MINUTE + MINUTE)
+            continue
+        wall = _first_at(threshold)
+        if wall is not None:
+            first, second = sorted(_millis(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+            turned = first <= now < second
+            moments += [first, second, *([now - now % (15 * MINUTE) + 15 * MINUTE] if turned else [])]
+    return min([moment for moment in moments if moment > now], default=None)
+
+
+def _first_at(number: int) -> datetime | None:
+    """The first real date and time at or after one written as yyyymmddHHMM, such as 202612241800; None beyond years."""
+    rest, minute = divmod(number, 100)
+    rest, hour = divmod(rest, 100)
+    rest, day = divmod(rest, 100)
+    year, month = divmod(rest, 100)
+    if not datetime.min.year < year < datetime.max.year:
+        return None
+    if minute > 59:
+        hour, minute = hour + 1, 0
+    if hour > 23:
+        day, hour, minute = day + 1, 0, 0
+    if not month:
+        month, day, hour, minute = 1, 1, 0, 0
+    if not day:
+        day, hour, minute = 1, 0, 0
+    if month <= 12 and day > calendar.monthrange(year, month)[1]:
+        month, day, hour, minute = month + 1, 1, 0, 0
+    if month > 12:
+        year, month, day, hour, minute = year + 1, 1, 1, 0, 0
+    return datetime(year, month, day, hour, minute)  # noqa: DTZ001 - its zone is the caller's
+
+
+def _millis(moment: datetime) -> Millis:
+    return (moment - datetime.fromtimestamp(0, ZoneInfo("UTC"))) // timedelta(milliseconds=1)
 
 
 def _local(moment: Millis, zone: ZoneInfo) -> datetime:
@@ -239,9 +321,20 @@ def _steps(segments: Iterable[Segment]) -> dict[str, tuple[int, ...]]:
             continue
         for node in walk(segment.checked.node):
             for path, flips in _flips(node):
-                if path in _MOVES or path in _CLOCK or path in _SESSION:
+                if path in _MOVES or path in _CLOCK or path in _SESSION or path in _WALL:
                     found.setdefault(path, set()).update(flips)
+    found.get(_NOW, set()).discard(_EVERY)  # what it is compared with says when: see beside_now
     return {path: tuple(sorted(flips)) for path, flips in found.items()}
+
+
+def _beside_now(segments: Iterable[Segment]) -> frozenset[str]:
+    nodes = [node for segment in segments if segment.checked is not None for node in walk(segment.checked.node)]
+    sides = [
+        {node.left.name, node.right.name}
+        for node in nodes
+        if isinstance(node, Compare) and isinstance(node.left, Attribute) and isinstance(node.right, Attribute)
+    ]
+    return frozenset(name for pair in sides if _NOW in pair for name in pair - {_NOW})
 
 
 def _flips(node: Node) -> Iterator[tuple[str, set[int]]]:

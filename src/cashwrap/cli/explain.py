@@ -61,7 +61,7 @@ def explain(  # noqa: PLR0913 - each one is an option of the command
         hot = engine.find(request.shopper, caller)
         explained = engine.explain(request, caller, hot)
         compiled = engine.live.playbook
-        values = dict(engine.inputs(compiled, request, caller, hot).values)
+        values = dict(engine.inputs(compiled, request, caller, hot).inputs.values)
     if json:
         print_json(explained)
         return

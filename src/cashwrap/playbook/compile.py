@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap import collector
+from cashwrap.attributes import is_requested
 from cashwrap.condition.arms import MAX_ARMS
 from cashwrap.declarations import Declarations, Settings, Spot
 from cashwrap.errors import PlaybookError
@@ -19,7 +20,7 @@ from cashwrap.playbook.check import CheckedPlaybook, check_playbook
 from cashwrap.playbook.document import MAX_BYTES, read_document
 from cashwrap.playbook.faults import Fault, Faults
 from cashwrap.playbook.read import read_documents
-from cashwrap.segments import Segments, compile_segments, segments_read
+from cashwrap.segments import PREFIX, Segments, compile_segments, segments_read
 
 MAX_FILES = 1_000
 
@@ -28,8 +29,8 @@ class Playbook(Struct, frozen=True):
     """One valid version of everything a shop declared, compiled. A request sees exactly one.
 
     ``hash`` names the version: 16 hex digits over the canonical declarations, so that comments and spacing do not
-    change it. ``segments`` are all of them; ``deciding`` only those that an experience reads. ``digits`` are those of
-    the shop's currency after the point.
+    change it. ``segments`` are all of them; of those that an experience reads, ``standing`` depend on the profile
+    alone and ``deciding`` on the request too. ``digits`` are those of the shop's currency after the point.
     """
 
     hash: str
@@ -37,6 +38,7 @@ class Playbook(Struct, frozen=True):
     vocabulary: Vocabulary
     features: FeatureSet
     segments: Segments
+    standing: Segments
     deciding: Segments
     experiences: Experiences
     digits: int
@@ -101,20 +103,29 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
     declared = checked.declarations
     digest = hash_of(declared)
     segments = compile_segments(checked.segments)
-    experiences = compile_experiences(declared, checked.experiences, playbook=digest, money=checked.money)
     read = [
         segment
         for name, condition in checked.experiences.items()
         if condition is not None and declared.experiences[name].enabled
         for segment in segments_read(condition)
     ]
+    standing, deciding = segments.only(read).split(lambda name: not is_requested(name))
+    moving = {PREFIX + name for name in deciding.names}
+    experiences = compile_experiences(
+        declared,
+        checked.experiences,
+        playbook=digest,
+        money=checked.money,
+        stable=lambda name: not is_requested(name) and name not in moving,
+    )
     return Playbook(
         hash=digest,
         declarations=declared,
         vocabulary=checked.vocabulary,
         features=checked.features.asking(sorted(checked.read)),
         segments=segments,
-        deciding=segments.only(read),
+        standing=standing,
+        deciding=deciding,
         experiences=experiences,
         digits=checked.environment.digits,
         money=checked.money,
