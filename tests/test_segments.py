@@ -1,30 +1,35 @@
 """Segments: order, three values, membership, and the moments at which time alone changes them."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cashwrap import segments as module
 from cashwrap.condition.check import check
 from cashwrap.condition.environment import Environment, Type
-from cashwrap.model import Value
+from cashwrap.model import Profile, Value
 from cashwrap.playbook import Playbook, examine
-from cashwrap.request import zone_of
+from cashwrap.request import clock_values, zone_of
 from cashwrap.segments import (
     Segments,
+    Zones,
+    _millis,
     compile_segments,
     members_of,
     next_change,
     order,
     transitions,
 )
+from cashwrap.sweep import standing_values
 from walks import DAY, MINUTE, START, Shopper
 
 NAMES = frozenset("abcdef")
 TYPES = {"x": Type.NUMBER, "y": Type.BOOL, "session.age_minutes": Type.NUMBER, "time.hour": Type.NUMBER}
+TYPES |= {"now": Type.TIME, "traits.renewal": Type.TIME}
+TYPES |= dict.fromkeys(("time.local", "time.weekday", "shop_time.hour", "shop_time.weekday"), Type.NUMBER)
 ENVIRONMENT = Environment(TYPES, NAMES)
 
 
@@ -121,6 +126,97 @@ def test_thresholds_of_what_time_moves(source: str, steps: tuple[int, ...]) -> N
     assert compiled(a=source).steps["session.age_minutes"] == steps
 
 
+def test_now_is_looked_at_exactly_when_it_passes_a_moment() -> None:
+    found = compiled(
+        a='now >= timestamp("2026-12-24T18:00:00Z") && now < timestamp("2026-12-26T00:00:00.001Z")',
+        b="now > traits.renewal || traits.renewal == now",
+    )
+    assert found.steps["now"] == (1798135200000, 1798243200001)
+    assert found.beside_now == {"traits.renewal"}
+
+
+# --- clocks that are turned, against looking at every minute ---
+
+SPRING, AUTUMN = 1774659600000, 1792803600000
+"""The days before Europe turns its clocks in 2026: 28 March and 24 October, 01:00 UTC."""
+ZONES = ("Europe/Vienna", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Casablanca", "UTC")
+WALLS = [202603290000 + each for each in (0, 145, 200, 201, 215, 230, 259, 260, 300, 301, 2400)]
+WALLS += [202610250000 + each for each in (0, 159, 200, 201, 230, 259, 300, 9999)] + [
+    202603280000,
+    202602310000,
+    20261024,
+]
+COMPARED = st.one_of(
+    st.tuples(st.just("time.local"), st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), st.sampled_from(WALLS)),
+    st.tuples(st.sampled_from(["time.hour", "shop_time.hour"]), st.sampled_from([">=", "==", "<"]), st.integers(0, 23)),
+    st.tuples(st.just("shop_time.weekday"), st.just("=="), st.integers(1, 7)),
+)
+
+
+def times_of(sources: list[str], zones: tuple[str, str], start: int, renewal: int) -> tuple[list[object], list[object]]:
+    """The changes seen when looking at every minute, and when looking only when told to."""
+    playbook, _ = examine({"a.yaml": "placements: {}\n"})
+    assert playbook is not None
+    found = compiled(**{f"s{number}": source for number, source in enumerate(sources)})
+    profile = Profile("p", "a", start)
+    pair = Zones(zone_of(zones[0]), zone_of(zones[1]))
+
+    def standing(now: int) -> tuple[Mapping[str, Value], frozenset[str]]:
+        values: dict[str, Value] = {**clock_values(now, *zones), "traits.renewal": renewal}
+        found.evaluate(values, {})
+        return values, members_of(values, found)
+
+    def seen(moments: Iterable[int]) -> list[object]:
+        changes, before = [], standing(start)[1]
+        for moment in moments:
+            after = standing(moment)[1]
+            if after != before:
+                changes.append((-(-(moment - start) // MINUTE), after))
+            before = after
+        return changes
+
+    def told() -> Iterator[int]:
+        now = start
+        for _ in range(3000):
+            due = next_change(found, playbook.features, profile, now, pair, standing(now)[0])
+            if due is None or due > start + 50 * 60 * MINUTE:
+                return
+            assert due > now
+            now = due
+            yield now
+
+    return seen(start + minute * MINUTE for minute in range(1, 50 * 60 + 1)), seen(told())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    tests=st.lists(COMPARED, min_size=1, max_size=3),
+    zones=st.tuples(st.sampled_from(ZONES), st.sampled_from(ZONES)),
+    start=st.sampled_from([SPRING, AUTUMN]),
+)
+@example(tests=[("time.local", ">=", 202603290230)], zones=("Europe/Vienna", "UTC"), start=SPRING)
+@example(tests=[("time.local", ">=", 202610250230)], zones=("Europe/Vienna", "UTC"), start=AUTUMN)
+def test_clocks_that_are_turned_are_followed(
+    tests: list[tuple[str, str, int]], zones: tuple[str, str], start: int
+) -> None:
+    expected, found = times_of([f"{name} {op} {value}" for name, op, value in tests], zones, start, 0)
+    assert found == expected
+
+
+@pytest.mark.parametrize("op", ["<", "<=", ">", ">=", "==", "!="])
+def test_a_moment_of_the_shoppers_own_is_kept(op: str) -> None:
+    expected, found = times_of([f"now {op} traits.renewal"], ("UTC", "UTC"), SPRING, SPRING + 7 * MINUTE)
+    assert expected
+    assert found == expected
+
+
+def test_planted_a_clock_that_is_never_turned_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_millis", lambda moment: plain(moment.replace(fold=0)))
+    plain = _millis
+    expected, found = times_of(["time.local >= 202603290230"], ("Europe/Vienna", "UTC"), SPRING, 0)
+    assert found != expected
+
+
 # --- what time alone changes, against looking at every minute ---
 
 TIMED = """
@@ -168,8 +264,9 @@ def walk(playbook: Playbook, steps: list[tuple[int, str]]) -> Shopper:
 def later(shopper: Shopper) -> int | None:
     assert shopper.profile is not None
     playbook = shopper.playbook
-    zone = zone_of(playbook.settings.time_zone)
-    return next_change(playbook.segments, playbook.features, shopper.profile, shopper.now, zone)
+    zones = Zones(zone_of(playbook.settings.time_zone), zone_of(playbook.settings.time_zone))
+    values = standing_values(playbook, shopper.profile, shopper.now)
+    return next_change(playbook.segments, playbook.features, shopper.profile, shopper.now, zones, values)
 
 
 @settings(max_examples=25, deadline=None)
@@ -221,5 +318,5 @@ def test_planted_a_threshold_one_late_is_seen(timed: Playbook, monkeypatch: pyte
     late = Segments(timed.segments.ordered, steps, timed.segments.names)
     shopper = walk(timed, [(0, "Product Added")])
     assert shopper.profile is not None
-    told = module.next_change(late, timed.features, shopper.profile, shopper.now, None)
-    assert told != module.next_change(timed.segments, timed.features, shopper.profile, shopper.now, None)
+    rest = (timed.features, shopper.profile, shopper.now, Zones(None, None), {})
+    assert module.next_change(late, *rest) != module.next_change(timed.segments, *rest)

@@ -282,13 +282,17 @@ def _next_wall(thresholds: Iterable[int], zone: ZoneInfo, now: Millis) -> Millis
     return min([moment for moment in moments if moment > now], default=None)
 
 
+_YEARS = range(1970, 9999)
+"""All thresholds before are passed, and those after never come."""
+
+
 def _first_at(number: int) -> datetime | None:
     """The first real date and time at or after one written as yyyymmddHHMM, such as 202612241800; None beyond years."""
     rest, minute = divmod(number, 100)
     rest, hour = divmod(rest, 100)
     rest, day = divmod(rest, 100)
     year, month = divmod(rest, 100)
-    if not datetime.min.year < year < datetime.max.year:
+    if year not in _YEARS:
         return None
     if minute > 59:
         hour, minute = hour + 1, 0

@@ -62,8 +62,10 @@ class Sweeper:
             Transition(key.tenant, key.shopper, name, entered, now)
             for name, entered in segments.transitions(before, after)
         ]
-        zone = zone_of(profiles.time_zone(profile) or playbook.settings.time_zone)
-        changes.dues[key] = segments.next_change(playbook.segments, playbook.features, profile, now, zone)
+        shop = playbook.settings.time_zone
+        zones = segments.Zones(zone_of(profiles.time_zone(profile) or shop), zone_of(shop))
+        due = segments.next_change(playbook.segments, playbook.features, profile, now, zones, values)
+        changes.dues[key] = due
 
     def _profiles(self, keys: list[ShopperKey]) -> dict[ShopperKey, Profile]:
         found = {}
