@@ -31,7 +31,7 @@ from bench import peers, shop
 from bench.peers import Peer, Winners
 from cashwrap.decide import decide
 from cashwrap.engine import Engine
-from cashwrap.inputs import gather
+from cashwrap.inputs import Gathered, Known, gather
 from cashwrap.model import Inputs
 from cashwrap.playbook import Playbook, load_playbook
 
@@ -88,10 +88,10 @@ class Ours:
         clock = self.engine.world.clock
         assert isinstance(clock, shop.BenchClock)
         self.clock = clock
-        self.inputs = [self.gather(each) for each in self.shoppers]
+        self.inputs = [self.gather(each).inputs for each in self.shoppers]
 
-    def gather(self, each: shop.Shopper) -> Inputs:
-        return gather(self.playbook, each.request, each.caller, each.hot, self.clock.now())
+    def gather(self, each: shop.Shopper) -> Gathered:
+        return gather(self.playbook, each.request, each.caller, Known({}, each.hot), self.clock.now())
 
     def winners(self, inputs: Inputs) -> Winners:
         return tuple(answer.experience for answer in decide(self.playbook.experiences, inputs).placements.values())
@@ -108,7 +108,8 @@ class Ours:
         }
 
         def whole(each: shop.Shopper) -> object:
-            return decide(experiences, self.gather(each))
+            gathered = self.gather(each)
+            return decide(experiences, gathered.inputs, narrowed=gathered.narrowed)
 
         parts["whole"] = best_of(whole, self.shoppers, REPEATS, still)
         parts["anew"] = best_of(whole, self.shoppers, REPEATS, self.second)
