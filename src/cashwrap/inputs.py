@@ -53,7 +53,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
     """Everything the decision may depend on, as one frozen value."""
     settings, context, hot = playbook.settings, request.context, known.hot
     values = request_values(context, settings.currency, playbook.digits)
-    describe(values, caller.facts, trusted=caller.key.trusted)
+    describe(values, caller.facts, playbook.networks, trusted=caller.key.trusted)
     mask, level = _lens(settings, caller, hot, values)
     arms: Mapping[str, str] = {}
     impressions, session_start, narrowed = known.impressions, 0, None

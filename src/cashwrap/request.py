@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, structs
 
 from cashwrap.events import RequestFacts, read_agent
 from cashwrap.model import Millis, Minor, Value
+from cashwrap.networks import Networks
 
 Text = Annotated[str, Meta(max_length=200)]
 Names = Annotated[list[Text], Meta(max_length=50)]
@@ -142,11 +143,14 @@ def unread_keys(context: object, kind: type[Struct] = PageContext, path: str = "
             yield from unread_keys(value, below, f"{path}{key}.")
 
 
-def describe(values: dict[str, Value], facts: RequestFacts, *, trusted: bool) -> None:
-    """Add what the request itself tells and the page left out: device by user agent, country by a trusted header.
+def describe(values: dict[str, Value], facts: RequestFacts, networks: Networks, *, trusted: bool) -> None:
+    """Add what the request itself tells and the page left out: device by user agent, country by a trusted header,
+    and the shop's named networks that the address is in.
 
-    A backend's own user agent says nothing about the shopper.
+    A backend's own user agent and address say nothing about the shopper.
     """
+    if not trusted and facts.ip and networks.names:
+        values["request.networks"] = networks.of(facts.ip)
     if not trusted and facts.user_agent:
         agent = read_agent(facts.user_agent)
         for path, value in (("device.type", agent.device), ("device.os", agent.os), ("device.browser", agent.browser)):

@@ -6,11 +6,13 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap.attributes import environment
+from cashwrap.condition.ast import Attribute, In, Literal, walk
 from cashwrap.condition.check import Checked, check
-from cashwrap.condition.environment import Environment, Type
+from cashwrap.condition.environment import Environment, Type, did_you_mean
 from cashwrap.content import Shop, content_faults, placeholders
 from cashwrap.content.locales import chain
 from cashwrap.declarations import (
+    MAIN,
     Condition,
     Content,
     Declarations,
@@ -25,12 +27,15 @@ from cashwrap.events.money import minor_digits
 from cashwrap.events.vocabulary import Vocabulary, compile_vocabulary, public_kind
 from cashwrap.features import FeatureSet
 from cashwrap.model import Purpose
+from cashwrap.playbook.choosing import check_choosing
 from cashwrap.playbook.faults import Faults
 from cashwrap.playbook.features import check_features
 from cashwrap.playbook.places import Places
 from cashwrap.playbook.read import Reading
+from cashwrap.playbook.schedule import schedule_text
 from cashwrap.segments import order, segments_read
 
+NETWORKS = "request.networks"
 MONEY = frozenset({Type.MONEY, Type.MONEY_AVERAGE})
 _COMMON = Purpose.NECESSARY | Purpose.PERSONALIZATION
 """What every placement may use; anything else it must declare."""
@@ -82,10 +87,8 @@ class _Checker:
             for name, segment in declared.segments.items()
         }
         self.cycles(segments)
-        experiences = {
-            name: self.condition(experience.when, names, "experiences", name)
-            for name, experience in declared.experiences.items()
-        }
+        experiences = {name: self.experience(each, names) for name, each in declared.experiences.items()}
+        check_choosing(declared, names, self.places)
         checked = CheckedPlaybook(declared, vocabulary, features, names, segments, experiences)
         self.contents(checked)
         self.purposes(checked)
@@ -112,7 +115,36 @@ class _Checker:
             self.places.condition(error, section, name, "when")
             return None
         self.used.update(checked.attributes)
+        if NETWORKS in checked.attributes:
+            self.networks(checked, section, name)
         return checked
+
+    def networks(self, checked: Checked, section: str, name: str) -> None:
+        """Complain about each network that a condition asks for and the shop does not name."""
+        known = self.declared.settings.networks
+        for node in walk(checked.node):
+            match node:
+                case In(Literal(str() as network) as element, Attribute(path)) if path == NETWORKS:
+                    if network not in known:
+                        hint = did_you_mean(network, known) or "name it under 'networks' of the shop"
+                        message = f"{network} is not a network of the shop"
+                        error = ConditionError(message, code="unknown_network", offset=element.offset, hint=hint)
+                        self.places.condition(error, section, name, "when")
+
+    def experience(self, declared: ExperienceDecl, names: Environment) -> Checked | None:
+        """An experience's condition; its schedule is a part of it."""
+        checked = self.condition(declared.when, names, "experiences", declared.name)
+        if declared.schedule is None or (declared.when is not None and checked is None):
+            return checked
+        text = schedule_text(declared.schedule, self.declared.settings.time_zone)
+        if declared.when is not None:
+            text = f"{text} && ({declared.when.text})" if text else declared.when.text
+        try:
+            return check(text or "true", names)
+        except ConditionError as error:  # such as one that is too long with it
+            spot = self.places.spot("experiences", declared.name, "schedule")
+            self.faults.error(spot, error.code, f"with its schedule: {error.message}")
+            return None
 
     def cycles(self, segments: Mapping[str, Checked | None]) -> None:
         """Complain about each cycle once, at the first segment of it."""
@@ -135,17 +167,18 @@ class _Checker:
         shop = Shop(self.declared.settings, checked.money)
         for experience in self.declared.experiences.values():
             placement = self.declared.placements[experience.placement]
-            for show in experience.variations.values():
+            for variation, show in experience.variations.items():
+                path = content_path(experience, variation)
                 found = content_faults(show, placement, shop)
                 for error in found:
-                    self.places.content(error, experience.name)
+                    self.places.content(error, *path)
                 if not found:
-                    self.reads(experience, show, checked.environment)
-                self.translations(experience, show)
+                    self.reads(path, show, checked.environment)
+                self.translations(path, show)
                 if isinstance(show, Options):
-                    self.contradictions(experience.name, show)
+                    self.contradictions(path, show)
 
-    def reads(self, experience: ExperienceDecl, show: Content, names: Environment) -> None:
+    def reads(self, at: tuple[str, ...], show: Content, names: Environment) -> None:
         """Every value that a content reads must be declared."""
         for where, placeholder in placeholders(show):
             path = _declared_path(placeholder.name, names)
@@ -153,7 +186,7 @@ class _Checker:
                 hint = names.suggest(placeholder.name)
                 message = f"{{{placeholder.name}}} is not an attribute" + (f"; {hint}" if hint else "")
                 error = ContentError(message, code="unknown_attribute", offset=placeholder.offset, where=where)
-                self.places.content(error, experience.name)
+                self.places.content(error, *at)
             else:
                 self.used.add(path)
         if isinstance(show, Message) and show.progress is not None:
@@ -162,26 +195,26 @@ class _Checker:
                 known = names.types.get(path)
                 hint = f", it is {known.value}" if known else f"; {names.suggest(path)}"
                 message = f"{path!r} is not an amount of money{hint}"
-                spot = self.places.value_spot("experiences", experience.name, "show", "progress", "of")
+                spot = self.places.value_spot(*at, "progress", "of")
                 self.faults.error(spot, "unknown_attribute", message)
             self.used.add(path)
         if isinstance(show, Products) and show.category:
             self.used.add(show.category)
 
-    def translations(self, experience: ExperienceDecl, show: Content) -> None:
+    def translations(self, at: tuple[str, ...], show: Content) -> None:
         """Warn of each declared locale that a text leaves out, unless its language is there."""
         for where, texts in texts_of(show):
             missing = [tag for tag in self.declared.settings.locales if not set(chain(tag, tag)) & set(texts)]
             if texts and missing:
-                spot = self.places.spot("experiences", experience.name, "show", *where)
+                spot = self.places.spot(*at, *where)
                 message = f"no text for {', '.join(missing)}: shoppers there get {_fallback(texts, self.declared)}"
                 self.faults.warn(spot, "missing_translation", message)
 
-    def contradictions(self, name: str, show: Options) -> None:
+    def contradictions(self, at: tuple[str, ...], show: Options) -> None:
         """Complain about a method that is asked to be two things at once."""
         for one, other in (("first", "last"), ("first", "hide"), ("last", "hide"), ("highlight", "hide")):
             for method in sorted(set(getattr(show, one)) & set(getattr(show, other))):
-                spot = self.places.spot("experiences", name, "show", other)
+                spot = self.places.spot(*at, other)
                 self.faults.error(spot, "contradiction", f"{method!r} is both in {one!r} and in {other!r}")
 
     # --- purposes ---
@@ -220,6 +253,12 @@ class _Checker:
             if f"segments.{name}" not in self.used and not segment.description:
                 message = f"nothing reads segment {name!r}; describe it if it is an audience of its own"
                 self.faults.warn(segment.spot, "unused_segment", message)
+
+
+def content_path(experience: ExperienceDecl, variation: str) -> tuple[str, ...]:
+    """Where a variation's content stands: a single one is mostly written under ``show``."""
+    below = ("show",) if list(experience.variations) == [MAIN] else ("variations", variation)
+    return ("experiences", experience.name, *below)
 
 
 def texts_of(show: Content) -> Iterator[tuple[tuple[str, ...], Texts]]:

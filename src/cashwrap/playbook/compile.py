@@ -16,6 +16,7 @@ from cashwrap.errors import PlaybookError
 from cashwrap.events.vocabulary import Vocabulary
 from cashwrap.experiences import Experiences, compile_experiences
 from cashwrap.features import FeatureSet
+from cashwrap.networks import Networks, compile_networks
 from cashwrap.playbook.check import CheckedPlaybook, check_playbook
 from cashwrap.playbook.document import MAX_BYTES, read_document
 from cashwrap.playbook.faults import Fault, Faults
@@ -42,6 +43,7 @@ class Playbook(Struct, frozen=True):
     deciding: Segments
     experiences: Experiences
     digits: int
+    networks: Networks
     money: frozenset[str] = frozenset()
     """The attributes that hold amounts, in minor units."""
     warnings: tuple[Fault, ...] = ()
@@ -128,6 +130,7 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         deciding=deciding,
         experiences=experiences,
         digits=checked.environment.digits,
+        networks=compile_networks(declared.settings.networks),
         money=checked.money,
     )
 

@@ -66,11 +66,11 @@ class Places:
                 message += f"; YAML cut this at ' #': {WRAP}"
             self.faults.error(locate(document, node, each.offset), each.code, message)
 
-    def content(self, error: ContentError, experience: str) -> None:
-        """Complain about a mistake in what an experience shows."""
-        found = self.find("experiences", experience, "show", *_steps(error.where))
+    def content(self, error: ContentError, *path: str) -> None:
+        """Complain about a mistake in what an experience shows, which stands under ``path``."""
+        found = self.find(*path, *_steps(error.where))
         if found is None or isinstance(found[1].value, dict | list):
-            where = self.value_spot("experiences", experience, "show", *_steps(error.where))
+            where = self.value_spot(*path, *_steps(error.where))
         else:
             where = locate(*found, error.offset)
         self.faults.error(where, error.code, error.message)

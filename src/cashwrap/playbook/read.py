@@ -3,18 +3,20 @@
 import ipaddress
 import zoneinfo
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
+import msgspec
 from babel.numbers import list_currencies
 from msgspec import Struct
 
+from cashwrap.attention import ALL
 from cashwrap.declarations import (
-    MAIN,
     Component,
     Declarations,
     EventDecl,
     ExperienceDecl,
     FeatureDecl,
+    HoldoutDecl,
     Kind,
     Measure,
     PlacementDecl,
@@ -22,8 +24,10 @@ from cashwrap.declarations import (
     Settings,
 )
 from cashwrap.model import Purpose
-from cashwrap.playbook.contents import is_locale, read_content
+from cashwrap.networks import MAX_NETWORKS, parse_network
+from cashwrap.playbook.contents import is_locale
 from cashwrap.playbook.document import Document, Node
+from cashwrap.playbook.experiences import Context, read_experience
 from cashwrap.playbook.faults import Faults
 from cashwrap.playbook.schema import (
     COMPONENTS,
@@ -31,11 +35,13 @@ from cashwrap.playbook.schema import (
     KINDS,
     MEASURES,
     METHODS,
+    NAME,
     PLAYBOOK,
     PURPOSES,
     keys,
 )
 from cashwrap.playbook.shape import Shape
+from cashwrap.playbook.trials import read_caps, read_holdout, read_layer
 
 LIMITS = {
     "events": 500,
@@ -43,6 +49,7 @@ LIMITS = {
     "features": 1_000,
     "segments": 5_000,
     "placements": 200,
+    "layers": 100,
     "experiences": 200_000,
 }
 """How many of each a playbook may declare."""
@@ -61,24 +68,21 @@ class Reading(Struct, frozen=True):
     documents: dict[str, Document]
 
 
-class _Context(NamedTuple):
-    """What an experience is read against."""
-
-    placements: dict[str, PlacementDecl]
-    locale: str
-    unread: _Unread
-
-
 def read_documents(documents: Mapping[str, Document], faults: Faults) -> Reading:
     """All files of a playbook as one. Mistakes go to ``faults``; what is sound is returned all the same."""
     sections = _gather(documents, faults)
     unread: _Unread = set()
-    settings = _settings(sections["shop"])
+    settings = msgspec.structs.replace(
+        _settings(sections["shop"]),
+        holdout=_holdout(sections["holdout"]),
+        attention={name: read_caps(shape, node) for name, (shape, node) in sections["attention"].items()},
+    )
     placements = _each(sections["placements"], _placement, "placements", unread)
-    context = _Context(placements, settings.locale, unread)
+    hopeless = {name for section, name in unread if section == "placements"}
+    context = Context(placements, hopeless, settings.locale, settings.time_zone)
 
     def experience(shape: Shape, name: str, node: Node) -> ExperienceDecl | None:
-        return _experience(shape, name, node, context)
+        return read_experience(shape, name, node, context)
 
     declarations = Declarations(
         settings=settings,
@@ -86,6 +90,7 @@ def read_documents(documents: Mapping[str, Document], faults: Faults) -> Reading
         features=_each(sections["features"], _feature, "features", unread),
         segments=_each(sections["segments"], _segment, "segments", unread),
         placements=placements,
+        layers=_each(sections["layers"], read_layer, "layers", unread),
         experiences=_each(sections["experiences"], experience, "experiences", unread),
         traits=_each(sections["traits"], _trait, "traits", unread),
     )
@@ -142,14 +147,9 @@ def _settings(section: _Section) -> Settings:
     if not section:
         return Settings()
     shape = next(iter(section.values()))[0]
-    nodes = {key: node for key, (_, node) in section.items()}
-    known = keys(DEFINITIONS["shop"])
-    for key, (owner, node) in section.items():
-        if key not in known:
-            hint = shape.faults.did_you_mean(key, known) or f"; it may have {', '.join(known)}"
-            shape.faults.error(owner.key_spot(node), "unknown_key", f"shop has no {key!r}{hint}")
+    nodes = _fixed(section, "shop")
     default = Settings()
-    header = nodes.get("country_header")
+    header, records = nodes.get("country_header"), nodes.get("decision_records")
     locale = _locale(shape, nodes["locale"]) if "locale" in nodes else default.locale
     locales = [_locale(shape, node) for node in shape.items(nodes.get("locales"), "locales")]
     return Settings(
@@ -168,7 +168,33 @@ def _settings(section: _Section) -> Settings:
             _network(shape, node) for node in shape.items(nodes.get("internal_networks"), "internal_networks")
         ),
         locales=tuple(dict.fromkeys([locale, *locales])) if locales else (),
+        networks=_networks(shape, nodes["networks"]) if "networks" in nodes else {},
+        decision_records=(shape.share(records, "a share") or 0) if records is not None else default.decision_records,
+        one_experiment_per_shopper=shape.flag(
+            nodes.get("one_experiment_per_shopper"), "one_experiment_per_shopper", default=False
+        ),
     )
+
+
+def _fixed(section: _Section, name: str) -> dict[str, Node]:
+    """The entries of a section whose keys are fixed."""
+    known = keys(DEFINITIONS[name])
+    for key, (shape, node) in section.items():
+        if key not in known:
+            hint = shape.faults.did_you_mean(key, known) or f"; it may have {', '.join(known)}"
+            shape.faults.error(shape.key_spot(node), "unknown_key", f"{name} has no {key!r}{hint}")
+    return {key: node for key, (_, node) in section.items()}
+
+
+def _holdout(section: _Section) -> HoldoutDecl:
+    if not section:
+        return HoldoutDecl()
+    shape, node = next(iter(section.values()))
+    nodes = _fixed(section, "holdout")
+    if "share" not in nodes:
+        shape.faults.error(shape.key_spot(node), "missing_key", "holdout needs 'share'")
+        return HoldoutDecl()
+    return read_holdout(shape, nodes)
 
 
 def _locale(shape: Shape, node: Node) -> str:
@@ -205,6 +231,23 @@ def _network(shape: Shape, node: Node) -> str:
     except ValueError:
         shape.fail(node, "bad_value", f"{text!r} is not an address range; write it as 10.0.0.0/8")
     return text
+
+
+def _networks(shape: Shape, node: Node) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in shape.entries(node, "networks").items():
+        shape.name(name, value, "a network")
+        texts = [(member, shape.text(member, "an address range")) for member in shape.items(value, "a network")]
+        for member, text in texts:
+            try:
+                parse_network(text)
+            except ValueError as error:
+                if text:
+                    shape.fail(member, "bad_value", str(error))
+        found[name] = tuple(text for _, text in texts)
+    if sum(map(len, found.values())) > MAX_NETWORKS:
+        shape.fail(node, "too_many", f"a shop may name {MAX_NETWORKS} address ranges")
+    return found
 
 
 def _purposes(shape: Shape, node: Node) -> tuple[str, ...]:
@@ -300,34 +343,19 @@ def _placement(shape: Shape, name: str, node: Node) -> PlacementDecl | None:
         shape.fail(fields["purpose"], "bad_value", "instalments always need the purpose credit")
     if component == "installments":
         purpose = Purpose.CREDIT
-    return PlacementDecl(name, component, cast("Methods | None", methods), purpose, spot=spot)
-
-
-def _experience(shape: Shape, name: str, node: Node, context: _Context) -> ExperienceDecl | None:
-    shape.name(name, node, "an experience")
-    fields = shape.fields(node, DEFINITIONS["experience"], f"experience {name!r}")
-    when = shape.condition(fields.get("when"))
-    priority = shape.integer(fields.get("priority"), "a priority", (-1000, 1000), 0)
-    enabled = shape.flag(fields.get("enabled"), "enabled", default=True)
-    if "in" not in fields or "show" not in fields:
-        return None
-    where = shape.text(fields["in"], "a placement")
-    placement = context.placements.get(where)
-    if placement is None:
-        if where and ("placements", where) not in context.unread:
-            known = [*context.placements, *(name for section, name in context.unread if section == "placements")]
-            hint = shape.faults.did_you_mean(where, known)
-            shape.fail(fields["in"], "unknown_placement", f"{where!r} is not a placement{hint}")
-        return None
-    show = read_content(shape, placement.component, fields["show"], context.locale)
-    if show is None:
-        return None
-    return ExperienceDecl(
+    return PlacementDecl(
         name=name,
-        placement=where,
-        when=when,
-        variations={MAIN: show},
-        priority=priority,
-        enabled=enabled,
-        spot=shape.key_spot(node),
+        component=component,
+        of=cast("Methods | None", methods),
+        purpose=purpose,
+        format=_format(shape, fields["format"]) if "format" in fields else "",
+        caps=read_caps(shape, fields.get("attention")),
+        spot=spot,
     )
+
+
+def _format(shape: Shape, node: Node) -> str:
+    form = shape.matching(node, NAME, "a format")
+    if form == ALL:
+        shape.fail(node, "reserved_name", f"{ALL!r} stands for every format; choose another name")
+    return form

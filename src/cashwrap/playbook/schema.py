@@ -4,19 +4,34 @@ from typing import get_args
 
 import msgspec
 
+from cashwrap.attention import KEPT
 from cashwrap.declarations import Component, Kind, Measure
-from cashwrap.model import Purpose
+from cashwrap.model import Purpose, Reason
 
 Schema = dict[str, object]
+
+MAX_SHOWN = 1_000_000
+MAX_WEIGHT = 100
 
 NAME = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 """Names of features, segments, placements and experiences: conditions can spell them."""
 DURATION = "^[1-9][0-9]{0,5}(s|m|h|d|w)$"
+SHARE = r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)%$"
+MOMENT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$"
+"""A local time."""
+DAY = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+HOURS = "^[0-9]{1,2}-[0-9]{1,2}$"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+START = "start"
+"""In place of a moment: from the beginning."""
+SALT = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 PURPOSES = tuple(str(purpose.name).lower() for purpose in Purpose)
 MEASURES: tuple[str, ...] = get_args(Measure)
 KINDS: tuple[str, ...] = get_args(Kind)
 COMPONENTS: tuple[str, ...] = get_args(Component)
 METHODS = ("payment_methods", "delivery_methods")
+ZONES = ("shop", "shopper")
+SEES = ("default", "next")
 
 
 def _object(doc: str, needs: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
@@ -62,6 +77,10 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
+def _share(doc: str) -> Schema:
+    return _text(doc, pattern=SHARE)
+
+
 _ONE_OR_MORE: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _TEXTS: Schema = {
     "description": "A text by locale, or one text for the shop's own locale. {placeholders} name attributes.",
@@ -90,7 +109,29 @@ _SHOP = _object(
         {"type": "string"},
     ),
     internal_networks=_list("Address ranges (CIDR) of your own people.", {"type": "string"}),
+    networks=_map('Address ranges (CIDR) by name, for conditions: "office" in request.networks.', _ONE_OR_MORE, NAME),
+    decision_records=_share("The share of decisions that are kept with their inputs, to be explained later."),
+    one_experiment_per_shopper=_flag("Whether a shopper takes part in one experiment at most."),
 )
+_UNIT: Schema = {
+    "description": "Who is assigned: the first of these that is known. anonymous, user, cart, or an attribute.",
+    **_ONE_OR_MORE,
+}
+_HOLDOUT = _object(
+    "Shoppers who get your own default everywhere, so that the whole can be measured.",
+    ("share",),
+    share=_share("How many of them."),
+    unit=_UNIT,
+    salt=_text("Another salt draws another group.", pattern=SALT),
+)
+_CAPS = _object(
+    "How often this may be shown to one shopper.",
+    session=_integer("In one visit.", minimum=1, maximum=KEPT),
+    day=_integer("In 24 hours.", minimum=1, maximum=KEPT),
+    shopper=_integer("Ever.", minimum=1, maximum=MAX_SHOWN),
+    cool_down=_text("The quiet after a shopper has dismissed it, such as 7d.", pattern=DURATION),
+)
+_LAYER = _object("Experiments of which a unit is in one at most.", unit=_UNIT)
 _EVENT = _object(
     "An event of the shop's own, or more fields for a standard one.",
     fields=_map("Fields that may be kept, by kind.", {"enum": list(KINDS)}),
@@ -123,19 +164,61 @@ _PLACEMENT = _object(
     component=_choice("What stands there.", COMPONENTS),
     of=_choice("Which list an options placement orders.", METHODS),
     purpose=_choice("What a decision here needs beyond its level.", PURPOSES),
+    format=_text("Placements of one format share its caps; left out, it is the component.", pattern=NAME),
+    attention=_ref("caps"),
 )
-_EXPERIENCE = _object(
-    "When this holds, show this in this placement.",
-    ("in", "show"),
-    **{"in": _text("The placement.")},
-    when=_CONDITION,
-    show={
-        "description": "The content; its keys depend on the placement's component.",
-        "anyOf": [_ref(component) for component in COMPONENTS],
+_SCHEDULE = _object(
+    "When it runs.",
+    **{"from": _text("The first moment, such as 2026-12-01T08:00.", pattern=MOMENT)},
+    until=_text("The moment it ends, not included.", pattern=MOMENT),
+    days=_list("Days of the week.", {"enum": list(DAYS)}),
+    hours=_text("Hours of the day, such as 9-18, or 22-2 past midnight.", pattern=HOURS),
+    zone=_choice("Whose clock: shop (left out), or shopper.", ZONES),
+)
+_EXPERIMENT = _object(
+    "Who sees which variation, and who sees none.",
+    arms=_map("Variations, and control, with their shares; 100% together.", {"type": "string", "pattern": SHARE}),
+    control=_share("In place of arms, for one variation: the share that does not see it."),
+    goal=_text("What it is meant to raise."),
+    unit=_UNIT,
+    traffic={
+        "description": "The share of units that take part, or such shares by the moment each begins.",
+        "anyOf": [
+            {"type": "string", "pattern": SHARE},
+            {
+                "type": "object",
+                "required": [START],
+                "additionalProperties": {"type": "string", "pattern": SHARE},
+                "propertyNames": {"anyOf": [{"const": START}, {"pattern": DAY}, {"pattern": MOMENT}]},
+            },
+        ],
     },
-    priority=_integer("The higher one wins, then the one written first.", minimum=-1000, maximum=1000),
-    enabled=_flag("Switched off where false."),
+    layer=_text("The layer it shares units with."),
+    holdout=_share("The share of units kept out for good."),
+    control_sees=_choice("What control gets: your default (left out), or the next experience that fits.", SEES),
+    salt=_text("Another salt starts the experiment afresh.", pattern=SALT),
+    sticky=_flag("Whether who has seen an arm stays in it."),
 )
+_CONTENTS: Schema = {"anyOf": [_ref(component) for component in COMPONENTS]}
+_EXPERIENCE: Schema = {
+    **_object(
+        "When this holds, show this in this placement.",
+        ("in",),
+        **{"in": _text("The placement.")},
+        when=_CONDITION,
+        show={"description": "The content; its keys depend on the placement's component.", **_CONTENTS},
+        variations=_map("Several contents by name, in place of show; an experiment shares them out.", _CONTENTS, NAME),
+        experiment=_ref("experiment"),
+        priority=_integer(
+            "The higher one wins, then by weight, then the one written first.", minimum=-1000, maximum=1000
+        ),
+        weight=_integer("Its share among those of equal priority that have one.", minimum=1, maximum=MAX_WEIGHT),
+        schedule=_ref("schedule"),
+        attention=_ref("caps"),
+        enabled=_flag("Switched off where false."),
+    ),
+    "oneOf": [{"required": ["show"]}, {"required": ["variations"]}],
+}
 _PROGRESS = _object(
     "How far an attribute is on its way to a target.",
     ("of", "to"),
@@ -199,6 +282,11 @@ _CONTENT: dict[str, Schema] = {
 
 _DECLARED: dict[str, Schema] = {
     "shop": _SHOP,
+    "holdout": _HOLDOUT,
+    "caps": _CAPS,
+    "layer": _LAYER,
+    "schedule": _SCHEDULE,
+    "experiment": _EXPERIMENT,
     "event": _EVENT,
     "feature": _FEATURE,
     "segment": _SEGMENT,
@@ -225,6 +313,8 @@ _CASES: dict[str, Schema] = {
         country=_text("What your trusted country header says."),
         events=_list("What the shopper did, in any order.", _ref("happened")),
         context={"description": "What the page sends: the context of POST /v1/decide.", "type": "object"},
+        **{"as": _text("The anonymous id, which assigns: another one may be in other arms.")},
+        in_arms=_map("Arms the shopper has seen before and stays in, by experience.", {"type": "string"}),
     ),
     "happened": _object(
         "One event.",
@@ -239,7 +329,16 @@ _CASES: dict[str, Schema] = {
     "expect": _object(
         "What must come of it.",
         segments=_ref("expect_segments"),
-        placements=_map("The experience that shows, or default, by placement.", {"type": "string"}),
+        placements=_map(
+            "The experience that shows, or default, by placement.",
+            {"anyOf": [{"type": "string"}, _ref("expect_placement")]},
+        ),
+    ),
+    "expect_placement": _object(
+        "What a placement answers.",
+        shows=_text("The experience that shows, or default."),
+        variation=_text("The variation, or the arm that kept the experience back."),
+        reason=_choice("The answer's reason.", get_args(Reason)),
     ),
     "expect_segments": _object(
         "Segments the shopper must be in or out of.",
@@ -257,6 +356,9 @@ PLAYBOOK: Schema = {
     **_object(
         "One file of a playbook; the files of a folder are read as one.",
         shop=_ref("shop"),
+        holdout=_ref("holdout"),
+        attention=_map("Caps by format; all is for everything shown.", _ref("caps"), NAME),
+        layers=_map("Experiments that exclude each other.", {"anyOf": [{"type": "null"}, _ref("layer")]}, NAME),
         events=_map("Events of the shop's own, by name.", _ref("event")),
         traits=_map("Traits that may be kept, by kind.", {"enum": list(KINDS)}, NAME),
         features=_map("Aggregates over a shopper's events.", _ref("feature"), NAME),

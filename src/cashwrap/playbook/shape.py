@@ -8,7 +8,7 @@ from typing import TypeVar
 from cashwrap.declarations import Condition, Spot
 from cashwrap.playbook.document import WRAP, Document, Node
 from cashwrap.playbook.faults import Faults
-from cashwrap.playbook.schema import DURATION, NAME, Schema, keys, required
+from cashwrap.playbook.schema import DURATION, NAME, SHARE, Schema, keys, required
 
 MAX_TEXT = 4_096
 """Characters of any one text."""
@@ -17,6 +17,7 @@ MAX_LIST = 1_000
 _T = TypeVar("_T")
 _NAME = re.compile(NAME)
 _DURATION = re.compile(DURATION)
+_SHARE = re.compile(SHARE)
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _NOT_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -103,6 +104,14 @@ class Shape:
             self.fail(node, "too_long", f"{what} may have {MAX_TEXT} characters")
         return node.value
 
+    def matching(self, node: Node, pattern: str, what: str) -> str:
+        """A text of a given form; empty where it is another."""
+        text = self.text(node, what)
+        if text and not re.fullmatch(pattern, text):
+            self.fail(node, "bad_value", f"{text[:40]!r} is not {what}: letters, digits, and _ . - inside")
+            return ""
+        return text
+
     def word(self, node: Node, what: str) -> str:
         """Any scalar, as written."""
         if node.value is None or isinstance(node.value, list | dict):
@@ -156,14 +165,24 @@ class Shape:
         """Milliseconds, written as ``30m``, ``24h``, ``7d`` or ``2w``."""
         if node is None:
             return None
-        if not _DURATION.match(node.text) or not isinstance(node.value, str):
+        if not _DURATION.fullmatch(node.text) or not isinstance(node.value, str):
             self._expected(node, f"{what} is written as 30m, 24h, 7d or 2w")
             return None
         return int(node.text[:-1]) * _UNITS[node.text[-1]]
 
+    def share(self, node: Node, what: str) -> int | None:
+        """Parts of 10,000, written as a percentage: ``50%``, ``12.5%``. A plain number could mean either."""
+        if isinstance(node.value, str) and _SHARE.fullmatch(node.value):
+            return int(Decimal(node.value[:-1]) * 100)
+        if isinstance(node.value, str) and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?%", node.value):
+            self.fail(node, "bad_value", f"{what} is between 0% and 100%, in steps of 0.01%")
+        else:
+            self._expected(node, f"{what} is a percentage; write it with its sign, such as 50% or 12.5%")
+        return None
+
     def name(self, key: str, node: Node, what: str) -> bool:
         """Whether a key will do as a name."""
-        if _NAME.match(key):
+        if _NAME.fullmatch(key):
             return True
         message = f"{what} is named with letters, digits and _, starting with a letter (at most 64)"
         self.faults.error(self.key_spot(node), "bad_name", f"{message}, not {key!r}")
