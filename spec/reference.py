@@ -13,7 +13,7 @@ from cashwrap.declarations import Settings
 from cashwrap.events import Limits
 from cashwrap.model import Purpose
 from cashwrap.playbook.schema import playbook_schema
-from cashwrap.serve import admin, hot, openapi, protocol, rates
+from cashwrap.serve import admin, hot, ofrep_context, ofrep_streams, openapi, protocol, rates
 from cashwrap.serve.operations import VERSION
 
 Json = Mapping[str, Any]
@@ -34,6 +34,9 @@ Beside the document, and without a key in a header, are `GET /v1/projects/{key}/
 `GET /sdk/{version}/cashwrap.min.js`, `GET /openapi.json` and `GET /schemas/playbook.json`.
 
 A browser may use a publishable key from the origins it was made with. What needs a secret key answers no browser.
+
+What is under `/ofrep/` is the OpenFeature Remote Evaluation Protocol 0.3: its errors have its own shape, and its key
+may come as `X-API-Key`. [Use OpenFeature](../howto/use-openfeature.md) says what its clients make of it.
 """
 SETTINGS_INTRO = """\
 What a shop decides stands in its playbook; what the machine decides is an option of `cashwrap serve`; what protects
@@ -266,6 +269,10 @@ def limits() -> Iterator[tuple[str, float, str]]:
     yield "levels of undeclared values in an event", bounds.depth, ""
     yield "fields of an event", bounds.keys, ""
     yield "a decide request", hot.DECIDE_LIMIT // 1000, "KB (of 1,000 bytes)"
+    yield "an OpenFeature evaluation request", ofrep_context.LIMIT // 1000, "KB (of 1,000 bytes)"
+    yield "OpenFeature event streams open at once", ofrep_streams.STREAMS, ""
+    yield "of one key", ofrep_streams.STREAMS_PER_KEY, ""
+    yield "of one key in one network (/24, or /48 for IPv6)", ofrep_streams.STREAMS_PER_NETWORK, ""
     yield "a request of a secret key elsewhere", admin.BODY // 1000, "KB (of 1,000 bytes)"
     yield "the head of a request", protocol.MAX_HEAD // 1024, "KB"
     yield "for a request to arrive", int(protocol.MAX_WAIT), "s"

@@ -26,6 +26,7 @@ WALKED = (
     "docs/howto/embed-in-python.md",
     "docs/howto/identify-shoppers.md",
     "docs/howto/run-it.md",
+    "docs/howto/use-openfeature.md",
 )
 README_LINES = 150
 """Three screens."""

@@ -106,7 +106,7 @@ class Flags(Struct, rename="camel", omit_defaults=True):
     event_streams: list[EventStream] = []
 
 
-class Failure(Struct, rename="camel", omit_defaults=True):
+class EvaluationFailure(Struct, rename="camel", omit_defaults=True):
     """Why nothing was evaluated: OpenFeature's code, what to do, and our own ``code`` (docs/reference/errors.md)."""
 
     error_code: ErrorCode
@@ -187,4 +187,4 @@ def failure(error: CashwrapError, key: str | None) -> tuple[int, bytes]:
     """
     large = isinstance(error, TooMuch) and not error.retry_after
     code = _ERROR_CODES.get(error.code, "GENERAL")
-    return 400 if large else status_of(error), _encode(Failure(code, error.message, error.code, key))
+    return 400 if large else status_of(error), _encode(EvaluationFailure(code, error.message, error.code, key))

@@ -8,13 +8,26 @@ import msgspec
 from cashwrap.events.envelope import Envelope
 from cashwrap.request import DecideRequest
 from cashwrap.serve.admin import Deltas, Pushed, SwitchBody, WebhookBody
+from cashwrap.serve.ofrep_answer import EvaluationFailure, Flag, Flags
+from cashwrap.serve.ofrep_context import EvaluationRequest
 from cashwrap.serve.wire import ApiError
 
 Schema = dict[str, object]
 _COMPONENTS = "#/components/schemas/{name}"
 _CALLS = ("track", "identify", "page", "screen", "group", "alias", "consent")
 _EITHER: list[Schema] = [{"bearer": []}, {"basic": []}]
+_OPENFEATURE: list[Schema] = [{"bearer": []}, {"apiKey": []}]
 _SECRET: list[Schema] = [{"bearer": []}]
+_STATUSES = {
+    "400": "cannot be used as sent",
+    "401": "no known key",
+    "403": "this key may not",
+    "404": "not there",
+    "413": "too large",
+    "429": "too many; Retry-After says when",
+    "503": "cannot be kept now; Retry-After says when",
+}
+_NOT_IN_OFREP = {"413", "503"}
 _LISTS = {"type": "object"}
 
 
@@ -77,6 +90,10 @@ def document(version: str) -> Schema:
         Receipt,
         DecideAnswer,
         ApiError,
+        EvaluationRequest,
+        Flag,
+        Flags,
+        EvaluationFailure,
     )
     _, components = msgspec.json.schema_components(bodies, ref_template=_COMPONENTS)
     return {
@@ -87,12 +104,13 @@ def document(version: str) -> Schema:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Collect events, decide what each placement of a checkout shows, and administer both.",
         },
-        "paths": {**_tracking(), **_deciding(), **_administration(), **_operations()},
+        "paths": {**_tracking(), **_deciding(), **_openfeature(), **_administration(), **_operations()},
         "components": {
             "schemas": components,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "a publishable or secret key"},
                 "basic": {"type": "http", "scheme": "basic", "description": "the key as user name"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "the same key"},
             },
         },
     }
@@ -112,9 +130,54 @@ def _deciding() -> Schema:
     return {"/v1/decide": {"post": _operation("decide", summary, _body("DecideRequest"), _ok("DecideAnswer"))}}
 
 
+def _openfeature() -> Schema:
+    """OFREP 0.3; what its stream says is in the specification's own words only."""
+    known = [_query("flagConfigEtag"), _query("flagConfigLastModified"), _header("If-None-Match")]
+    bulk = {**_evaluated("Flags"), "304": {"description": "the client has it already"}}
+    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    return {
+        "/ofrep/v1/evaluate/flags": {
+            "post": {
+                **_evaluation("evaluateFlags", "OpenFeature: every placement as a flag", bulk),
+                "parameters": known,
+            }
+        },
+        "/ofrep/v1/evaluate/flags/{key}": {
+            "post": {
+                **_evaluation("evaluateFlag", "OpenFeature: one placement as a flag", _evaluated("Flag")),
+                "parameters": [_part("key")],
+            }
+        },
+        "/ofrep/v1/streams/{key}/{proof}": {
+            "get": {
+                "operationId": "stream",
+                "summary": "OpenFeature: when to evaluate again; the address is in `eventStreams`",
+                "parameters": [_part("key"), _part("proof"), _query("since"), _header("Last-Event-ID")],
+                "responses": {**_evaluated("Flag"), "200": {"description": "server-sent events", "content": stream}},
+            }
+        },
+    }
+
+
+def _evaluation(name: str, summary: str, responses: Schema) -> Schema:
+    body = _body("EvaluationRequest")
+    return {"operationId": name, "summary": summary, "security": _OPENFEATURE, **body, "responses": responses}
+
+
+def _evaluated(name: str) -> Schema:
+    """The answers of an evaluation: what OFREP has a status for, and nothing else."""
+    failure = {"application/json": {"schema": {"$ref": _COMPONENTS.format(name="EvaluationFailure")}}}
+    failures = {
+        status: {"description": text, "content": failure}
+        for status, text in _STATUSES.items()
+        if status not in _NOT_IN_OFREP
+    }
+    return {"200": _ok(name)["200"], **failures}
+
+
 def _administration() -> Schema:
     who = [_query("userId"), _query("anonymousId")]
-    name = [{"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
+    name = [_part("name")]
     paging = [*name, _query("after"), {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1}}]
     return {
         "/v1/shoppers": {
@@ -171,17 +234,16 @@ def _ok(name: str) -> Schema:
 
 def _errors() -> Schema:
     schema = {"application/json": {"schema": {"$ref": _COMPONENTS.format(name="ApiError")}}}
-    said = {
-        "400": "cannot be used as sent",
-        "401": "no known key",
-        "403": "this key may not",
-        "404": "not there",
-        "413": "too large",
-        "429": "too many; Retry-After says when",
-        "503": "cannot be kept now; Retry-After says when",
-    }
-    return {status: {"description": text, "content": schema} for status, text in said.items()}
+    return {status: {"description": text, "content": schema} for status, text in _STATUSES.items()}
 
 
 def _query(name: str) -> Schema:
     return {"name": name, "in": "query", "schema": {"type": "string"}}
+
+
+def _header(name: str) -> Schema:
+    return {"name": name, "in": "header", "schema": {"type": "string"}}
+
+
+def _part(name: str) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
