@@ -19,13 +19,13 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvloop
 
+from bench.faulty import switch
 from bench.http import CASHWRAP, LOAD_CORE, SERVER_CORE, collect_body, decide_body, post, shopper
 from bench.openloop import Answered, Load, Planned, arrivals, request
 from bench.playbooks import write_playbook
@@ -115,11 +115,10 @@ def plan(server: Server, seconds: float, name: str, stored: Iterator[int]) -> li
 
 def scenario(server: Server, name: str, seconds: float, stored: Iterator[int]) -> Row:
     """Let the store be so, send the load, and say how it went."""
-    server.fault.write_text(name if name in {"slow", "hung", "dead"} else "")
-    time.sleep(0.5)
+    switch(server.fault, name if name in {"slow", "hung", "dead"} else "")
     gc.collect()
     answers = uvloop.run(Load(server.port).run(plan(server, seconds, name, stored)))
-    server.fault.write_text("")
+    switch(server.fault, "")
     return summary(name, answers)
 
 
@@ -150,6 +149,7 @@ def summary(name: str, answers: list[Answered]) -> Row:
         "503": len(refused),
         "lost": len(batches) - kept - len(refused),
         "slowest batch": max(each.seconds * 1000 for each in batches),
+        "load late p99": quantile(sorted(each.late * 1000 for each in decisions), 0.99),
         "wrong": [each.body[:200] for each in decisions if each.status != 200][:3]
         + [each.body[:200] for each in batches if each.status != 200 and each not in refused][:3],
     }

@@ -3,8 +3,9 @@
     python -m bench.faulty --playbook P --data D --port N --fault FILE
 
 It makes the same world as the command line does, with one layer around the store. The file says how the store is:
-empty or absent for healthy, ``slow`` (every call takes 50 ms), ``hung`` (no call returns until the file says otherwise)
-or ``dead`` (every call raises). It is read often enough to be in force within a tenth of a second.
+empty or absent for healthy, ``slow`` (every call takes 50 ms), ``hung`` (no call returns until the file says
+otherwise), ``dead`` (every call raises what a store may raise) or ``broken`` (every call raises what it may not).
+Beside it, with ``.now`` behind its name, stands what is in force.
 """
 
 import argparse
@@ -31,8 +32,9 @@ LOOK = 0.02
 class Fault:
     """How the store is, as the file says."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, slow: float) -> None:
         self._file = file
+        self._slow = slow
         self._now = ""
         self._changed = threading.Condition()
         threading.Thread(target=self._watch, daemon=True).start()
@@ -40,23 +42,39 @@ class Fault:
     def _watch(self) -> None:
         while True:
             text = self._file.read_text().strip() if self._file.exists() else ""
-            if text != self._now:
+            if text != self._now or not told(self._file).exists():
                 with self._changed:
                     self._now = text
                     self._changed.notify_all()
+                told(self._file).write_text(text)
             time.sleep(LOOK)
 
     def suffer(self) -> None:
         """What a call of the store goes through before it is served."""
-        if self._now == "slow":
-            time.sleep(SLOW)
-        if self._now == "hung":
-            with self._changed:
-                self._changed.wait_for(lambda: self._now != "hung")
+        for state, longest in (("slow", self._slow), ("hung", None)):
+            if self._now == state:
+                with self._changed:
+                    self._changed.wait_for(lambda state=state: self._now != state, longest)
         if self._now == "dead":
             raise Unavailable("the store is dead, as the benchmark wants it")
         if self._now == "broken":
             raise OSError("the store is broken, as the benchmark wants it")
+
+
+def told(file: Path) -> Path:
+    """Where the server says which fault is in force."""
+    return file.with_suffix(".now")
+
+
+def switch(file: Path, fault: str) -> None:
+    """Make the store so, and return when it is."""
+    told(file).unlink(missing_ok=True)
+    file.write_text(f"{fault}\n")
+    end = time.monotonic() + 30
+    while not told(file).exists() or told(file).read_text() != fault:
+        if time.monotonic() > end:
+            raise TimeoutError(f"the server did not take up the fault {fault!r}")
+        time.sleep(LOOK / 2)
 
 
 class FaultyStore:
@@ -89,16 +107,17 @@ def main() -> None:
     for name in ("playbook", "data", "fault"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--slow", type=float, default=SLOW, help="seconds that a call takes when the store is slow")
     parser.add_argument("--patience", type=float, default=hot.PATIENCE, help="seconds that collect waits for a commit")
     options = parser.parse_args()
     hot.PATIENCE = options.patience
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s")
     source = PlaybookSource(options.playbook)
-    first = source.load()
     with open_world(options.data, make=True) as world:
-        engine = Engine(first, faulty(world, Fault(options.fault)))
+        publisher = Publisher(Versions(world.registry, world.clock), source)
+        engine = Engine(publisher.first(), faulty(world, Fault(options.fault, options.slow)))
         try:
-            serve(engine, source, ServeOptions(port=options.port, rate=0), ready)
+            serve(engine, publisher, ServeOptions(port=options.port, rate=0), ready)
         finally:
             engine.close()
 

@@ -30,6 +30,8 @@ class Answered(NamedTuple):
     status: int
     head: bytes
     body: bytes
+    late: float
+    """How long after it was due it was sent: the load's own delay, which ``seconds`` has in it."""
 
 
 def arrivals(rate: float, seconds: float, seed: str) -> Iterator[float]:
@@ -103,7 +105,7 @@ class Load:
             wait = start + each.due - loop.time()
             if wait > 0:
                 await asyncio.sleep(wait)
-            tasks.append(asyncio.create_task(self._one(each, start)))
+            tasks.append(asyncio.create_task(self._one(each, start, loop.time() - start - each.due)))
         await asyncio.gather(*tasks)
         return self.answers
 
@@ -115,7 +117,7 @@ class Load:
     def _release(self, connection: Connection) -> None:
         self._free.append(connection)
 
-    async def _one(self, each: Planned, start: float) -> None:
+    async def _one(self, each: Planned, start: float, late: float) -> None:
         loop = asyncio.get_running_loop()
         status, head, body = 0, b"", b"not answered"
         try:
@@ -124,4 +126,5 @@ class Load:
             status, head, body = await asyncio.wait_for(connection.ask(each.data), TIMEOUT)
         except (OSError, TimeoutError) as error:
             body = repr(error).encode()
-        self.answers.append(Answered(each.kind, each.due, loop.time() - start - each.due, status, head, body))
+        seconds = loop.time() - start - each.due
+        self.answers.append(Answered(each.kind, each.due, seconds, status, head, body, late))

@@ -42,6 +42,8 @@ LARGE = 64 * 1024
 """Bytes from which a body is read on a thread of its own: made to be slow, it would hold up decisions."""
 DEADLINE_MS = 50
 """How long a decision may take where the caller does not say."""
+READING = 0.7
+"""The part of a deadline that reading may take: the rest is for waking up on a busy core, deciding and sending."""
 PATIENCE = 5.0
 """Seconds that a request's events may take to become durable. Then it is to be sent again: what was kept after all is
 known by its ids."""
@@ -190,7 +192,8 @@ class HotRoutes:
     async def decided(self, request: DecideRequest, caller: Caller, began: float) -> bytes:
         """The decision as bytes, inside its deadline: whatever is late or broken costs a level and never the answer.
 
-        ``began`` is when the request was whole, on the monotonic clock.
+        ``began`` is when the request was whole, on the monotonic clock. Raises ``NotAllowed`` where a preview or a
+        forced arm was asked for without the right to it.
         """
         engine, late = self._engine, False
         try:
@@ -203,6 +206,8 @@ class HotRoutes:
                 answer = engine.answer(request, caller, hot, late=late)
             if request.explain:
                 answer = _encode({**msgspec.json.decode(answer), "explain": engine.explain(request, caller, hot)})
+        except NotAllowed:  # a preview that is not the caller's to see: whoever opened the link is to know
+            raise
         except Exception:  # whatever is wrong with us, the checkout goes on as the shop made it
             log.exception("a decision failed")
             answer = engine.default_answer(request)
@@ -214,7 +219,7 @@ class HotRoutes:
         if self._reading >= LOOKUPS:
             return None, True
         self._reading += 1
-        limit = (request.deadline_ms or DEADLINE_MS) / 1000 * 0.8
+        limit = (request.deadline_ms or DEADLINE_MS) / 1000 * READING
         reading = asyncio.get_running_loop().run_in_executor(self._threads, self._find, request, caller)
         reading.add_done_callback(self._read_done)
         done, _ = await asyncio.wait((reading,), timeout=limit)

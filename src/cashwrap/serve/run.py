@@ -6,6 +6,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 
 import uvicorn
@@ -13,13 +14,12 @@ import uvloop
 from msgspec import Struct
 
 from cashwrap.engine import Engine
-from cashwrap.errors import CashwrapError, PlaybookError
-from cashwrap.playbook import Playbook
-from cashwrap.publishing import PlaybookSource
+from cashwrap.errors import CashwrapError
 from cashwrap.serve.app import Application
 from cashwrap.serve.deliver import Deliverer
 from cashwrap.serve.operations import Health
 from cashwrap.serve.protocol import LimitedProtocol, expire
+from cashwrap.serve.publish import Publisher
 from cashwrap.serve.rates import Rates
 
 log = logging.getLogger("cashwrap")
@@ -39,32 +39,39 @@ class ServeOptions(Struct, frozen=True):
 
 
 def serve(
-    engine: Engine, source: PlaybookSource, options: ServeOptions, ready: Callable[[str], None] = lambda _: None
+    engine: Engine, publisher: Publisher, options: ServeOptions, ready: Callable[[str], None] = lambda _: None
 ) -> None:
     """Serve until SIGTERM or SIGINT; then answer what has begun, commit what waits, and return.
 
     ``ready`` is called with the server's address when it takes requests.
     """
-    uvloop.run(_serve(engine, source, options, ready))
+    uvloop.run(_serve(engine, publisher, options, ready))
 
 
-async def _serve(engine: Engine, source: PlaybookSource, options: ServeOptions, ready: Callable[[str], None]) -> None:
+async def _serve(engine: Engine, publisher: Publisher, options: ServeOptions, ready: Callable[[str], None]) -> None:
     health = Health()
     rates = Rates(engine.world.clock, options.rate, proxies=frozenset(options.proxies))
     app = Application(engine, rates, health)
     server = uvicorn.Server(_config(app, options))
     listener = _listen(options)
-    async with _beside(engine, source, health, server):
+    async with _beside(engine, publisher, health, server):
         task = asyncio.create_task(_quietly(server, listener, app))
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.005)
         health.ready = server.started
         _calm_collector()
+        _share_the_core()
         host, port = listener.getsockname()[:2]
         ready(f"http://{host}:{port}")
         await task
         health.ready = False
     app.close()
+
+
+def _share_the_core() -> None:
+    """Let a decision interrupt the writer's folding after half a millisecond instead of five: each wait for another
+    thread counts against its deadline, and a decision of a shopper not in memory waits several times."""
+    sys.setswitchinterval(0.0005)
 
 
 def _calm_collector() -> None:
@@ -125,11 +132,11 @@ def _listen(options: ServeOptions) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def _beside(
-    engine: Engine, source: PlaybookSource, health: Health, server: uvicorn.Server
+    engine: Engine, publisher: Publisher, health: Health, server: uvicorn.Server
 ) -> AsyncIterator[None]:
     """What runs beside requests, ended with them."""
     tasks = [
-        asyncio.create_task(_watch_playbook(engine, source, health)),
+        asyncio.create_task(_watch_playbook(engine, publisher, health)),
         asyncio.create_task(_refresh(engine)),
         asyncio.create_task(_expire(server)),
         asyncio.create_task(Deliverer(engine).run()),
@@ -142,36 +149,18 @@ async def _beside(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _watch_playbook(engine: Engine, source: PlaybookSource, health: Health) -> None:
-    """Publish each valid change; keep the old playbook through a broken one, and say so.
-
-    Publishing writes to the store, so it happens beside the event loop, and again until it succeeds.
-    """
-    ready: Playbook | None = None
+async def _watch_playbook(engine: Engine, publisher: Publisher, health: Health) -> None:
+    """Take up each valid change of the folder and of what is live; keep the old playbook through a broken one."""
     while True:
+        health.playbook_error = publisher.error
         await asyncio.sleep(LOOK)
         try:
-            if await asyncio.to_thread(source.changed):
-                ready = None
-                ready = await asyncio.to_thread(source.load)
-            if ready is not None:
-                await asyncio.to_thread(_swap, engine, ready, health)
-                ready = None
-        except PlaybookError as error:
-            health.playbook_error = "\n".join(error.faults) or error.message
-            log.warning("the changed playbook is not live: %s", health.playbook_error)
+            if await asyncio.to_thread(publisher.look, engine):
+                gc.freeze()
         except CashwrapError as error:
-            log.warning("the changed playbook is not live yet: %s", error)
+            log.warning("what is live could not be read or written; it is tried again: %s", error)
         except Exception:
-            log.exception("the changed playbook is not live; the old one stays")
-
-
-def _swap(engine: Engine, playbook: Playbook, health: Health) -> None:
-    health.playbook_error = ""
-    if playbook.hash != engine.live.playbook.hash:
-        engine.publish(playbook)
-        gc.freeze()
-        log.info("playbook %s is live", playbook.hash)
+            log.exception("the playbook could not be read; the old one stays live")
 
 
 async def _refresh(engine: Engine) -> None:
