@@ -7,7 +7,7 @@ import pytest
 
 from cashwrap.errors import PlaybookError
 from cashwrap.playbook.starter import starter_files
-from cashwrap.publishing import PlaybookSource, examine_folder, publish_folder
+from cashwrap.publishing import PlaybookSource, draft_of, examine_folder
 
 
 @pytest.fixture
@@ -119,13 +119,15 @@ def test_a_failing_case_keeps_a_playbook_from_being_published(folder: Path) -> N
     assert playbook is None
     assert {fault.code for fault in faults} == {"expectation_failed"}
     with pytest.raises(PlaybookError):
-        publish_folder(folder)
+        draft_of(folder)
 
 
 def test_a_playbook_without_cases_is_fine(folder: Path) -> None:
     (folder / "expect" / "shoppers.yaml").unlink()
     (folder / "expect").rmdir()
-    assert publish_folder(folder).hash
+    draft = draft_of(folder)
+    assert draft.playbook.hash
+    assert set(draft.files) == {path.name for path in folder.glob("*.yaml")}
 
 
 def test_a_case_that_cannot_be_read_is_told_beside_other_mistakes(folder: Path) -> None:

@@ -7,7 +7,7 @@ an experience, however often it is sent.
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import blake2b
 
 import msgspec
@@ -48,6 +48,12 @@ class Exposures:
         if names.playbook not in self._names:
             self._registry.put(KIND, names.playbook, msgspec.msgpack.encode(names))
             self._names[names.playbook] = names
+
+    def keep_only(self, playbooks: Collection[str]) -> None:
+        """Forget what the numbers of all other playbooks mean: no token of theirs is good any more."""
+        for old in set(self._names).difference(playbooks):
+            self._registry.put(KIND, old, None)
+        self._names = {name: names for name, names in self._names.items() if name in playbooks}
 
     def open(self, taken: Iterable[Event | Refused]) -> Iterator[Event | Refused]:
         """Put in place of each exposure what its token proves; all other events go on as they are."""

@@ -4,38 +4,58 @@
 reported and leaves the playbook that is live alone.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+
+from msgspec import Struct
 
 from cashwrap.expectations import read_cases, run_cases
 from cashwrap.playbook import Fault, Playbook, examine, read_files
 from cashwrap.playbook.compile import is_playbook_file, refusal
 from cashwrap.playbook.faults import Faults
+from cashwrap.versions import EXPECT, playbook_files
 
-EXPECT = "expect"
-"""The folder inside a playbook that holds its cases."""
 Signature = tuple[tuple[str, int, int], ...]
 """Name, time of change in nanoseconds and size of every file."""
 
 
-def examine_folder(folder: Path) -> tuple[Playbook | None, tuple[Fault, ...]]:
-    """Compile a folder and run its cases: the playbook (``None`` where anything fails) and all complaints.
+class Draft(Struct, frozen=True):
+    """A playbook that may go live, with the very texts it was compiled from: by file name, cases included."""
 
-    Raises ``PlaybookError`` where the folder cannot be read.
-    """
-    playbook, found = examine(read_files(folder))
+    playbook: Playbook
+    files: dict[str, str]
+
+
+def read_folder(folder: Path) -> dict[str, str]:
+    """The texts of a playbook and of its cases. Raises ``PlaybookError`` where the folder cannot be read."""
+    expect = folder / EXPECT
+    cases = read_files(expect) if expect.is_dir() else {}
+    return read_files(folder) | {f"{EXPECT}/{name}": text for name, text in cases.items()}
+
+
+def examine_files(files: Mapping[str, str]) -> tuple[Playbook | None, tuple[Fault, ...]]:
+    """Compile texts and run their cases: the playbook (``None`` where anything fails) and all complaints."""
+    own = playbook_files(files)
+    playbook, found = examine(own)
     faults = Faults()
-    cases = read_cases(_case_files(folder), faults)
+    cases = read_cases({name: text for name, text in files.items() if name not in own}, faults)
     if playbook is not None:
         run_cases(playbook, cases, faults)
     return playbook if not len(faults) else None, tuple(sorted({*found, *faults.sorted()}))
 
 
-def publish_folder(folder: Path) -> Playbook:
-    """The playbook of a folder. Raises ``PlaybookError`` with every mistake and every case that fails."""
-    playbook, faults = examine_folder(folder)
+def examine_folder(folder: Path) -> tuple[Playbook | None, tuple[Fault, ...]]:
+    """``examine_files`` for a folder. Raises ``PlaybookError`` where it cannot be read."""
+    return examine_files(read_folder(folder))
+
+
+def draft_of(folder: Path) -> Draft:
+    """What a folder would publish. Raises ``PlaybookError`` with every mistake and every case that fails."""
+    files = read_folder(folder)
+    playbook, faults = examine_files(files)
     if playbook is None:
         raise refusal(faults)
-    return playbook
+    return Draft(playbook, files)
 
 
 class PlaybookSource:
@@ -46,10 +66,14 @@ class PlaybookSource:
         self._taken: Signature = ()
         self._seen: Signature = ()
 
-    def load(self) -> Playbook:
-        """The playbook as it is now. Raises ``PlaybookError``; even then, what was there counts as looked at."""
+    def draft(self) -> Draft:
+        """What the files say now. Raises ``PlaybookError``; even then, what was there counts as looked at."""
         self._taken = self._seen = self._sign()
-        return publish_folder(self.folder)
+        return draft_of(self.folder)
+
+    def load(self) -> Playbook:
+        """The playbook of ``draft``."""
+        return self.draft().playbook
 
     def changed(self) -> bool:
         """Whether the files have changed since ``load`` and then rested for one poll, so that a save is whole.
@@ -73,7 +97,3 @@ class PlaybookSource:
                 continue
         return tuple(found)
 
-
-def _case_files(folder: Path) -> dict[str, str]:
-    expect = folder / EXPECT
-    return {f"{EXPECT}/{name}": text for name, text in read_files(expect).items()} if expect.is_dir() else {}

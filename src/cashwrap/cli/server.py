@@ -10,8 +10,10 @@ from cashwrap.cli.options import Data, PlaybookFolder
 from cashwrap.cli.world import open_world
 from cashwrap.engine import Engine
 from cashwrap.publishing import PlaybookSource
+from cashwrap.serve.publish import Publisher
 from cashwrap.serve.run import ServeOptions
 from cashwrap.serve.run import serve as run
+from cashwrap.versions import Versions
 
 
 def register(app: typer.Typer) -> None:
@@ -35,12 +37,14 @@ def serve(
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     source = PlaybookSource(playbook)
-    first = source.load()
+    if not data.is_dir():
+        source.load()  # a data folder is made for a playbook that can run, and not for a mistyped path
     proxies = tuple(proxy) if proxy else ServeOptions().proxies
     with open_world(data, make=True) as world:
-        engine = Engine(first, world)
+        publisher = Publisher(Versions(world.registry, world.clock), source)
+        engine = Engine(publisher.first(), world)
         try:
-            run(engine, source, ServeOptions(host, port, rate, proxies), _ready)
+            run(engine, publisher, ServeOptions(host, port, rate, proxies), _ready)
         finally:
             engine.close()
 
