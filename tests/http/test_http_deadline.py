@@ -78,7 +78,11 @@ class Server:
             self.popen = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.popen.stdout is not None
         line = self.popen.stdout.readline()
-        assert line.startswith("cashwrap is ready at "), self.log.read_text()
+        if not line.startswith("cashwrap is ready at "):
+            self.popen.kill()
+            self.popen.wait()
+            self.popen.stdout.close()
+            raise AssertionError(self.log.read_text())
         self.url = line.split()[-1]
 
     def stop(self) -> None:
