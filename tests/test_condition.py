@@ -37,7 +37,9 @@ from cashwrap.condition.ast import (
     quote,
     walk,
 )
-from cashwrap.condition.check import MAX_COST, MAX_ERRORS, SET_LIMIT, to_minor
+from cashwrap.condition.check import MAX_ERRORS
+from cashwrap.condition.constants import to_minor
+from cashwrap.condition.cost import MAX_COST, SET_LIMIT
 from condition_language import ENVIRONMENT
 
 

@@ -10,6 +10,7 @@ evaluator, in whatever language it is written.
 
 from cashwrap.condition.ast import Node, keyed, line_and_column, referenced_attributes, to_text
 from cashwrap.condition.check import Checked, ConditionErrors, check
+from cashwrap.condition.cost import excessive_segments
 from cashwrap.condition.environment import Environment, Type
 from cashwrap.condition.evaluate import Explanation, Predicate, Values, compile_condition, explain
 from cashwrap.condition.parse import parse
@@ -29,6 +30,7 @@ __all__ = [
     "Values",
     "check",
     "compile_condition",
+    "excessive_segments",
     "explain",
     "from_wire",
     "keyed",

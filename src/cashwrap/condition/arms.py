@@ -11,6 +11,8 @@ from cashwrap.condition.ast import And, Attribute, Compare, Literal, Node, Not, 
 
 MAX_ARMS = 64
 """Arms of one condition; more cost more than they save."""
+MAX_TESTS = 2048
+"""Tests in all arms of one condition together."""
 
 Test = tuple[str, bool]
 """A predicate by its key, and how it must come out."""
@@ -27,10 +29,10 @@ class Arms:
     def of(self, node: Node) -> tuple[list[Arm], bool]:
         """The condition's arms, and whether all of it could be taken apart.
 
-        Where the arms would be too many, the parts that multiply stay whole, as one predicate each.
+        Where the arms or their tests would be too many, the parts that multiply stay whole, as one predicate each.
         """
         arms = self._arms(node, wanted=True)
-        if arms is not None:
+        if arms is not None and sum(map(len, arms)) <= MAX_TESTS:
             return arms, True
         parts = node.operands if isinstance(node, And) else (node,)
         split = [self._arms(part, wanted=True) for part in parts]

@@ -19,21 +19,17 @@ from cashwrap.condition.ast import (
     Node,
     Not,
     Or,
-    walk,
 )
 from cashwrap.condition.constants import to_millis, to_minor, to_version
+from cashwrap.condition.cost import MAX_COST, TEXT_TESTS, measure
 from cashwrap.condition.environment import SEGMENTS, Environment, Type, did_you_mean
 from cashwrap.condition.parse import parse
 from cashwrap.errors import ConditionError
 
 MAX_ERRORS = 20
 """Mistakes reported for one condition; the rest would follow from them."""
-SET_LIMIT = 1000
-"""Members an attribute may hold; its producer enforces it."""
-TEXT_COST = 10
-"""Steps counted for looking inside a text."""
-MAX_COST = 100_000
-"""Steps one condition may need in the worst case."""
+MAX_MESSAGE = 300
+"""Characters of a message or a hint; names may be longer than anybody reads."""
 
 
 class ConditionErrors(ConditionError):
@@ -66,7 +62,7 @@ def check(source: str, environment: Environment) -> Checked:
         raise ConditionErrors((error,)) from None
     checker = _Checker(environment)
     node = checker.predicate(parsed)
-    cost, attributes = _measure(node)
+    cost, attributes = measure(node)
     if cost > MAX_COST:
         checker.fail(parsed, "too_costly", f"this may take {cost} steps, of {MAX_COST}", "split it into segments")
     if checker.errors:
@@ -74,21 +70,6 @@ def check(source: str, environment: Environment) -> Checked:
     return Checked(source, node, cost, attributes)
 
 
-def _measure(node: Node) -> tuple[int, tuple[str, ...]]:
-    """The steps of one evaluation at most, and the flat names read, in the order of first use."""
-    cost, names = 0, dict[str, None]()
-    for part in walk(node):
-        if isinstance(part, Attribute):
-            names[part.name] = None
-            cost += 1
-        elif isinstance(part, In) and isinstance(part.container, Attribute):
-            cost += SET_LIMIT
-        else:
-            cost += TEXT_COST if isinstance(part, Call) and part.function in _TEXT_TESTS else 1
-    return cost, tuple(names)
-
-
-_TEXT_TESTS = frozenset({"startsWith", "endsWith", "contains"})
 _INSTEAD = {
     "exists": 'write "x" in list',
     "all": "write one comparison for each and join them with &&",
@@ -130,7 +111,9 @@ class _Checker:
 
     def fail(self, node: Node, code: str, message: str, hint: str = "") -> Node:
         if len(self.errors) < MAX_ERRORS:
-            self.errors.append(ConditionError(message, code=code, offset=node.offset, hint=hint))
+            self.errors.append(
+                ConditionError(message[:MAX_MESSAGE], code=code, offset=node.offset, hint=hint[:MAX_MESSAGE])
+            )
         return _FAILED
 
     # --- what is true or false ---
@@ -179,7 +162,7 @@ class _Checker:
     def call(self, node: Call) -> Node:
         if node.function == "has":
             return self.has(node)
-        if node.function in _TEXT_TESTS:
+        if node.function in TEXT_TESTS:
             return self.text_test(node)
         if node.function == "size":
             return self.fail(
@@ -194,7 +177,7 @@ class _Checker:
         return self.unknown_function(node)
 
     def unknown_function(self, node: Call) -> Node:
-        hint = _INSTEAD.get(node.function) or did_you_mean(node.function, ["has", "size", *_TEXT_TESTS, *_CONVERSIONS])
+        hint = _INSTEAD.get(node.function) or did_you_mean(node.function, ["has", "size", *TEXT_TESTS, *_CONVERSIONS])
         return self.fail(node, "unknown_function", f"{node.function} is not a function of conditions", hint)
 
     def has(self, node: Call) -> Node:
@@ -410,7 +393,7 @@ class _Checker:
                 return self.size(node)
             case Call(function) if function in _CONVERSIONS:
                 self.fail(node, "not_a_value", "expected an attribute", f"write {_WRITTEN[_CONVERTED[function]]} alone")
-            case Call(function) if function not in _TEXT_TESTS and function != "has":
+            case Call(function) if function not in TEXT_TESTS and function != "has":
                 self.unknown_function(node)
             case Not():
                 hint = "! binds tighter than a comparison: write !(a == b)"

@@ -14,6 +14,10 @@ SEGMENTS = "segments"
 
 CLOSE = 5
 """Names that a hint offers at most."""
+COMPARED = 500
+"""Names that a misspelt one is compared with; each costs as much as checking a condition."""
+MAX_NAME = 100
+"""Characters of a misspelt name that are looked at."""
 
 
 class Type(enum.Enum):
@@ -102,6 +106,9 @@ class Environment(Struct, frozen=True):
 
 
 def did_you_mean(wrong: str, names: Iterable[str]) -> str:
-    """``did you mean x?`` for the closest of the names, or an empty string."""
-    close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
+    """``did you mean x?`` for the closest of the names (of very many, those that begin alike), or an empty string."""
+    listed = list(names)
+    if len(listed) > COMPARED:
+        listed = [name for name in listed if name[:1] == wrong[:1]][:COMPARED]
+    close = difflib.get_close_matches(wrong[:MAX_NAME], listed, n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else ""

@@ -26,7 +26,7 @@ from cashwrap.condition.ast import (
     Not,
     Or,
 )
-from cashwrap.condition.lex import Token, tokenize, unquote
+from cashwrap.condition.lex import MAX_SHOWN, Token, tokenize, unquote
 from cashwrap.errors import ConditionError
 
 MAX_DEPTH = 32
@@ -136,7 +136,9 @@ class _Parser:
                 offset=token.offset,
                 hint=hint,
             )
-        return ConditionError(f"{message}, not {token.text!r}", code="unexpected_token", offset=token.offset, hint=hint)
+        return ConditionError(
+            f"{message}, not {token.text[:MAX_SHOWN]!r}", code="unexpected_token", offset=token.offset, hint=hint
+        )
 
     def finish(self) -> None:
         token = self.token
