@@ -74,7 +74,9 @@ class Shopper:
         facts = RequestFacts(self.now, "key", trusted=True, country=country)
         caller = Caller(ApiKey("key", "secret", Tenant(), b""), facts)
         hot = HotProfile(self.profile, b"", None) if self.profile is not None else None
-        return gather(self.playbook, DecideRequest(context=context or PageContext()), caller, Known({}, hot), self.now).inputs
+        return gather(
+            self.playbook, DecideRequest(context=context or PageContext()), caller, Known({}, hot), self.now
+        ).inputs
 
     def segments(self, context: PageContext | None = None, *, country: str | None = None) -> dict[str, bool | None]:
         """Every segment as a page would find it: true, false, or unknown."""
