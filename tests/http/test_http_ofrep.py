@@ -1,9 +1,11 @@
 """OFREP 0.3, rule by rule: one decision said as flags, unchanged ones as 304, errors in the protocol's words."""
 
 import itertools
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx
@@ -15,10 +17,11 @@ from hypothesis import strategies as st
 from cashwrap.engine import Engine
 from cashwrap.keys import ApiKey
 from cashwrap.model import Reason, Tenant
+from cashwrap.playbook import load_playbook
 from cashwrap.request import PageContext, ShopperRef
 from cashwrap.serve.ofrep_answer import Decided, Placed, flag, matches
 from cashwrap.serve.ofrep_context import LIMIT, question
-from engines import TestClock, memory_world
+from engines import STARTER, TestClock, memory_world
 from servers import ORIGIN, Server, serving
 
 BULK = "/ofrep/v1/evaluate/flags"
@@ -152,6 +155,37 @@ def test_an_experiments_variation_is_a_split() -> None:
     placed = Placed("match", "e", "blue", msgspec.Raw(b"{}"))
     decision = Decided("d", "p", {"a": placed}, "request", False)
     assert [flag(decision, "a", frozenset(trials)).reason for trials in ((), ("e",))] == ["TARGETING_MATCH", "SPLIT"]
+
+
+TRIAL = """
+experiences:
+  greeting_trial:
+    in: home_hero
+    priority: 90
+    variations:
+      blue: {text: {en: Blue, de: Blau}}
+      red: {text: {en: Red, de: Rot}}
+    experiment: {arms: {blue: 40%, red: 40%, control: 20%}}
+"""
+
+
+def test_an_experiment_is_told_as_a_split_in_every_arm(tmp_path: Path) -> None:
+    folder = tmp_path / "playbook"
+    shutil.copytree(STARTER, folder)
+    (folder / "trial.yaml").write_text(TRIAL)
+    with serving(memory_world(TestClock())) as server:
+        tokens, clock = server.shop.engine.tokens, server.shop.clock
+        server.shop.engine.publish(load_playbook(folder))
+        texts: dict[str, Any] = {}
+        for number in range(40):
+            who = f"anon-trial-{number}"
+            told = flags(server.post(BULK, {"context": {"targetingKey": who}}))["home_hero"]
+            assert (told["reason"], told["metadata"]["experience"]) == ("SPLIT", "greeting_trial")
+            assert tokens.open(told["metadata"]["token"], [who], clock.now()).exposures
+            placed = server.post("/v1/decide", {"shopper": {"anonymousId": who}}).json()["placements"]["home_hero"]
+            assert told["variant"] == placed["variation"]
+            texts[told["variant"]] = told.get("value", {}).get("text")
+        assert texts == {"blue": "Blue", "red": "Red", "control": None}
 
 
 class TestTheCheckerItself:

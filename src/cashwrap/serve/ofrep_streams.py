@@ -172,14 +172,16 @@ class Streams:
     # --- what changes ---
 
     async def _watch(self) -> None:
-        while self._open:
-            await asyncio.sleep(LOOK)
-            due = self._due()
-            for at in range(0, len(due), PACE):
-                for stream in due[at : at + PACE]:
-                    stream.wake.set()
-                await asyncio.sleep(PAUSE)
-        self._watching = None
+        try:
+            while self._open:
+                await asyncio.sleep(LOOK)
+                due = self._due()
+                for at in range(0, len(due), PACE):
+                    for stream in due[at : at + PACE]:
+                        stream.wake.set()
+                    await asyncio.sleep(PAUSE)
+        finally:
+            self._watching = None  # whatever ended it, the next stream begins another
 
     def _due(self) -> list[_Stream]:
         """The streams with something to tell; those of a revoked key end."""
