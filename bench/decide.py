@@ -31,7 +31,7 @@ from bench import peers, shop
 from bench.peers import Peer, Winners
 from cashwrap.decide import decide
 from cashwrap.engine import Engine
-from cashwrap.inputs import Gathered, Known, gather
+from cashwrap.inputs import Gathered
 from cashwrap.model import Inputs
 from cashwrap.playbook import Playbook, load_playbook
 
@@ -91,7 +91,7 @@ class Ours:
         self.inputs = [self.gather(each).inputs for each in self.shoppers]
 
     def gather(self, each: shop.Shopper) -> Gathered:
-        return gather(self.playbook, each.request, each.caller, Known({}, each.hot), self.clock.now())
+        return self.engine.inputs(self.playbook, each.request, each.caller, each.hot)
 
     def winners(self, inputs: Inputs) -> Winners:
         return tuple(answer.experience for answer in decide(self.playbook.experiences, inputs).placements.values())
