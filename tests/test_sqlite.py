@@ -383,7 +383,7 @@ def test_an_interrupted_migration_starts_over(tmp_path: Path, monkeypatch: pytes
         assert migrated._rows("tenants")
         with migrated._database.reading() as db:
             assert db.execute("SELECT name FROM extra").fetchall() == [("once",)]
-            assert db.pragma("user_version") == 2
+            assert db.pragma("user_version") == len(first) + 1
         assert len(list(migrated.log())) == 1
         migrated.close()
 

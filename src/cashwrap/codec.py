@@ -1,17 +1,19 @@
-"""Values as bytes and back, exactly: MessagePack with one extension for exact decimals.
+"""Values as bytes and back, exactly: MessagePack with extensions for what it has no type for.
 
 msgspec writes a ``Decimal`` as text, which comes back as text. A ``Number`` comes back as a ``Number``, so that what is
 rebuilt from the log equals what was folded live.
 """
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
-from cashwrap.model import Number
+from cashwrap.model import Number, Value
 
 T = TypeVar("T")
-_NUMBER = 1
+_NUMBER, _DECIMAL, _SET, _PAIR = 1, 2, 3, 4
 
 
 def _write(value: object) -> msgspec.msgpack.Ext:
@@ -23,11 +25,31 @@ def _write(value: object) -> msgspec.msgpack.Ext:
 def _read(code: int, data: memoryview) -> object:
     if code == _NUMBER:
         return Number(bytes(data).decode())
+    if code == _DECIMAL:
+        return Decimal(bytes(data).decode())
+    if code in (_SET, _PAIR):
+        members = msgspec.msgpack.decode(data)
+        return frozenset(members) if code == _SET else tuple(members)
     raise ValueError(f"unknown extension {code}")
 
 
 encode = msgspec.msgpack.Encoder(enc_hook=_write).encode
 """Any value of ``model`` as bytes."""
+
+
+def exact(values: Mapping[str, Value]) -> dict[str, object]:
+    """Attributes in a form that ``encode`` keeps the type of: a ``dict[str, Any]`` decodes to the very same values."""
+    return {name: _exact(value) for name, value in values.items()}
+
+
+def _exact(value: Value) -> object:
+    if isinstance(value, frozenset):
+        return msgspec.msgpack.Ext(_SET, msgspec.msgpack.encode(sorted(value)))
+    if isinstance(value, tuple):
+        return msgspec.msgpack.Ext(_PAIR, msgspec.msgpack.encode(value))
+    if type(value) is Decimal:  # a Number is told apart by ``encode`` itself
+        return msgspec.msgpack.Ext(_DECIMAL, str(value).encode())
+    return value
 
 
 def decoder(kind: type[T] | Any) -> msgspec.msgpack.Decoder[T]:

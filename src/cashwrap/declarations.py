@@ -284,6 +284,8 @@ class Settings(Struct, frozen=True):
     """Named address ranges (CIDR) that conditions may ask for by ``request.networks``."""
     decision_records: int = 100
     """The share of decisions, of 10,000, whose inputs are kept so that they can be explained later."""
+    decision_retention: Millis = 14 * 86_400_000
+    """How long they are kept."""
     one_experiment_per_shopper: bool = False
     """Whether a shopper takes part in one experiment at most, whatever the layers."""
     holdout: HoldoutDecl = HoldoutDecl()

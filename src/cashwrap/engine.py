@@ -51,6 +51,7 @@ from cashwrap.ports import (
     Store,
     Vault,
 )
+from cashwrap.records import ID, Made, Recorder
 from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
@@ -99,10 +100,11 @@ class Engine:
         self._rate = RateWatch()
         self.tokens = Tokens(world.vault.digest("decision tokens") + world.vault.digest("decision tokens", "2"))
         self.exposures = Exposures(world.registry, self.tokens)
+        self.recorder = Recorder(world.store, world.vault, self.hot)
         self.publish(playbook)
         self.lookup = Lookup(world.store, world.vault, self.hot, self.keys, lambda: self.live.normaliser)
         self.sweeper = Sweeper(world.store, world.vault, world.clock, self.hot, lambda: self.live.playbook)
-        self.writer = Writer(self._context, self.sweeper.run, world.clock.monotonic)
+        self.writer = Writer(self._context, self._tend, world.clock.monotonic)
 
     # --- the life of an event ---
 
@@ -167,8 +169,13 @@ class Engine:
         inputs, narrowed = self.inputs(live.playbook, request, caller, hot)
         tenant, units = inputs.tenant, inputs.units
         kills = self.switches.kills(tenant)
-        decision = decide(live.playbook.experiences, inputs, self.catalogues.of(tenant), kills, narrowed=narrowed)
-        decision_id = self.world.random.token(12).hex()
+        catalogue = self.catalogues.of(tenant)
+        decision = decide(live.playbook.experiences, inputs, catalogue, kills, narrowed=narrowed)
+        drawn = self.world.random.token(ID)
+        decision_id = drawn.hex()
+        if hot is not None and inputs.mask & PERSONALIZATION and self.recorder.draws(drawn):
+            made = Made(drawn, hot, inputs, decision, kills, catalogue.version, hot.standing.as_of)
+            self.recorder.take(made)
         proof = Proof(
             tenant=tenant,
             decision=decision_id,
@@ -223,6 +230,7 @@ class Engine:
             playbook.vocabulary, playbook.settings, self.world.vault.digest, verify=self.keys.verify, rate=self._rate
         )
         self.exposures.learn(playbook.experiences.names)
+        self.recorder.follow(playbook.settings)
         self.live = Live(playbook, normaliser)
 
     def forget(self, key: ShopperKey) -> bool:
@@ -269,4 +277,9 @@ class Engine:
     def _context(self) -> Context:
         world = self.world
         products = self.catalogues.products
-        return Context(self.live.playbook, products, world.store, world.vault, world.random, self.hot)
+        return Context(self.live.playbook, products, world.store, world.vault, world.random, self.hot, self.recorder)
+
+    def _tend(self) -> bool:
+        """What the writer does between commits; whether more of it waits."""
+        pruned = self.recorder.prune(self.world.clock.now())
+        return self.sweeper.run() or pruned

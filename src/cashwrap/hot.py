@@ -88,17 +88,19 @@ class Generations(Generic[K, V]):
 class HotProfile:
     """A published profile, its bytes, and what was computed from it lately."""
 
-    __slots__ = ("_facts", "lens", "profile", "seen", "standing", "state")
+    __slots__ = ("_facts", "lens", "position", "profile", "seen", "standing", "state")
 
-    def __init__(self, profile: Profile, state: bytes, seen: Seen | None) -> None:
+    def __init__(self, profile: Profile, state: bytes, seen: Seen | None, position: int = 0) -> None:
         self.profile = profile
         self.state = state
         """The encoded profile: a fresh draft is decoded from it."""
         self.seen = seen
         """Only the writer looks; ``None`` where a decision loaded the profile."""
+        self.position = position
+        """The log's newest sequence when the writer published it; 0 where it was read from the store."""
         self.lens: tuple[object, int] = (None, 0)
         """What the consent mask was last asked for, and the mask."""
-        self.standing = Standing((0, 0, ""), {}, 0)
+        self.standing = Standing((0, 0, ""), {}, 0, 0)
         """What the profile says this second; replaced as one, as several threads may ask."""
         self._facts: Facts | None = None
 
@@ -126,6 +128,8 @@ class Standing(NamedTuple):
     stamp: tuple[int, int, str]
     values: dict[str, Value]
     narrowed: int
+    as_of: Millis
+    """The very moment of that second for which they were computed."""
 
 
 class Facts(NamedTuple):

@@ -116,5 +116,5 @@ def _standing(hot: HotProfile, playbook: Playbook, now: Millis, mask: int) -> St
     if standing.stamp != stamp:
         values = {**profiles.attributes(hot.profile, playbook.features, now, mask), **consent.values(mask)}
         playbook.standing.evaluate(values, hot.facts.lists)
-        hot.standing = standing = Standing(stamp, values, playbook.experiences.index.profile_mask(values))
+        hot.standing = standing = Standing(stamp, values, playbook.experiences.index.profile_mask(values), now)
     return standing

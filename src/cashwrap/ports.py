@@ -120,6 +120,20 @@ class Transition(Struct, frozen=True):
     at: Millis
 
 
+class KeptDecision(Struct, frozen=True):
+    """A decision kept with everything it depended on, so that it can be explained later."""
+
+    tenant: Tenant
+    id: bytes
+    """12 random bytes: the decision's id, which its answer carries in hex."""
+    shopper: bytes
+    time: Millis
+    position: int
+    """The newest sequence of the log that the decision's profile was folded from, or any before the shopper's next."""
+    payload: bytes
+    """Sealed."""
+
+
 class Changes(Struct):
     """What one commit makes durable, all or nothing."""
 
@@ -132,10 +146,14 @@ class Changes(Struct):
     """Keyed hash of an identifier to the shopper it names."""
     transitions: list[Transition] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    cleared: list[ShopperKey] = field(default_factory=list)
+    """Shoppers whose kept decisions go, before those of ``decisions`` come."""
+    decisions: list[KeptDecision] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""
-        return any((self.records, self.rows, self.dues, self.identities, self.transitions, self.failures))
+        events = self.records, self.rows, self.dues, self.identities, self.transitions, self.failures
+        return any((*events, self.cleared, self.decisions))
 
 
 class Store(Protocol):
@@ -168,8 +186,20 @@ class Store(Protocol):
     def sizes(self, tenant: Tenant) -> dict[str, int]:
         """How many shoppers each segment holds; empty ones are left out."""
 
+    def decision(self, tenant: Tenant, decision_id: bytes) -> KeptDecision | None:
+        """The decision with this id, if it was kept."""
+
+    def decisions(self, tenant: Tenant, since: Millis = 0, after: bytes = b"", limit: int = 1000) -> list[KeptDecision]:
+        """Those made at ``since`` or later, ascending by time and id; of ``since`` itself ids above ``after`` only."""
+
+    def prune(self, before: Millis, keep: int, limit: int) -> int:
+        """Look at the ``limit`` decisions kept first; remove those made before a moment or not of the newest ``keep``.
+
+        How many were removed.
+        """
+
     def forget(self, key: ShopperKey) -> None:
-        """Remove the shopper's row, identities and memberships, durably.
+        """Remove the shopper's row, identities, memberships and kept decisions, durably.
 
         Log payloads die with the vault's key.
         """

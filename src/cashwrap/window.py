@@ -19,6 +19,7 @@ from cashwrap.hot import MISSING, Hot, HotProfile, Identifier
 from cashwrap.model import ConsentState, Event, Millis, Product, Profile, Tenant, Where
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Changes, Failure, Random, Record, Row, ShopperKey, Store, Vault
+from cashwrap.records import Recorder, allows
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +51,15 @@ class Submission:
 class Draft:
     """A shopper being changed by this window."""
 
-    __slots__ = ("base", "dirty", "folded", "gone", "key", "profile", "seen")
+    __slots__ = ("allowed", "base", "dirty", "folded", "gone", "key", "profile", "seen")
 
     def __init__(self, key: ShopperKey, profile: Profile, seen: Seen, base: bytes | None) -> None:
         self.key = key
         self.profile = profile
         self.seen = seen
         self.base = base
+        self.allowed = allows(profile)
+        """Whether personalization was allowed before: then decisions may have been kept."""
         self.folded: list[Event] = []
         self.dirty = False
         self.gone = False
@@ -71,6 +74,8 @@ class Context(Struct, frozen=True):
     vault: Vault
     random: Random
     hot: Hot
+    recorder: Recorder | None = None
+    """Where decisions are kept too."""
 
 
 class Window:
@@ -85,6 +90,7 @@ class Window:
         self._records: list[tuple[Draft, str, list[Event] | bytes, Millis]] = []
         self._failures: list[Failure] = []
         self._removed: list[ShopperKey] = []
+        self._decisions = 0
         self._unreadable: set[ShopperKey] = set()
         self._last: tuple[object, list[Identifier]] = (None, [])
         self._groups: dict[ShopperKey, list[Event]] = {}
@@ -163,21 +169,34 @@ class Window:
             out.rows[key] = None
         out.identities = {digest_of(vault, name): key for name, key in self._named.items()}
         out.failures = self._failures
+        out.cleared = [key for draft in self._drafts.values() if _withdrawn(draft) for key in _keys_of(draft)]
+        if self._context.recorder is not None:
+            out.decisions = self._context.recorder.settle(self._may_keep)
+            self._decisions = len(out.decisions)
         return out
 
-    def publish(self) -> None:
-        """Show the committed profiles to decisions."""
+    def _may_keep(self, key: ShopperKey) -> bool:
+        """Whether this window leaves the shopper there, and their consent to personalization."""
+        draft = self._drafts.get(key)
+        return draft is None or not (draft.gone or _withdrawn(draft))
+
+    def publish(self, newest: int = 0) -> None:
+        """Show the committed profiles to decisions; ``newest`` is the log's last sequence now."""
         hot = self._context.hot
+        if self._context.recorder is not None:
+            self._context.recorder.committed(self._decisions, newest)
         for name, key in self._named.items():
             hot.identities.put(name, key)
         for key, draft in self._drafts.items():
             if draft.gone:
                 hot.profiles.drop(key)
             elif draft.dirty and draft.base is not None:
-                hot.profiles.put(key, HotProfile(draft.profile, draft.base, draft.seen))
+                hot.profiles.put(key, HotProfile(draft.profile, draft.base, draft.seen, newest))
 
     def abandon(self) -> None:
         """Forget what this window touched: its changes were not committed."""
+        if self._context.recorder is not None:
+            self._context.recorder.lost(self._decisions)
         for key in self._drafts:
             self._context.hot.profiles.drop(key)
 
@@ -339,6 +358,7 @@ class Window:
         into.profile = merged
         into.seen.merge(other.seen)
         into.dirty, other.gone = True, True
+        into.allowed = into.allowed or other.allowed
         self._records.append((into, "merge", other.profile.id, received))
         self._removed.append(other.key)
         self._groups = {}  # what follows is logged after the merge
@@ -376,6 +396,16 @@ class Window:
             self._unreadable.add(key)
             return
         self._drafts[key] = Draft(key, profile, seen, state)
+
+
+def _withdrawn(draft: Draft) -> bool:
+    """Whether this window took personalization from the shopper: then no decision of theirs may stay."""
+    return draft.dirty and draft.allowed and not draft.gone and not allows(draft.profile)
+
+
+def _keys_of(draft: Draft) -> list[ShopperKey]:
+    """Every id that the shopper has had."""
+    return [ShopperKey(draft.key.tenant, shopper) for shopper in (draft.key.shopper, *draft.profile.absorbed)]
 
 
 class _UnreadableProfile(Exception):

@@ -103,6 +103,7 @@ class Writer:
             try:
                 first = self._waiting.get(timeout=0.0 if self._behind else self._pause)
             except queue.Empty:
+                self._keep_decisions()
                 self._tidy(idle=True)
                 continue
             batch, action, stop = self._gather(first)
@@ -110,6 +111,8 @@ class Writer:
                 with self._door:
                     self._events -= sum(len(submission.events) for submission in batch)
                 self._commit(batch)
+            if action is not None or stop:  # what was decided before is kept before
+                self._keep_decisions()
             if action is not None:
                 action()
             if stop:
@@ -162,16 +165,26 @@ class Writer:
             window.prefetch(batch)
             for submission in batch:
                 window.take(submission)
-            changes = window.changes()
+            changes, newest = window.changes(), 0
             if changes:
                 context.vault.persist()
-                context.store.commit(changes)
+                newest = context.store.commit(changes)
         except Exception:
             window.abandon()
             for submission in batch:
                 submission.accounting = Accounting()
             raise
-        window.publish()
+        if changes:
+            window.publish(newest)
+
+    def _keep_decisions(self) -> None:
+        """Commit decisions that no event takes along."""
+        try:
+            recorder = self._context().recorder
+            while recorder is not None and recorder.waits():
+                self._keep([])
+        except Exception:
+            log.exception("decisions could not be recorded")
 
     def _one_by_one(self, submission: Submission) -> None:
         """Each event in a commit of its own: one that cannot be kept is set aside and does not hold up the others."""

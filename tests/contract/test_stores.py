@@ -13,7 +13,7 @@ from cashwrap.adapters.sqlite import SqliteStore
 from cashwrap.adapters.system import SystemRandom
 from cashwrap.adapters.vault import FileVault, MemoryVault
 from cashwrap.model import Millis, Tenant
-from cashwrap.ports import Changes, Failure, Record, Row, ShopperKey, Transition, Vault
+from cashwrap.ports import Changes, Failure, KeptDecision, Record, Row, ShopperKey, Transition, Vault
 from cashwrap.testing import FullStore, StoreContract, VaultContract
 
 
@@ -50,6 +50,11 @@ class ForgetsHalf(MemoryStore):
         self._profiles.pop(key, None)
 
 
+class KeepsDecisions(MemoryStore):
+    def _clear(self, keys: set[ShopperKey]) -> None:
+        """A withdrawal that is not heard."""
+
+
 class LosesWrites(MemoryStore):
     def commit(self, changes: Changes) -> int:
         return super().commit(Changes(records=changes.records[:1000], rows=changes.rows))
@@ -73,6 +78,8 @@ class FixedNonce:
         (ForgetsHalf, "test_forgetting_removes_one_shopper_and_nobody_else"),
         (LosesWrites, "test_the_log_continues_after_any_sequence"),
         (LosesWrites, "test_the_outbox_holds_transitions_until_they_are_settled"),
+        (KeepsDecisions, "test_a_cleared_shopper_has_no_kept_decisions"),
+        (KeepsDecisions, "test_forgetting_removes_one_shopper_and_nobody_else"),
         (DueAnyhow, "test_the_due_come_earliest_first_and_only_when_due"),
     ],
 )
@@ -103,6 +110,11 @@ _changes = st.builds(
     identities=st.dictionaries(_digests, _keys, max_size=3),
     transitions=st.lists(st.builds(Transition, _tenants, _shoppers, _names, st.booleans(), _times), max_size=4),
     failures=st.lists(st.builds(Failure, _tenants, _times, _names, _names, _names, _times), max_size=2),
+    cleared=st.lists(_keys, max_size=2),
+    decisions=st.lists(
+        st.builds(KeptDecision, _tenants, st.binary(min_size=12, max_size=12), _shoppers, _times, _times, _bytes),
+        max_size=4,
+    ),
 )
 
 
@@ -120,20 +132,26 @@ def everything_in(store: FullStore) -> list[object]:
         store.inside(keys),
         [transition for _, transition in store.pending(1000)],
         store.failures(),
+        [store.decisions(tenant, since, limit=3) for tenant in tenants for since in (0, 9)],
+        [store.decision(each.tenant, each.id) for tenant in tenants for each in store.decisions(tenant)],
     ]
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(_changes | _keys, max_size=6))
-def test_both_stores_answer_the_same_after_any_history(history: list[Changes | ShopperKey]) -> None:
+@given(st.lists(_changes | _keys | st.tuples(_times, st.integers(0, 5), st.integers(0, 9)), max_size=6))
+def test_both_stores_answer_the_same_after_any_history(
+    history: list[Changes | ShopperKey | tuple[int, int, int]],
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         memory, file = MemoryStore(), SqliteStore(folder)
         for step in history:
             for store in (memory, file):
                 if isinstance(step, Changes):
                     store.commit(step)
-                else:
+                elif isinstance(step, ShopperKey):
                     store.forget(step)
+                else:
+                    store.prune(*step)
         assert everything_in(memory) == everything_in(file)
         file.close()
         again = SqliteStore(folder)

@@ -7,7 +7,7 @@ from itertools import islice
 from msgspec.structs import replace as changed
 
 from cashwrap.model import Millis, Product, Tenant
-from cashwrap.ports import Changes, Failure, Record, Row, ShopperKey, Transition
+from cashwrap.ports import Changes, Failure, KeptDecision, Record, Row, ShopperKey, Transition
 
 
 class MemoryStore:
@@ -23,6 +23,7 @@ class MemoryStore:
         self._queued = 0
         self._failed: dict[int, Failure] = {}
         self._failures = 0
+        self._decisions: dict[tuple[Tenant, bytes], tuple[int, KeptDecision]] = {}
         self._documents: dict[str, dict[str, bytes]] = {}
         self._products: dict[Tenant, dict[str, Product]] = {}
         self._versions: dict[Tenant, int] = {}
@@ -52,6 +53,8 @@ class MemoryStore:
             for failure in changes.failures:
                 self._failures += 1
                 self._failed[self._failures] = changed(failure, sequence=self._failures)
+            self._clear(set(changes.cleared))
+            self._keep(changes.decisions)
             return len(self._log)
 
     def resolve(self, digests: Sequence[bytes]) -> dict[bytes, ShopperKey]:
@@ -101,9 +104,40 @@ class MemoryStore:
         with self._lock:
             return {name: len(inside) for (owner, name), inside in self._segments.items() if inside and owner == tenant}
 
-    def forget(self, key: ShopperKey) -> None:
-        """Remove the shopper's row, identities and memberships."""
+    def decision(self, tenant: Tenant, decision_id: bytes) -> KeptDecision | None:
+        """The decision with this id, if it was kept."""
         with self._lock:
+            found = self._decisions.get((tenant, decision_id))
+        return None if found is None else found[1]
+
+    def decisions(self, tenant: Tenant, since: Millis = 0, after: bytes = b"", limit: int = 1000) -> list[KeptDecision]:
+        """Those made at ``since`` or later, ascending by time and id; of ``since`` itself ids above ``after`` only."""
+        with self._lock:
+            found = [kept for _, kept in self._decisions.values() if kept.tenant == tenant]
+        return sorted(
+            (kept for kept in found if (kept.time, kept.id) > (since, after)), key=lambda kept: (kept.time, kept.id)
+        )[:limit]
+
+    def prune(self, before: Millis, keep: int, limit: int) -> int:
+        """Look at the ``limit`` decisions kept first; remove those made before a moment or not of the newest ``keep``.
+
+        How many were removed.
+        """
+        with self._lock:
+            newest = self._newest()
+            old = [
+                name
+                for name, (number, kept) in islice(self._decisions.items(), limit)
+                if kept.time < before or number <= newest - keep
+            ]
+            for name in old:
+                del self._decisions[name]
+            return len(old)
+
+    def forget(self, key: ShopperKey) -> None:
+        """Remove the shopper's row, identities, memberships and kept decisions."""
+        with self._lock:
+            self._clear({key})
             self._profiles.pop(key, None)
             self._identities = {digest: owner for digest, owner in self._identities.items() if owner != key}
             self._leave_all(key)
@@ -170,6 +204,24 @@ class MemoryStore:
         """Grows with every change; 0 before the first."""
         with self._lock:
             return self._versions.get(tenant, 0)
+
+    def _clear(self, keys: set[ShopperKey]) -> None:
+        if keys:
+            self._decisions = {
+                name: numbered
+                for name, numbered in self._decisions.items()
+                if ShopperKey(numbered[1].tenant, numbered[1].shopper) not in keys
+            }
+
+    def _keep(self, decisions: list[KeptDecision]) -> None:
+        number = self._newest()
+        for kept in decisions:
+            if (kept.tenant, kept.id) not in self._decisions:
+                number += 1
+                self._decisions[kept.tenant, kept.id] = number, kept
+
+    def _newest(self) -> int:
+        return next(reversed(self._decisions.values()))[0] if self._decisions else 0
 
     def _leave_all(self, key: ShopperKey) -> None:
         for (tenant, _), inside in self._segments.items():

@@ -19,7 +19,7 @@ from cashwrap.adapters.folder import FolderLock
 from cashwrap.adapters.queries import statements
 from cashwrap.errors import Locked
 from cashwrap.model import Millis, Product, Tenant
-from cashwrap.ports import Changes, Failure, Record, Row, ShopperKey, Transition
+from cashwrap.ports import Changes, Failure, KeptDecision, Record, Row, ShopperKey, Transition
 
 FILE = "cashwrap.db"
 _SQL = statements("store.sql")
@@ -127,8 +127,30 @@ class SqliteStore:
         """How many shoppers each segment holds; empty ones are left out."""
         return dict(self._rows("sizes", self._known_number(tenant)))
 
+    def decision(self, tenant: Tenant, decision_id: bytes) -> KeptDecision | None:
+        """The decision with this id, if it was kept."""
+        found = self._rows("decision", self._known_number(tenant), decision_id)
+        return KeptDecision(tenant, *found[0]) if found else None
+
+    def decisions(self, tenant: Tenant, since: Millis = 0, after: bytes = b"", limit: int = 1000) -> list[KeptDecision]:
+        """Those made at ``since`` or later, ascending by time and id; of ``since`` itself ids above ``after`` only."""
+        found = self._rows("decisions", self._known_number(tenant), since, after, limit)
+        return [KeptDecision(tenant, *row) for row in found]
+
+    def prune(self, before: Millis, keep: int, limit: int) -> int:
+        """Look at the ``limit`` decisions kept first; remove those made before a moment or not of the newest ``keep``.
+
+        How many were removed.
+        """
+        self._must_serve()
+        old = self._rows("old_decisions", limit, before, keep)
+        if old:  # mostly there are none, and a transaction costs an fsync
+            self._write_each("remove_decision", old)
+        return len(old)
+
     def forget(self, key: ShopperKey) -> None:
-        """Remove the shopper's row, identities and memberships, and their traces from the write-ahead log.
+        """Remove the shopper's row, identities, memberships and kept decisions, with their traces from the
+        write-ahead log.
 
         Raises ``Unavailable``, also where the removal is durable but a reader in another process keeps older pages
         alive: call again.
@@ -139,6 +161,7 @@ class SqliteStore:
             db.execute(_SQL["remove_row"], (tenant, key.shopper))
             db.execute(_SQL["remove_identities"], (tenant, key.shopper))
             db.execute(_SQL["remove_memberships"], (key.shopper, tenant))
+            db.execute(_SQL["clear_decisions"], (key.shopper, tenant))
         self._database.truncate()
 
     # --- Outbox ---
@@ -249,6 +272,11 @@ class SqliteStore:
                     (number(f.tenant), f.received, f.code, f.message, f.path, f.size, f.payload)
                     for f in changes.failures
                 ],
+            ),
+            ("clear_decisions", [(key.shopper, number(key.tenant)) for key in changes.cleared]),
+            (
+                "keep_decision",
+                [(number(d.tenant), d.id, d.shopper, d.time, d.position, d.payload) for d in changes.decisions],
             ),
         ]
 

@@ -170,6 +170,7 @@ def _settings(section: _Section) -> Settings:
         locales=tuple(dict.fromkeys([locale, *locales])) if locales else (),
         networks=_networks(shape, nodes["networks"]) if "networks" in nodes else {},
         decision_records=(shape.share(records, "a share") or 0) if records is not None else default.decision_records,
+        decision_retention=shape.duration(nodes.get("decision_retention"), "a retention") or default.decision_retention,
         one_experiment_per_shopper=shape.flag(
             nodes.get("one_experiment_per_shopper"), "one_experiment_per_shopper", default=False
         ),

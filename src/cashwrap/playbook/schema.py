@@ -111,6 +111,7 @@ _SHOP = _object(
     internal_networks=_list("Address ranges (CIDR) of your own people.", {"type": "string"}),
     networks=_map('Address ranges (CIDR) by name, for conditions: "office" in request.networks.', _ONE_OR_MORE, NAME),
     decision_records=_share("The share of decisions that are kept with their inputs, to be explained later."),
+    decision_retention=_text("How long those are kept, such as 14d.", pattern=DURATION),
     one_experiment_per_shopper=_flag("Whether a shopper takes part in one experiment at most."),
 )
 _UNIT: Schema = {

@@ -14,6 +14,7 @@ from cashwrap.ports import (
     Changes,
     FailedEvents,
     Failure,
+    KeptDecision,
     Outbox,
     Record,
     Registry,
@@ -52,6 +53,12 @@ def move(number: int, segment: str, *, entered: bool, tenant: Tenant = LIVE) -> 
     return Transition(tenant, shopper(number), segment, entered, at=2_000 + number)
 
 
+def kept(number: int, who: int = 1, time: int | None = None, tenant: Tenant = LIVE) -> KeptDecision:
+    """A decision of shopper ``who``; its id sorts as ``number`` does."""
+    moment = 1_000 + number if time is None else time
+    return KeptDecision(tenant, number.to_bytes(12, "big"), shopper(who), moment, number, b"sealed %d" % number)
+
+
 class StoreContract:
     """The promises of ``Store``, ``Outbox``, ``FailedEvents``, ``Registry`` and ``CatalogueStore``."""
 
@@ -67,6 +74,9 @@ class StoreContract:
         assert store.sizes(LIVE) == {}
         assert store.pending(10) == []
         assert store.failures() == []
+        assert store.decision(LIVE, b"\0" * 12) is None
+        assert store.decisions(LIVE) == []
+        assert store.prune(10**15, 0, 10) == 0
         assert store.documents("any") == {}
         assert dict(store.products(LIVE)) == {}
         assert store.version(LIVE) == 0
@@ -205,10 +215,55 @@ class StoreContract:
         store.commit(Changes(transitions=moves[:1]))
         assert store.pending(10)[0][0] > waiting[-1][0]
 
+    # --- kept decisions ---
+
+    def test_a_kept_decision_is_found_by_its_id_in_its_tenant(self, store: FullStore) -> None:
+        """Every field survives; the same id again changes nothing."""
+        store.commit(Changes(decisions=[kept(1), kept(2, tenant=TEST)]))
+        store.commit(Changes(decisions=[KeptDecision(LIVE, kept(1).id, shopper(9), 0, 0, b"another")]))
+        assert store.decision(LIVE, kept(1).id) == kept(1)
+        assert store.decision(TEST, kept(2).id) == kept(2, tenant=TEST)
+        assert store.decision(TEST, kept(1).id) is None
+        assert store.decision(LIVE, kept(2).id) is None
+
+    def test_kept_decisions_are_paged_by_time(self, store: FullStore) -> None:
+        """Whatever the order of commit, each is seen once, ascending by time and then by id."""
+        made = [kept(number, time=1_000 + number % 7) for number in range(40)]
+        for at in range(0, 40, 9):
+            store.commit(Changes(decisions=made[at : at + 9]))
+        store.commit(Changes(decisions=[kept(99, time=5, tenant=TEST)]))
+        expected = sorted(made, key=lambda each: (each.time, each.id))
+        assert store.decisions(LIVE) == expected
+        assert store.decisions(LIVE, 1_004) == [each for each in expected if each.time >= 1_004]
+        seen: list[KeptDecision] = []
+        since, after = 0, b""
+        while page := store.decisions(LIVE, since, after, 6):
+            seen += page
+            since, after = page[-1].time, page[-1].id
+        assert seen == expected
+
+    def test_a_cleared_shopper_has_no_kept_decisions(self, store: FullStore) -> None:
+        """What the same commit brings stays; so does what others have, in other tenants too."""
+        store.commit(Changes(decisions=[kept(1), kept(2, who=2), kept(3, tenant=TEST)]))
+        store.commit(Changes(cleared=[key(1), key(7)], decisions=[kept(4)]))
+        assert store.decisions(LIVE) == [kept(2, who=2), kept(4)]
+        assert store.decisions(TEST) == [kept(3, tenant=TEST)]
+
+    def test_pruning_goes_in_small_steps_from_the_first_kept(self, store: FullStore) -> None:
+        """By age and by number, over all tenants; what is looked at bounds what is removed."""
+        store.commit(Changes(decisions=[kept(n, tenant=TEST if n % 2 else LIVE) for n in range(10)]))
+        assert store.prune(1_003, 100, 2) == 2
+        assert store.prune(1_003, 100, 100) == 1
+        assert store.prune(1_003, 100, 100) == 0
+        assert store.prune(0, 4, 100) == 3
+        assert store.decisions(LIVE) == [kept(6), kept(8)]
+        assert [each.time for each in store.decisions(TEST)] == [1_007, 1_009]
+
     # --- forgetting ---
 
     def test_forgetting_removes_one_shopper_and_nobody_else(self, store: FullStore) -> None:
-        """Row, identities, memberships and the due time go; the log stays and may be forgotten again."""
+        """Row, identities, memberships, kept decisions and the due time go; the log stays, and all of it may be asked
+        again."""
         for number in (1, 2):
             store.commit(
                 Changes(
@@ -216,6 +271,7 @@ class StoreContract:
                     rows={key(number): Row(b"s", b"", 5)},
                     identities={bytes([number]) * 16: key(number), bytes([10 + number]) * 16: key(number)},
                     transitions=[move(number, name, entered=True) for name in ("vip", "new")],
+                    decisions=[kept(number, who=number)],
                 )
             )
         store.forget(key(1))
@@ -225,6 +281,7 @@ class StoreContract:
         assert set(store.resolve([bytes([n]) * 16 for n in (1, 2, 11, 12)]).values()) == {key(2)}
         assert store.sizes(LIVE) == {"vip": 1, "new": 1}
         assert store.due(9, 9) == [key(2)]
+        assert store.decisions(LIVE) == [kept(2, who=2)]
         assert len(list(store.log())) == 2
 
     # --- what failed, documents, products ---

@@ -98,6 +98,29 @@ WHERE sequence > ? ORDER BY sequence LIMIT ?;
 -- name: discard
 DELETE FROM failed WHERE sequence = ?;
 
+-- name: keep_decision
+-- An id is random and comes once; the same one again is a commit that was tried a second time.
+INSERT INTO decisions (tenant, id, shopper, time, position, payload) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING;
+
+-- name: clear_decisions
+DELETE FROM decisions WHERE shopper = ? AND tenant = ?;
+
+-- name: decision
+SELECT id, shopper, time, position, payload FROM decisions WHERE tenant = ? AND id = ?;
+
+-- name: decisions
+SELECT id, shopper, time, position, payload FROM decisions
+WHERE tenant = ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?;
+
+-- name: old_decisions
+-- The ones kept first are about the oldest: looking at a few of them bounds what one step costs.
+SELECT number FROM (SELECT number, time FROM decisions ORDER BY number LIMIT ?)
+WHERE time < ? OR number <= (SELECT max(number) FROM decisions) - ?;
+
+-- name: remove_decision
+DELETE FROM decisions WHERE number = ?;
+
 -- name: documents
 SELECT name, document FROM documents WHERE kind = ? ORDER BY name;
 
