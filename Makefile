@@ -6,7 +6,7 @@ SHOP := .venv-shop
 STAMP := $(VENV)/.ready
 SHOP_STAMP := $(SHOP)/.ready
 
-.PHONY: help setup demo test test-fast lint format bench schemas lock clean
+.PHONY: help setup demo test test-fast lint format fuzz bench schemas lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -49,6 +49,9 @@ lint: $(STAMP)  ## ruff, strict types, house rules
 format: $(STAMP)  ## let ruff write what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+fuzz: $(STAMP)  ## a million conditions through every evaluator; COUNT=n for another number
+	$(BIN)/python tests/fuzz_conditions.py $(or $(COUNT),1000000)
 
 bench: $(STAMP)  ## benchmarks as ratios in one run, see bench/README.md
 	$(BIN)/python -m bench

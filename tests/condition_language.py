@@ -380,6 +380,8 @@ class _Oracle:
         value = self.raw(node)
         if not self.cel and kind in _PYTHON and not isinstance(value, _PYTHON[kind]):
             return None  # a wrong type is unknown
+        if not self.cel and isinstance(value, bool) and kind in {Type.NUMBER, Type.MONEY, Type.TIME}:
+            return None  # to Python a bool is an int
         if kind is Type.VERSION:
             return version_of(value)
         scale = 10**self.environment.digits if kind in {Type.MONEY, Type.MONEY_AVERAGE} else 1
