@@ -47,9 +47,6 @@ _DEFAULTS: dict[Reason, Answer] = {
     reason: _default(reason)
     for reason in ("no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error", "quiet")
 }
-_NO_MATCH = _DEFAULTS["no_match"]
-_NO_SUCH_PLACEMENT = _DEFAULTS["no_such_placement"]
-_ERROR = _DEFAULTS["error"]
 
 
 def decide(
@@ -74,34 +71,21 @@ def decide(
         case = _Case(experiences, inputs, catalogue, kills, notes)
     except Exception:  # a default everywhere is an answer, an exception at a checkout is not
         return defaults(experiences, inputs.placements, "error", inputs.level, degraded=True)
-    ordered, owners, residuals = experiences.ordered, experiences.index.owners, experiences.index.residuals
-    quick = not (case.held or kills.experiences or inputs.forced) and notes is None
-    exposures = case.exposures
+    # Mostly the first bit of a placement stands and its answer is at hand: a call saved at every placement.
+    quick = notes is None and not (case.held or inputs.forced or kills.experiences or kills.placements)
+    recent, locale, exposures, hidden = experiences.recent, inputs.locale, case.exposures, ~inputs.mask
     answers = {}
-    broken = False
-    for name in experiences.placements if inputs.placements is None else inputs.placements:
-        placement = experiences.placements.get(name)
-        if placement is None:
-            answers[name] = _NO_SUCH_PLACEMENT
-        elif placement.purpose & ~inputs.mask:
-            answers[name] = _DEFAULTS["no_consent"]
-        elif name in kills.placements:
-            answers[name] = _DEFAULTS["killed"]
-        elif not (left := mask >> placement.offset & placement.ones) and not inputs.forced:
-            answers[name] = _NO_MATCH
+    for name, purpose, offset, ones in experiences.rows(inputs.placements):
+        left = mask >> offset & ones
+        known = None
+        if left and quick and not purpose & hidden:
+            known = recent[offset + (left & -left).bit_length() - 1].get(locale)
+        if known is not None:
+            answers[name], shown = known
+            exposures.append(shown)
         else:
-            bit = placement.offset + (left & -left).bit_length() - 1
-            known = None  # mostly the first bit stands, and its answer is at hand: a call saved at every placement
-            if quick and bit not in residuals:
-                first = ordered[owners[bit]]
-                known = first.recent.get(inputs.locale)
-            if known is not None:
-                exposures.append(first.shown)
-                answers[name] = known
-            else:
-                answers[name] = answer = case.answer(placement, left)
-                broken = broken or answer is _ERROR
-    return Decision(experiences.playbook, answers, inputs.level, broken, tuple(exposures))
+            answers[name] = case.answer(name, left)
+    return Decision(experiences.playbook, answers, inputs.level, case.broken, tuple(exposures))
 
 
 def defaults(
@@ -124,7 +108,18 @@ def defaults(
 class _Case:
     """One decision, placement by placement: what it depends on, and the exposures it comes to."""
 
-    __slots__ = ("_alone", "_catalogue", "_experiences", "_inputs", "_kills", "_noted", "_notes", "exposures", "held")
+    __slots__ = (
+        "_alone",
+        "_catalogue",
+        "_experiences",
+        "_inputs",
+        "_kills",
+        "_noted",
+        "_notes",
+        "broken",
+        "exposures",
+        "held",
+    )
 
     def __init__(
         self,
@@ -142,22 +137,34 @@ class _Case:
         self._noted: list[Noted] | None = None
         self._alone: str | None = None
         self.exposures: list[tuple[int, ...]] = []
+        self.broken = False
+        """Whether some experience failed."""
         holdout = experiences.holdout
         unit = unit_of(holdout.unit, inputs.units, inputs.values) if holdout.share else ""
         self.held = bool(unit) and hash_unit(holdout.salt, unit) % SHARES < holdout.share
         """Whether the shopper is in the shop's holdout."""
 
-    def answer(self, placement: Placement, left: int) -> Answer:
-        """The first experience that fits, of those whose bits are ``left``."""
+    def answer(self, name: str, left: int) -> Answer:
+        """The answer of one placement, whose bits ``left`` stand."""
+        placement = self._experiences.placements.get(name)
+        if placement is None:
+            return _DEFAULTS["no_such_placement"]
+        if placement.purpose & ~self._inputs.mask:
+            return _DEFAULTS["no_consent"]
+        if name in self._kills.placements:
+            return _DEFAULTS["killed"]
+        if not left and not self._inputs.forced:
+            return _DEFAULTS["no_match"]
         if self._notes is not None:
-            self._noted = self._notes.setdefault(placement.name, [])
+            self._noted = self._notes.setdefault(name, [])
         known = len(self.exposures)
         try:
             preview = self._preview(placement) if self._inputs.forced else None
             return preview or self._choose(placement, left)
         except Exception:  # a broken experience costs its own placement the default, and nothing else
             del self.exposures[known:]
-            return _ERROR
+            self.broken = True
+            return _DEFAULTS["error"]
 
     def _note(self, experience: Experience, outcome: str, why: str, *details: object) -> None:
         """Tell who asked why; ``details`` are put into the text only then."""

@@ -1,6 +1,6 @@
 """Experiences, compiled: what a decision looks things up in. Built once a playbook, never changed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -25,6 +25,13 @@ from cashwrap.model import Answer, Inputs
 _NO_CAPS = CapsDecl()
 
 
+Recent = tuple[Answer, tuple[int, int]]
+Row = tuple[str, int, int, int]
+"""A placement as a decision goes through it: name, purpose, offset and ones."""
+_NONE: dict[str, Recent] = {}
+"""What a bit has to offer that must be looked at more closely."""
+
+
 class Variation(Struct, frozen=True):
     """One content of an experience."""
 
@@ -37,8 +44,8 @@ class Experience(Struct, frozen=True):
 
     ``arms`` names the variations first, then ``control`` where there is one, and last ``holdout``. ``caps`` are the
     limits that may keep it back, ``counted`` what showing it counts for. ``shown`` is its exposure when there is
-    nothing else to say of it. ``recent`` has its answers by the locale asked for, where nothing but the content of its
-    one variation decides them, and that is steady.
+    nothing else to say of it. ``recent`` has its answers by the locale asked for, each with that exposure; ``None``
+    where more than its condition decides, or its content is not steady.
     """
 
     name: str
@@ -52,21 +59,20 @@ class Experience(Struct, frozen=True):
     caps: tuple[Cap, ...]
     counted: tuple[str, ...]
     shown: tuple[int, int]
-    recent: dict[str, Answer] = {}
-
-    @property
-    def plain(self) -> bool:
-        """Whether it is shown wherever its condition holds."""
-        return self.trial is None and not self.caps and not self.weight
+    recent: dict[str, "Recent"] | None = None
 
     def answer(self, variation: int, inputs: Inputs, catalogue: Catalogue) -> Answer | Ineligible:
         """What one of its variations shows, or why it cannot."""
-        content = self.variations[variation].content.render(inputs, catalogue)
+        recent = self.recent
+        if recent is not None and (known := recent.get(inputs.locale)) is not None:
+            return known[0]
+        shown = self.variations[variation]
+        content = shown.content.render(inputs, catalogue)
         if isinstance(content, Ineligible):
             return content
-        answer = Answer(self.name, self.variations[variation].name, content, "match")
-        if self.plain and self.variations[0].content.steady and len(self.recent) < MAX_RECENT:
-            self.recent[inputs.locale] = answer
+        answer = Answer(self.name, shown.name, content, "match")
+        if recent is not None and len(recent) < MAX_RECENT:
+            recent[inputs.locale] = answer, self.shown
         return answer
 
 
@@ -83,6 +89,11 @@ class Placement(Struct, frozen=True):
     stop: int
     offset: int
     ones: int
+
+    @property
+    def row(self) -> Row:
+        """What a decision goes through."""
+        return self.name, self.purpose, self.offset, self.ones
 
 
 class Names(Struct, frozen=True, array_like=True):
@@ -105,7 +116,8 @@ class ExperienceName(Struct, frozen=True, array_like=True):
 class Experiences(Struct, frozen=True):
     """All experiences of one playbook, ready to decide. ``playbook`` is its hash.
 
-    ``ordered`` has them placement by placement, as the index counts its conditions. ``alone`` are the trials of which
+    ``ordered`` has them placement by placement, as the index counts its conditions; ``recent`` by bit the answers at
+    hand, where its condition needs no second look. ``alone`` are the trials of which
     a shopper may be in one only, where the shop says so.
     """
 
@@ -116,6 +128,15 @@ class Experiences(Struct, frozen=True):
     holdout: HoldoutDecl
     alone: tuple[Trial, ...]
     names: Names
+    recent: tuple[dict[str, Recent], ...]
+    everywhere: tuple[Row, ...]
+
+    def rows(self, asked: tuple[str, ...] | None) -> Sequence[Row]:
+        """The placements asked for, each once; ``None`` for all."""
+        if asked is None:
+            return self.everywhere
+        known = self.placements
+        return [known[name].row if name in known else (name, 0, 0, 0) for name in asked]
 
 
 def _nothing(_: str) -> bool:
@@ -159,7 +180,13 @@ def compile_experiences(
         settings.holdout,
         tuple(trials) if settings.one_experiment_per_shopper else (),
         Names(playbook, tuple(placements), tuple(compiler.names())),
+        tuple(_at_hand(ordered[owner], bit in index.residuals) for bit, owner in enumerate(index.owners)),
+        tuple(placement.row for placement in placements.values()),
     )
+
+
+def _at_hand(experience: Experience, second_look: bool) -> dict[str, Recent]:  # noqa: FBT001
+    return _NONE if second_look or experience.recent is None else experience.recent
 
 
 def _in_order(declarations: Declarations) -> dict[str, list[tuple[int, ExperienceDecl]]]:
@@ -187,6 +214,8 @@ class _Compiler:
             for name, content in declared.variations.items()
         )
         caps = tuple(self.caps(declared, placement))
+        trial = self.trial(declared)
+        plain = trial is None and not caps and not declared.weight and variations[0].content.steady
         return Experience(
             name=declared.name,
             number=number,
@@ -195,10 +224,11 @@ class _Compiler:
             condition=condition,
             variations=variations,
             arms=arms_of(declared),
-            trial=self.trial(declared),
+            trial=trial,
             caps=caps,
             counted=tuple(cap.key for cap in caps),
             shown=(self.numbers[declared.placement], number),
+            recent={} if plain else None,
         )
 
     def caps(self, declared: ExperienceDecl, placement: PlacementDecl) -> Iterator[Cap]:
