@@ -135,12 +135,12 @@ def playbook(rng: random.Random, size: int) -> list[Checked | None]:
     return [None if rng.random() < 0.05 else each for each in checked]
 
 
-def agree(seed: int, playbooks: int, shoppers: int) -> int:
+def agree(seed: int, playbooks: int, shoppers: int, size: int = 40) -> int:
     """How many conditions were compared and came out true; fails at the first difference."""
     rng = random.Random(seed)
     matched = 0
     for _ in range(playbooks):
-        conditions = playbook(rng, rng.randint(1, 40))
+        conditions = playbook(rng, rng.randint(size // 40, size))
         index = build_index(list(enumerate(conditions)))
         kept = frozenset(name for name in VALUES if rng.random() < 0.5)
         halved = build_index(list(enumerate(conditions)), kept.__contains__)
@@ -161,6 +161,10 @@ def agree(seed: int, playbooks: int, shoppers: int) -> int:
 
 def test_index_agrees_with_closures_on_2000_seeded_cases() -> None:
     assert agree(seed=20260101, playbooks=100, shoppers=20) > 2_000
+
+
+def test_index_agrees_with_closures_on_a_large_playbook() -> None:
+    assert agree(seed=3, playbooks=2, shoppers=12, size=400) > 500
 
 
 @settings(max_examples=60, deadline=None)
