@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
-from engines import STARTER
-from processes import Process, cashwrap, client, process
+from cashwrap.cli.world import open_world
+from cashwrap.keys import Keys
+from engines import LIVE, STARTER
+from processes import Process, client, process
 
 FREE = "Standard delivery is free with this basket."
 """What ``basket_message`` says from a cart of 50 on."""
@@ -27,14 +29,19 @@ def eventually(holds: Callable[[], Any]) -> bool:
 class OfrepShop:
     """The running server, its keys and its playbook."""
 
-    def __init__(self, running: Process, folder: Path, data: Path, origin: str) -> None:
+    def __init__(self, running: Process, folder: Path, data: Path, keys: tuple[str, str]) -> None:
         self.running = running
         self.url = running.url
         self.playbook = folder
-        self.secret = cashwrap("keys", "create", "secret", "--data", data).split()[-1]
-        self.public = cashwrap("keys", "create", "publishable", "--origin", origin, "--data", data).split()[-1]
+        self.secret, self.public = keys
         self.backend = client(self.url, self.secret)
-        assert eventually(lambda: self.bulk(self.public).status_code == 200), "the server sees new keys"
+        self._data = data
+
+    def key_for(self, origin: str) -> str:
+        """A publishable key for another origin, once the server knows it."""
+        text = made(self._data, "publishable", origin)
+        assert eventually(lambda: self.bulk(text).status_code == 200)
+        return text
 
     def bulk(self, key: str, context: Any = None) -> httpx.Response:
         body = {"context": context or {}}
@@ -66,12 +73,19 @@ class OfrepShop:
             assert self.backend.post(path, json=message).json() == {"success": True}
 
 
+def made(data: Path, kind: Literal["publishable", "secret"], *origins: str) -> str:
+    """What ``cashwrap keys create`` does, without a process."""
+    with open_world(data, serving=False, make=True) as world:
+        return Keys(world.registry).create(kind, LIVE, origins, world.random)
+
+
 @contextmanager
 def ofrep_shop(folder: Path, *more: str, origin: str = "https://shop.example") -> Iterator[OfrepShop]:
     playbook, data = folder / "playbook", folder / "data"
     if not playbook.exists():
         shutil.copytree(STARTER, playbook)
+    keys = made(data, "secret"), made(data, "publishable", origin)
     with process(playbook, data, *more) as running:
-        shop = OfrepShop(running, playbook, data, origin)
+        shop = OfrepShop(running, playbook, data, keys)
         with shop.backend:
             yield shop

@@ -214,7 +214,6 @@ def test_a_key_that_is_not_for_pages_leaves_the_default(shop: OfrepShop, browser
     assert browser.statuses() == [403 if key == "secret" else 401]
 
 
-def test_a_page_of_another_origin_gets_nothing(browser: Browser, tmp_path: Path) -> None:
-    with ofrep_shop(tmp_path) as shop:
-        assert browser.start(shop.url, shop.public) != "ready"
-        assert browser.details("basket_message")["value"] == DEFAULT
+def test_a_page_of_another_origin_gets_nothing(shop: OfrepShop, browser: Browser) -> None:
+    assert browser.start(shop.url, shop.key_for("https://shop.example")) != "ready"
+    assert browser.details("basket_message")["value"] == DEFAULT
