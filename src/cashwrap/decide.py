@@ -74,13 +74,14 @@ def decide(
     # Mostly the first bit of a placement stands and its answer is at hand: a call saved at every placement.
     quick = notes is None and not (case.held or inputs.forced or kills.experiences or kills.placements)
     recent, locale, exposures, hidden = experiences.recent, inputs.locale, case.exposures, ~inputs.mask
-    answers = {}
+    answers, no_match = {}, _DEFAULTS["no_match"]
     for name, purpose, offset, ones in experiences.rows(inputs.placements):
         left = mask >> offset & ones
-        known = None
-        if left and quick and not purpose & hidden:
-            known = recent[offset + (left & -left).bit_length() - 1].get(locale)
-        if known is not None:
+        if not quick or purpose & hidden:
+            answers[name] = case.answer(name, left)
+        elif not left:
+            answers[name] = no_match
+        elif known := recent[offset + (left & -left).bit_length() - 1].get(locale):
             answers[name], shown = known
             exposures.append(shown)
         else:

@@ -28,6 +28,8 @@ _NO_CAPS = CapsDecl()
 Recent = tuple[Answer, tuple[int, int]]
 Row = tuple[str, int, int, int]
 """A placement as a decision goes through it: name, purpose, offset and ones."""
+NOBODYS = 1 << 30
+"""A purpose that nobody allows: a placement that is unknown is looked at more closely."""
 _NONE: dict[str, Recent] = {}
 """What a bit has to offer that must be looked at more closely."""
 
@@ -136,7 +138,7 @@ class Experiences(Struct, frozen=True):
         if asked is None:
             return self.everywhere
         known = self.placements
-        return [known[name].row if name in known else (name, 0, 0, 0) for name in asked]
+        return [known[name].row if name in known else (name, NOBODYS, 0, 0) for name in asked]
 
 
 def _nothing(_: str) -> bool:
