@@ -9,11 +9,10 @@
  */
 
 import * as consent from "./consent.js";
-import { decide, setContext } from "./decide.js";
+import { decide, dismiss, setContext } from "./decide.js";
 import * as gate from "./gate.js";
 import { isPayment } from "./page.js";
 import * as queue from "./queue.js";
-import { followGoogle, followIab } from "./signals.js";
 import { createEvent, VERSION, watch } from "./track.js";
 
 const DECIDE_TIMEOUT = 200;
@@ -54,12 +53,12 @@ function begin({ key, host = "", consent: source, timeout, context, userId, toke
   started = true;
   asking = { url: api + "decide", writeKey: key, deadlineMs: timeout || DECIDE_TIMEOUT };
   queue.open(api + "batch", key);
-  scan = watch((event, properties) => cashwrap.track(event, properties));
+  scan = watch(cashwrap.track, cashwrap.dismiss);
   setContext({ ...context });
   gate.open(decideAfterNews);
   const heard = guard((/** @type {Choices} */ choices) => consent.set(choices, `${source}`));
-  if (source === "gcm") followGoogle(heard);
-  if (source === "tcf") followIab(heard);
+  // Rare parts are files of their own; where they do not load, nobody has consented to anything.
+  if (source && source !== "manual") import("./signals.js").then(({ follow }) => follow(source, heard), () => {});
   for (const moment of ["pagehide", "visibilitychange"]) addEventListener(moment, guard(queue.drain));
   cashwrap.page();
   if (userId) cashwrap.identify(userId, { token });
@@ -185,6 +184,9 @@ export const cashwrap = {
     },
     NOTHING,
   ),
+
+  /** Send away what a placement shows, as an element with `data-cashwrap-dismiss` in it does. */
+  dismiss: guard(dismiss),
 
   /**
    * Be told of every decision, as by the event `cashwrap:decision` on the document.

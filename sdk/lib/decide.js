@@ -2,7 +2,7 @@
 
 import * as consent from "./consent.js";
 import { record } from "./gate.js";
-import { post } from "./page.js";
+import { calm, post } from "./page.js";
 import { render } from "./render.js";
 import { createEvent, surroundings, timeZone, whenSeen } from "./track.js";
 
@@ -11,8 +11,17 @@ import { createEvent, surroundings, timeZone, whenSeen } from "./track.js";
  * @typedef {{decisionId: string, playbook: string, placements: Record<string, Answer>, token: string | null, level: string, degraded: boolean}} Decision
  */
 
+/**
+ * What a placement came to, and how to tell what became of it. `key` says whose moment it is, and of what: one exposure each.
+ * @typedef {{experience: unknown, content: Answer["content"] | undefined, key: string, tell: (event: string) => void}} Current
+ */
+
 /** What each placement shows now, and the way back. @type {WeakMap<Element, {json: string, back: (() => void) | null | undefined}>} */
 const shown = new WeakMap();
+/** @type {Record<string, Current>} */
+const current = {};
+/** Experiences that the shopper has sent away on this page. @type {Set<unknown>} */
+const sentAway = new Set();
 /** The newest question for each placement: an answer to an older one comes too late. @type {Record<string, number>} */
 const newest = {};
 let questions = 0;
@@ -40,34 +49,77 @@ export function setContext(more) {
  */
 export async function decide({ url, person, placements, more, ...rest }) {
   const names = placements ?? [...new Set(everyPlace().map(nameOf))];
-  if (!names.length) return null;
   const number = (questions += 1);
   for (const name of names) newest[name] = number;
+  const isNewest = (/** @type {string} */ name) => newest[name] === number;
+  if (!(await calm()) || !names.some(isNewest)) return null;
   consent.sync();
-  const shopper = consent.allowed["personalization"] ? { anonymousId: consent.id, ...person } : {};
+  const { id } = consent;
+  /** @type {Record<string, any>} */
   const facts = { ...surroundings(), timeZone: timeZone(), ...context, ...more };
-  const body = JSON.stringify({ ...rest, shopper, context: facts, placements: names });
+  const known = consent.allowed["personalization"];
+  const shopper = known ? { anonymousId: id, ...person } : {};
+  const cart_token = facts["cart"]?.token;
+  const preview = new URLSearchParams(location.search).get("cw_preview") ?? undefined;
+  const body = JSON.stringify({ ...rest, shopper, context: facts, placements: names, preview });
   const { status, text } = await post(url, body, rest.deadlineMs);
   const decision = status === 200 ? parseDecision(text) : null;
-  for (const name of names) if (newest[name] === number) answer(name, decision);
+  if (!(await calm())) return null;
+  if (preview) import("./preview.js").then(({ badge }) => badge(status), () => {});
+  // A preview is no exposure; and a token that was made for nobody would be refused.
+  const token = id && !preview && (known || cart_token) && decision?.token;
+  for (const name of names.filter(isNewest)) {
+    answer(name, decision?.placements[name], id, (event) => {
+      const properties = { placement: name, token, cart_token };
+      if (token && id === consent.id) record(createEvent("track", { event, properties }));
+    });
+  }
   return decision;
 }
 
 /**
  * @param {string} name of a placement
- * @param {Decision | null} decision
+ * @param {Partial<Answer> | undefined} answer none leaves the shop's default
+ * @param {string} id the anonymous id that asked
+ * @param {Current["tell"]} tell
  */
-function answer(name, decision) {
-  const places = everyPlace().filter((place) => nameOf(place) === name);
-  const { experience, variation, content } = decision?.placements[name] ?? {};
-  for (const place of places) show(place, content);
-  const [first] = places;
-  const token = decision?.token;
-  // An exposure is the moment a shopper could see the difference, whatever the content.
-  if (first && experience && token) {
-    const properties = { placement: name, experience, variation, token };
-    whenSeen(first, () => consent.id && record(createEvent("track", { event: "Experience Viewed", properties })));
+function answer(name, { experience, variation, content, reason } = {}, id, tell) {
+  const last = current[name];
+  if (sentAway.has(experience)) experience = content = null;
+  // Seen often enough, by this very page: what it shows stays.
+  if (reason === "capped" && last?.experience === experience) content = last?.content;
+  const key = id + experience + variation;
+  current[name] = { experience, content, key, tell };
+  const [first] = showAll(name, content);
+  // An exposure is the moment a shopper could see the difference, whatever the content; asking again is no new one.
+  if (first && experience && last?.key !== key) {
+    whenSeen(first, () => current[name]?.key === key && tell("Experience Viewed"));
   }
+}
+
+/**
+ * The shopper does not want this: the shop's default comes back, and what was shown does not on this page.
+ * @param {string} name of a placement
+ */
+export async function dismiss(name) {
+  const { experience, tell } = current[name] ?? {};
+  if (!experience) return;
+  sentAway.add(experience);
+  delete current[name];
+  tell?.("Experience Dismissed");
+  await calm();
+  showAll(name);
+}
+
+/**
+ * @param {string} name of a placement
+ * @param {Answer["content"]} [content]
+ * @returns {HTMLElement[]} where it is
+ */
+function showAll(name, content) {
+  const places = everyPlace().filter((place) => nameOf(place) === name);
+  for (const place of places) show(place, content);
+  return places;
 }
 
 /** @returns {HTMLElement[]} */

@@ -18,6 +18,19 @@ export const pageType = () =>
 /** On a payment page nothing of ours runs: asked again before every act, since a page may become one. */
 export const isPayment = () => pageType() === "payment";
 
+const QUIET = '[autocomplete*="cc-" i],[data-cashwrap-quiet]';
+const LOOK = 250;
+
+/**
+ * Resolve when nobody types payment data: in a card field, or in what the shop has marked, frames included. Nothing
+ * tells when a frame is left, or when what had the focus is gone, so this looks.
+ * @returns {Promise<boolean>} whether we may still run here
+ */
+export async function calm() {
+  while (document.activeElement?.closest(QUIET)) await new Promise((again) => setTimeout(again, LOOK));
+  return !isPayment();
+}
+
 /** Cookies of the page's own host. */
 export const cookies = {
   /** @param {string} name */

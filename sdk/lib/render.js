@@ -4,12 +4,14 @@
  * the shop's default. Content of the wrong shape throws; `render` then takes back what was done.
  */
 
-const MAX_ITEMS = 24;
+import { calm } from "./page.js";
+
 const TOKEN = /^[a-z][\w-]{0,40}$/i;
 /** One number, word or colour: no brackets, so no `url(...)`; no space, colon or semicolon, so no second value. */
 const STYLE_VALUE = /^[#\w.%-]{1,32}$/;
 
 /** Answers are unchecked JSON: every renderer checks what it uses. @typedef {Record<string, any>} Content */
+/** @typedef {(place: HTMLElement, content: Content) => void} Renderer */
 
 /** How to take back what was done so far, in the render under way. @type {(() => unknown)[]} */
 let undo = [];
@@ -22,16 +24,27 @@ let undo = [];
  */
 export function render(place, content) {
   /** @type {typeof undo} */
-  const done = (undo = []);
+  const done = [];
+  let over = false;
   const back = () => {
+    over = true;
     undo = []; // a way back needs no way back
     while (done.length) done.pop()?.();
   };
-  try {
-    RENDERERS[content["type"]]?.(place, content);
-  } catch {
-    back();
-  }
+  const run = (/** @type {Renderer | undefined} */ renderer) => {
+    try {
+      undo = done;
+      renderer?.(place, content);
+    } catch {
+      back();
+    }
+  };
+  if (content["type"] === "products") {
+    import("./products.js").then(
+      async ({ products }) => (await calm()) && !over && run(products({ append, fill, set, slot, write })),
+      () => {},
+    );
+  } else run(RENDERERS[content["type"]]);
   return back;
 }
 
@@ -103,20 +116,9 @@ function append(parent, tag, name) {
  */
 const slot = (place, name) => place.querySelector(`[data-cashwrap-slot=${name}]`);
 
-/**
- * Point a link or a picture somewhere, unless that is a script.
- * @param {Element | null} element
- * @param {"href" | "src"} name
- * @param {string | undefined} address
- */
-function lead(element, name, address) {
-  if (element && address && /^https?:$/.test(new URL(address, location.href).protocol)) element.setAttribute(name, address);
-  else if (name === "src") element?.remove();
-}
-
 // --- one renderer for each component ---
 
-/** @type {Record<string, (place: HTMLElement, content: Content) => void>} */
+/** @type {Record<string, Renderer>} */
 const RENDERERS = {
   // @ts-expect-error JSON could name a component "constructor": nothing is inherited here
   __proto__: null,
@@ -143,19 +145,6 @@ const RENDERERS = {
         left -= 1;
       }
     }
-  },
-
-  products(place, { title, items }) {
-    if (!items.length) return;
-    const template = place.querySelector("template");
-    const target = slot(place, "items") ?? place;
-    const list = document.createDocumentFragment();
-    const heading = title && (slot(place, "title") ?? append(list, "p", "title"));
-    if (heading) write(heading, title);
-    const entries = template ? list : append(list, "ul", "products");
-    for (const item of items.slice(0, MAX_ITEMS)) entries.append(product(template?.content ?? plainProduct(), item));
-    fill(target, ...(template?.parentNode === target ? [template] : []), list);
-    set(place, "hidden", null);
   },
 
   button(place, { text, style }) {
@@ -203,7 +192,7 @@ const RENDERERS = {
 
 let hints = 0;
 
-/** @type {typeof RENDERERS[string]} */
+/** @type {Renderer} */
 function message(place, { text, locale, tone, progress }) {
   const target = slot(place, "text") ?? place;
   write(target, text);
@@ -242,33 +231,6 @@ function reorder(from, to) {
   gaps.forEach((gap, index) => gap.replaceWith(/** @type {Element} */ (to[index])));
   focus?.focus({ preventScroll: true });
   undo.push(() => from.every((node) => node.isConnected) && reorder(to, from));
-}
-
-/** @returns {ParentNode} markup for one product, for a shop that brings none */
-function plainProduct() {
-  const plain = document.createDocumentFragment();
-  const item = append(plain, "li", "product");
-  const link = append(item, "a", "link");
-  append(link, "img", "image").setAttribute("alt", ""); // the name stands beside it
-  append(link, "span", "name");
-  append(item, "span", "price");
-  return plain;
-}
-
-/**
- * @param {ParentNode} markup
- * @param {Content} item
- */
-function product(markup, { id, name, price, url, image }) {
-  const node = /** @type {DocumentFragment} */ (markup.cloneNode(true));
-  const [label, tag] = [slot(node, "name"), slot(node, "price")];
-  if (label) write(label, name);
-  if (tag && price) write(tag, price);
-  lead(node.querySelector("a[data-cashwrap-slot=link]"), "href", url);
-  lead(node.querySelector("img[data-cashwrap-slot=image]"), "src", image);
-  node.querySelector("input[data-cashwrap-slot=id]")?.setAttribute("value", id);
-  node.querySelector("[data-cashwrap-event]")?.setAttribute("data-cashwrap-prop-product_id", id);
-  return node;
 }
 
 /**

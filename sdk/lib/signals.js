@@ -1,9 +1,18 @@
 /**
  * Consent that is managed elsewhere in the page, read and never written: Google Consent Mode v2 and IAB TCF v2.
- * docs/reference/sdk.md has both mappings as tables.
+ * docs/reference/sdk.md has both mappings as tables. Loaded only where a page asks for one of them.
  */
 
 /** @typedef {(choices: import("./consent.js").Choices) => void} Report */
+
+/**
+ * @param {string} source `gcm` or `tcf`
+ * @param {Report} report
+ */
+export function follow(source, report) {
+  if (source === "gcm") followGoogle(report);
+  if (source === "tcf") followIab(report);
+}
 
 /** Where a purpose of ours needs several signals, all of them must be granted, and one denied denies. */
 const GOOGLE = {

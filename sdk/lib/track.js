@@ -58,18 +58,23 @@ export function whenSeen(element, act) {
 }
 
 /**
- * Watch `data-cashwrap-event` elements: clicks anywhere, now and later; views of those found by `scan`.
+ * Watch `data-cashwrap-event` elements: clicks anywhere, now and later; views of those found by `scan`. And clicks
+ * that send away what the placement around them shows.
  * @param {(name: string, properties: object) => void} track
+ * @param {(placement: any) => void} dismiss
  * @returns {() => void} `scan`, to be called when the page has got new elements
  */
-export function watch(track) {
+export function watch(track, dismiss) {
   /** @type {WeakSet<Element>} */
   const known = new WeakSet();
   document.addEventListener(
     "click",
     ({ target }) => {
-      const element = target instanceof Element && target.closest("[data-cashwrap-event]:not([data-cashwrap-on=view])");
+      if (!(target instanceof Element)) return;
+      const element = target.closest("[data-cashwrap-event]:not([data-cashwrap-on=view])");
       if (element) track(...declared(element));
+      const place = target.closest("[data-cashwrap-dismiss]")?.closest("[data-cashwrap-placement]");
+      if (place) dismiss(/** @type {HTMLElement} */ (place).dataset["cashwrapPlacement"]);
     },
     true, // a shop's stopPropagation is about its own handlers
   );

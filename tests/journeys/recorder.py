@@ -43,8 +43,11 @@ class Reply:
 Answer = Callable[[Any], Reply]
 
 
-def decision(placements: dict[str, Any], level: str = "request") -> Reply:
-    """An answer to ``/v1/decide``: content by placement; ``None`` leaves the shop's default."""
+def decision(placements: dict[str, Any], level: str = "request", *, kept_back: tuple[str, ...] = ()) -> Reply:
+    """An answer to ``/v1/decide``: content by placement; ``None`` leaves the shop's default.
+
+    The placements ``kept_back`` came to an experience, and the shopper is in its control.
+    """
     answers = {
         name: {
             "experience": content and f"{name}_experience",
@@ -54,6 +57,13 @@ def decision(placements: dict[str, Any], level: str = "request") -> Reply:
         }
         for name, content in placements.items()
     }
+    for name in kept_back:
+        answers[name] = {
+            "experience": f"{name}_experience",
+            "variation": "control",
+            "content": None,
+            "reason": "control",
+        }
     return Reply(
         json.dumps(
             {

@@ -472,27 +472,6 @@ def test_clicks_and_views_are_tracked_as_declared(browser_page: Page, server: Re
     assert "4111111111111111" not in "".join(request.body for request in server.requests)
 
 
-def test_exposures_carry_the_token_once_and_only_after_consent(browser_page: Page, server: Recorder) -> None:
-    server.answers["/v1/decide"] = lambda _: decision({"basket_message": shown("Hello."), "other": None})
-    body = MESSAGE + '<p data-cashwrap-placement="other">Default.</p>'
-    visit(browser_page, server, html(body))
-    expect_text(browser_page, "Hello.")
-    grant(browser_page, analytics=True)
-    server.wait(lambda: len(server.to("/v1/decide")) == 2)
-    browser_page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
-    browser_page.goto("about:blank")
-    server.wait(lambda: "Experience Viewed" in server.names())
-    exposures = [event["properties"] for event in server.events() if event.get("event") == "Experience Viewed"]
-    assert exposures == [
-        {
-            "placement": "basket_message",
-            "experience": "basket_message_experience",
-            "variation": "on",
-            "token": "signed-token",
-        }
-    ]
-
-
 def test_identity_travels_only_with_personalization(browser_page: Page, server: Recorder) -> None:
     server.answers["/v1/decide"] = by_identity
     attributes = (

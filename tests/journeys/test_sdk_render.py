@@ -53,6 +53,8 @@ def show(page: Page, server: Recorder, body: str, content: dict[str, Any] | None
     server.pages["/shop"] = (html, policy(server))
     page.goto(f"{server.url}/shop")
     page.evaluate("() => cashwrap.decide()")
+    if content is not None and content["type"] == "products":  # their part of the SDK is a file of its own
+        page.wait_for_function("() => document.querySelector('#x li, #x article')")
 
 
 def now(page: Page, selector: str) -> str:
@@ -206,6 +208,25 @@ def test_products_as_a_plain_list(browser_page: Page, server: Recorder, complain
     assert browser_page.inner_text("#x") == "Default"
 
 
+def test_a_list_that_comes_too_late_is_not_shown(browser_page: Page, server: Recorder, complaints: Complaints) -> None:
+    """The part that renders lists may take its time: what the placement shows by then is newer."""
+    path = "/sdk/0.1.0/products.js"
+    held: list[Any] = []
+    browser_page.route(f"**{path}", held.append)
+    server.answers["/v1/decide"] = lambda _: decision({"x": {"type": "products", "items": [PRODUCT]}})
+    page = f"<!doctype html><title>Shop</title>{TAG}{place('Default')}"
+    server.pages["/shop"] = (page, policy(server))
+    browser_page.goto(f"{server.url}/shop")
+    browser_page.evaluate("() => cashwrap.decide()")
+    server.answers["/v1/decide"] = lambda _: decision({"x": {"type": "message", "text": "Newer"}})
+    browser_page.evaluate("() => cashwrap.decide()")
+    assert len(held) == 1
+    with browser_page.expect_response(f"**{path}"):
+        held[0].continue_()
+    browser_page.evaluate("(path) => import(path)", path)  # the same module: it has run when this is over
+    assert browser_page.inner_text("#x") == "Newer"
+
+
 def test_product_pictures_are_pictures(browser_page: Page, server: Recorder) -> None:
     images = ("/sdk/0.1.0/integrity.json", "javascript:1", "data:text/html,x")
     items = [{**PRODUCT, "image": image} for image in images]
@@ -234,7 +255,7 @@ def test_products_in_the_shops_own_markup(browser_page: Page, server: Recorder, 
     again = {"type": "products", "title": "For you", "items": [PRODUCT, PRODUCT]}
     server.answers["/v1/decide"] = lambda _: decision({"x": again})
     browser_page.evaluate("() => cashwrap.decide()")
-    assert browser_page.locator("#x article").count() == 2
+    browser_page.wait_for_function("() => document.querySelectorAll('#x article').length === 2")
     back_to_default(browser_page, server)
     assert now(browser_page, "#x") == default
 
@@ -475,18 +496,21 @@ def test_hostile_content_is_only_ever_text(browser_page: Page, server: Recorder,
     server.pages["/shop"] = (page, policy(server))
     browser_page.goto(f"{server.url}/shop")
     browser_page.wait_for_function("() => document.querySelector('i').textContent !== 'x'")
+    browser_page.wait_for_function("() => document.querySelector('.cw-product')")
     turn = itertools.count()
     rounds = browser_page.evaluate(
         f"""async (count) => {{ const inspect = {INSPECT}; const rounds = [];
           for (let turn = 0; turn < count; turn += 1) {{ await cashwrap.decide();
+            await new Promise((rendered) => setTimeout(rendered));
             rounds.push([document.querySelector("i").textContent,
-              document.querySelector("[data-cashwrap-placement=help] span")?.textContent, inspect()]); }}
+              document.querySelector("[data-cashwrap-placement=help] span")?.textContent,
+              document.querySelector(".cw-product .cw-name")?.textContent, inspect()]); }}
           return rounds; }}""",
         len(PAYLOADS),
     )
     assert len(rounds) == len(PAYLOADS) >= 200
-    for payload, (message, hint, found) in zip(PAYLOADS, rounds, strict=True):
-        assert (message, hint, found) == (payload, payload, [])
+    for payload, (message, hint, product, found) in zip(PAYLOADS, rounds, strict=True):
+        assert (message, hint, product, found) == (payload, payload, payload, [])
 
 
 @pytest.mark.parametrize("wound", ["<iframe></iframe>", "<b onclick=''></b>", "<a href='javascript:1'>x</a>"])

@@ -88,6 +88,21 @@ _PAGE: Fields = {
     "page_type": "text",
 }
 _SHARE: Fields = {"share_via": "text"}
+_EXPOSURE: Fields = {
+    "token": "token",
+    "placement": "text",
+    "cart_token": "id",
+    "experience": "text",
+    "variation": "text",
+    "experiment": "text",
+    "outcome": "text",
+    "propensity": "integer",
+    "decision": "text",
+    "playbook": "text",
+    "level": "text",
+    "counted": "texts",
+}
+"""The first three are what a page sends; the others are what the token proves, whatever was sent (``exposures``)."""
 
 ECOMMERCE: dict[str, Fields] = {
     "Products Searched": {"query": "text", "category": "text"},
@@ -129,12 +144,8 @@ CALLS: dict[str, Fields] = {
     "Grouped": {"group_id": "id"},
     "Aliased": {"previous_id": "id"},
     "Consent Updated": {"source": "text"},
-    "Experience Viewed": {
-        "token": "token",
-        "placement": "text",
-        "experience": "text",
-        "variation": "text",
-    },
+    "Experience Viewed": _EXPOSURE,
+    "Experience Dismissed": _EXPOSURE,
 }
 
 EVENT_OF_CALL = {
