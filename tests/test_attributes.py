@@ -7,9 +7,11 @@ import pytest
 
 from cashwrap.attributes import ATTRIBUTES, ROOTS, Attribute
 from cashwrap.condition.environment import Type
+from cashwrap.events import RequestFacts
 from cashwrap.model import Value
+from cashwrap.networks import compile_networks
 from cashwrap.playbook import Playbook, examine
-from cashwrap.request import App, Cart, CartItem, Checkout, Device, Location, Page, PageContext
+from cashwrap.request import App, Cart, CartItem, Checkout, Device, Location, Page, PageContext, describe
 from walks import Shopper
 
 EVERYTHING = PageContext(
@@ -42,7 +44,10 @@ def values() -> dict[str, Value]:
     line = {"product_id": "p", "category": "coffee", "price": 6.5, "quantity": 2}
     shopper.does("Product Added", browser=True, **line).wait(days=2)
     shopper.does("Product Added to Wishlist", browser=True, product_id="q").does("Product Added", browser=True, **line)
-    return dict(shopper.inputs(EVERYTHING).values)
+    found = dict(shopper.inputs(EVERYTHING).values)
+    browser = RequestFacts(shopper.now, "key", ip="192.0.2.7")
+    describe(found, browser, compile_networks({"office": ["192.0.2.0/24"]}), trusted=False)
+    return found
 
 
 def test_every_attribute_is_brought_with_its_type(values: dict[str, Value]) -> None:
