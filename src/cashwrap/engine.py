@@ -31,7 +31,7 @@ from cashwrap.events import (
     decode_one,
     read_body,
 )
-from cashwrap.explain import Explained, explain
+from cashwrap.explain import explain
 from cashwrap.exposures import TOKEN_LIFE, Exposures
 from cashwrap.hot import Hot, HotProfile
 from cashwrap.inputs import Caller, Gathered, Known, gather
@@ -55,6 +55,7 @@ from cashwrap.records import ID, Made, Recorder
 from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
+from cashwrap.tell import Placed, tell
 from cashwrap.tokens import Proof, Tokens
 from cashwrap.webhooks import Webhooks
 from cashwrap.window import Context, Submission, failures_of
@@ -214,13 +215,12 @@ class Engine:
         self.counts.decided(decision, experiences.names, degraded=True)
         return encode_answer(decision, "", None)
 
-    def explain(self, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> dict[str, Explained]:
+    def explain(self, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> dict[str, Placed]:
         """Each placement's answer with every experience that could have been it, and why it was not."""
         playbook = self.live.playbook
         inputs = self.inputs(playbook, request, caller, hot).inputs
-        return explain(
-            playbook.experiences, inputs, self.catalogues.of(inputs.tenant), self.switches.kills(inputs.tenant)
-        )
+        catalogue, kills = self.catalogues.of(inputs.tenant), self.switches.kills(inputs.tenant)
+        return tell(playbook, inputs.values, explain(playbook.experiences, inputs, catalogue, kills))
 
     # --- what changes around them ---
 

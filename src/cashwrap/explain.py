@@ -10,7 +10,8 @@ from cashwrap.condition import explain as explain_condition
 from cashwrap.content import Catalogue
 from cashwrap.decide import NO_CATALOGUE, NOTHING_KILLED, Kills, Noted, decide
 from cashwrap.experiences import Experience, Experiences
-from cashwrap.model import Answer, Inputs
+from cashwrap.model import OUTCOMES as EXPOSED
+from cashwrap.model import Answer, Decision, Exposure, Inputs
 
 OUTCOMES = (
     "shown", "outranked", "condition_false", "condition_unknown", "killed", "no_consent", "no_content", "error",
@@ -29,11 +30,21 @@ class Considered(Struct, frozen=True):
     condition: Explanation | None
 
 
+class Reached(Struct, frozen=True):
+    """An experience that a placement came to: the shopper's arm, its chance of 10,000, and what became of it."""
+
+    experience: str
+    arm: str
+    propensity: int
+    outcome: str
+
+
 class Explained(Struct, frozen=True):
-    """A placement's answer, and every experience that could have been it."""
+    """A placement's answer, every experience that could have been it, and the exposures it came to."""
 
     answer: Answer
     considered: list[Considered]
+    reached: list[Reached] = []
 
 
 def explain(
@@ -51,8 +62,24 @@ def explain(
         listed = experiences.ordered[placement.first : placement.stop] if placement is not None else ()
         noted = {each.experience: each for each in notes.get(name, [])}
         considered = [_considered(each, answer, inputs, noted.get(each.name)) for each in listed]
-        found[name] = Explained(answer, considered)
+        found[name] = Explained(answer, considered, reached(experiences, decision, name))
     return found
+
+
+def reached(experiences: Experiences, decision: Decision, placement: str) -> list[Reached]:
+    """The exposures that a decision came to in a placement, by their names."""
+    names = experiences.names
+    found = (Exposure(*each) for each in decision.exposures)
+    return [
+        Reached(
+            names.experiences[each.experience].name,
+            names.experiences[each.experience].arms[each.arm],
+            each.propensity,
+            EXPOSED[each.outcome],
+        )
+        for each in found
+        if names.placements[each.placement] == placement
+    ]
 
 
 def _considered(experience: Experience, answer: Answer, inputs: Inputs, noted: Noted | None) -> Considered:

@@ -99,13 +99,17 @@ def encode(kept: Kept) -> bytes:
             decision.level,
             decision.degraded,
             decision.exposures,
-            answers_of(decision),
+            _answers(decision),
         )
     )
 
 
-def answers_of(decision: Decision) -> dict[str, _Answer]:
-    """A decision's answers with their content as bytes: what is the same when they are equal byte for byte."""
+def judgement(decision: Decision) -> bytes:
+    """All that was decided, as bytes: equal where nothing at all is different."""
+    return codec.encode((decision.level, decision.degraded, decision.exposures, _answers(decision)))
+
+
+def _answers(decision: Decision) -> dict[str, _Answer]:
     return {
         name: _Answer(
             each.experience, each.variation, None if each.content is None else bytes(each.content), each.reason

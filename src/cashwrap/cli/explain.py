@@ -1,12 +1,15 @@
-"""``explain``: why one shopper sees what they see, answered offline."""
+"""``explain``: why one shopper sees what they see, and why a past decision was what it was. Answered offline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from cashwrap.archive import Archive, Review
+from cashwrap.catalogues import Catalogues
 from cashwrap.cli.options import (
     Anonymous,
     Data,
@@ -19,15 +22,13 @@ from cashwrap.cli.options import (
     shopper_of,
     tenant_of,
 )
-from cashwrap.cli.world import open_engine, operator
-from cashwrap.condition.evaluate import Explanation
-from cashwrap.condition.evaluate import explain as explain_condition
+from cashwrap.cli.world import open_engine, open_world, operator
 from cashwrap.errors import InvalidInput
-from cashwrap.explain import Explained
-from cashwrap.model import Value
-from cashwrap.playbook import Playbook
+from cashwrap.experiments import SHARES
+from cashwrap.model import Tenant
+from cashwrap.playbook import load_playbook
 from cashwrap.request import DecideRequest, PageContext, unread_keys
-from cashwrap.segments import PREFIX
+from cashwrap.tell import Opened, Part, Placed
 
 _WORDS = {True: "true", False: "false", None: "unknown"}
 
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(  # noqa: PLR0913 - each one is an option of the command
+    decision: Annotated[str, typer.Argument(help="A past decision: the decisionId of its answer.")] = "",
     *,
     playbook: PlaybookFolder = Path("playbook"),
     data: Data = Path("data"),
@@ -48,32 +50,31 @@ def explain(  # noqa: PLR0913 - each one is an option of the command
     env: Environment = "live",
     json: Json = False,
 ) -> None:
-    """Say why a shopper sees what they see: every experience of every placement, with each condition's values.
+    """Say why a shopper sees what they see, or why a past decision was so: every experience, each condition's values.
 
-    The server must be stopped; a running one answers the same to `POST /v1/decide` with `"explain": true`.
+    With a decision's id: what was kept of it (`shop.decision_records`) is judged again by the playbook of its day,
+    also while serving. With a shopper: the server must be stopped; a running one answers the same to
+    `POST /v1/decide` with `"explain": true`, and to `GET /v1/decisions/{id}`.
 
     Example: `cashwrap explain --user jonas --context '{"cart": {"total": 250}}' --playbook playbook --data data`
     """
-    request = DecideRequest(shopper=shopper_of(user, anonymous), context=_context(context), explain=True)
     tenant = tenant_of(store, env)
+    if decision:
+        if user or anonymous:
+            raise InvalidInput("name a decision or a shopper, not both", code="invalid_request")
+        _explain_past(decision, tenant, data, playbook, json=json)
+        return
+    request = DecideRequest(shopper=shopper_of(user, anonymous), context=_context(context), explain=True)
     with open_engine(data, playbook) as engine:
         caller = operator(tenant, engine.world.clock)
         hot = engine.find(request.shopper, caller)
         explained = engine.explain(request, caller, hot)
-        compiled = engine.live.playbook
-        values = dict(engine.inputs(compiled, request, caller, hot).inputs.values)
     if json:
         print_json(explained)
         return
     if hot is None:
         typer.secho(f"Nobody is known by this id in {store}/{env}: a stranger sees this.", fg="yellow", err=True)
-    teller = _Teller(compiled, values)
-    for name, placement in explained.items():
-        typer.secho(
-            f"{name}: {placement.answer.experience or 'the shop default'} ({placement.answer.reason})", bold=True
-        )
-        for line in teller.placement(placement):
-            typer.echo(line)
+    _print_placements(explained)
 
 
 def _context(text: str) -> PageContext:
@@ -90,37 +91,77 @@ def _context(text: str) -> PageContext:
     return context
 
 
-class _Teller:
-    """Writes explanations as indented lines, with the values as a person writes them."""
+# --- a past decision ---
 
-    def __init__(self, playbook: Playbook, values: dict[str, Value]) -> None:
-        self.playbook = playbook
-        self.values = values
-        self.segments = {segment.flat: segment.checked for segment in playbook.segments.ordered}
 
-    def placement(self, explained: Explained) -> Iterator[str]:
-        """Every experience considered, each with its condition below."""
-        for considered in explained.considered:
-            yield f"  {considered.experience}: {considered.outcome} - {considered.why}"
-            if considered.condition is not None:
-                yield from self.condition(considered.condition, 4)
+def _explain_past(decision: str, tenant: Tenant, data: Path, playbook: Path, *, json: bool) -> None:
+    live = load_playbook(playbook) if playbook.is_dir() else None
+    with open_world(data, serving=False) as world:
+        review = Archive(world, Catalogues(world.catalogue), live).review(tenant, decision)
+    if json:
+        print_json(review)
+        return
+    for line in _head(review, tenant):
+        typer.echo(line)
+    if review.same:
+        typer.secho("Made again from its record it is the same, byte for byte.", fg="green")
+    else:
+        typer.secho("Made again from its record it is NOT the same.", fg="red")
+    for difference in review.differences:
+        typer.secho(f"But {difference.message}.", fg="yellow")
+    _print_placements(review.placements)
 
-    def condition(self, part: Explanation, indent: int, *, inside: bool = True) -> Iterator[str]:
-        """A condition and its parts; with ``inside`` also what the segments it names are made of, one level deep."""
-        named = [name for name in part.values if name in self.segments]
-        read = {name: value for name, value in part.values.items() if not inside or name not in named}
-        told = ", ".join(f"{name} = {self.playbook.written(name, value)}" for name, value in read.items())
-        yield f"{' ' * indent}{_WORDS[part.result]:<8}{part.text}{f'  ({told})' if told else ''}"
-        for each in part.parts:
-            yield from self.condition(each, indent + 2, inside=inside)
-        for name in named if inside else ():
-            yield from self.segment(name, indent + 2)
 
-    def segment(self, flat: str, indent: int) -> Iterator[str]:
-        """What a segment is made of."""
-        checked = self.segments[flat]
-        if checked is None:
-            word = "unknown without consent" if self.values.get(flat) is None else "pushed in from outside"
-            yield f"{' ' * indent}{flat.removeprefix(PREFIX)}: {word}"
-            return
-        yield from self.condition(explain_condition(checked, self.values), indent, inside=False)
+def _head(review: Review, tenant: Tenant) -> Iterator[str]:
+    moment = datetime.fromtimestamp(review.time / 1000, UTC)
+    yield (
+        f"Decision {review.decision_id} of {moment:%Y-%m-%d %H:%M:%S} UTC in {tenant.store}/{tenant.environment}, "
+        f"by playbook {review.playbook}, with what was known of the {review.level}."
+    )
+    if review.arms:
+        yield f"Arms seen before: {', '.join(f'{name} {arm}' for name, arm in sorted(review.arms.items()))}"
+    for key, seen in sorted(review.seen.items()):
+        dismissed = f", dismissed {_day(seen.dismissed)}" if seen.dismissed else ""
+        yield f"Shown before: {key} {seen.count} times{dismissed}"
+
+
+def _day(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+# --- lines ---
+
+
+def _print_placements(placements: Mapping[str, Placed]) -> None:
+    for name, placed in placements.items():
+        typer.secho(f"{name}: {placed.answer.experience or 'the shop default'} ({placed.answer.reason})", bold=True)
+        for line in _placement(placed):
+            typer.echo(line)
+
+
+def _placement(placed: Placed) -> Iterator[str]:
+    """Every experience considered, each with its condition below, and the arms that were come to."""
+    for told in placed.considered:
+        yield f"  {told.experience}: {told.outcome} - {told.why}"
+        for reached in placed.reached:
+            if reached.experience == told.experience and (reached.propensity < SHARES or reached.outcome != "shown"):
+                yield f"    arm {reached.arm}, with a chance of {reached.propensity / 100:g} %: {reached.outcome}"
+        if told.condition is not None:
+            yield from _condition(told.condition, 4)
+
+
+def _condition(part: Part, indent: int) -> Iterator[str]:
+    """A condition, its parts, and what the segments it names are made of."""
+    told = ", ".join(f"{name} = {value}" for name, value in part.written.items())
+    yield f"{' ' * indent}{_WORDS[part.result]:<8}{part.text}{f'  ({told})' if told else ''}"
+    for each in part.parts:
+        yield from _condition(each, indent + 2)
+    for segment in part.segments:
+        yield from _segment(segment, indent + 2)
+
+
+def _segment(segment: Opened, indent: int) -> Iterator[str]:
+    if segment.condition is None:
+        yield f"{' ' * indent}{segment.name}: {segment.why}"
+    else:
+        yield from _condition(segment.condition, indent)
