@@ -4,17 +4,21 @@
 reported and leaves the playbook that is live alone.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
+from cashwrap.errors import InvalidInput
 from cashwrap.expectations import read_cases, run_cases
 from cashwrap.playbook import Fault, Playbook, examine, read_files
 from cashwrap.playbook.compile import is_playbook_file, refusal
 from cashwrap.playbook.faults import Faults
 from cashwrap.versions import EXPECT, playbook_files
 
+_NAME = re.compile(rf"({EXPECT}/)?[^/.\0][^/\0]*\.ya?ml")
+"""A playbook's file or one of its cases, seen from the folder."""
 Signature = tuple[tuple[str, int, int], ...]
 """Name, time of change in nanoseconds and size of every file."""
 
@@ -58,6 +62,46 @@ def draft_of(folder: Path) -> Draft:
     return Draft(playbook, files)
 
 
+def write_folder(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Write a version's files into a folder, each whole or not at all, and remove the playbook files it does not have.
+
+    Returns the names of those. Files that belong to no playbook are left alone. Raises ``InvalidInput``
+    (``unreadable_file``) where the folder cannot be written, or a name leads out of it.
+    """
+    for name in files:
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(f"{name!r} is no name of a playbook's file", code="unreadable_file")
+    there = _paths(folder)
+    try:
+        for name, text in files.items():
+            _replace(folder / name, text)
+        removed = sorted(set(there) - set(files))
+        for name in removed:
+            there[name].unlink(missing_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"{folder} cannot be written: {error.strerror}", code="unreadable_file") from None
+    return removed
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a text so that a reader sees the old one or the new one; an unchanged file is not touched."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_bytes(text.encode())
+    fresh.replace(path)
+
+
+def _paths(folder: Path) -> dict[str, Path]:
+    """The files of a playbook and its cases, by name."""
+    found: dict[str, Path] = {}
+    for inside in (folder, folder / EXPECT):
+        if inside.is_dir():
+            found |= {path.relative_to(folder).as_posix(): path for path in inside.iterdir() if is_playbook_file(path)}
+    return found
+
+
 class PlaybookSource:
     """A playbook folder that is edited while it is served. Not for several threads at once."""
 
@@ -96,4 +140,3 @@ class PlaybookSource:
             except OSError:  # an editor that replaces a file takes it away for a moment
                 continue
         return tuple(found)
-

@@ -292,6 +292,23 @@ def roll_back(versions: Versions, name: str, who: str, message: str) -> Release:
     return versions.go_live(digest, "rollback", who=who, message=message)
 
 
+def listing(versions: Versions) -> dict[str, object]:
+    """All versions for a program: what is live, what the folder said last, and each version with its times live."""
+    live, folder = versions.live(), versions.of_folder()
+    return {
+        "live": live.hash if live is not None else None,
+        "folder": folder.hash if folder is not None else None,
+        "versions": [described(listed) for listed in versions.all()],
+    }
+
+
+def described(listed: Listed) -> dict[str, object]:
+    """One version for a program, without its texts."""
+    version = listed.version
+    named = {"hash": version.hash, "kept": version.kept, "files": version.files, "size": version.size}
+    return {**named, "releases": listed.releases}
+
+
 def strayed(versions: Versions) -> str | None:
     """The version that the served folder holds, where that is not what is live: somebody published past it."""
     live, folder = versions.live(), versions.of_folder()

@@ -26,6 +26,10 @@ ROUTES: list[tuple[str, str]] = [
     ("DELETE", "/v1/webhooks/crm"),
     ("GET", "/v1/kill"),
     ("PUT", "/v1/kill"),
+    ("GET", "/v1/playbook/versions"),
+    ("GET", "/v1/playbook/versions/{hash}"),
+    ("GET", "/v1/playbook/diff?from=live"),
+    ("POST", "/v1/playbook/rollback"),
 ]
 
 

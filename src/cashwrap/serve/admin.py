@@ -1,6 +1,7 @@
-"""What the shop's backend does beside collecting and deciding: shoppers, products, audiences, webhooks, switches.
+"""What the shop's backend does beside collecting and deciding: shoppers, products, audiences, webhooks, switches, versions.
 
-Every route needs a secret key, answers no browser (no CORS), and touches its key's store and environment only.
+Every route needs a secret key, answers no browser (no CORS), and touches its key's store and environment only; the
+playbook is that of the whole data folder, and only a key of the environment ``live`` changes which version is live.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cashwrap import audiences, shoppers
+from cashwrap.differences import difference
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, TooMuch
 from cashwrap.inputs import Caller
@@ -22,6 +24,7 @@ from cashwrap.request import ShopperRef, to_minor
 from cashwrap.serve.hot import HotRoutes, heads
 from cashwrap.serve.wire import error_body, internal, retry_after, status_of
 from cashwrap.switches import Scope, Switch
+from cashwrap.versions import LIVE, MAX_MESSAGE, MAX_WHO, Versions, described, listing, roll_back
 from cashwrap.webhooks import Webhook
 
 BODY = 2_000_000
@@ -68,6 +71,14 @@ class WebhookBody(Struct, frozen=True):
     segments: Annotated[list[Id], Meta(max_length=200)] = []
 
 
+class RollbackBody(Struct, frozen=True):
+    """``POST /v1/playbook/rollback``: to a version's hash or its beginning; left out, to what was live before."""
+
+    hash: Annotated[str, Meta(max_length=16)] = ""
+    who: Annotated[str, Meta(max_length=MAX_WHO)] = ""
+    message: Annotated[str, Meta(max_length=MAX_MESSAGE)] = ""
+
+
 def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
     """The routes of the secret key."""
     handlers = Handlers(engine)
@@ -99,6 +110,10 @@ def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
         ("DELETE", "/v1/webhooks/{name}", handlers.remove_webhook),
         ("GET", "/v1/kill", handlers.switches),
         ("PUT", "/v1/kill", handlers.switch),
+        ("GET", "/v1/playbook/versions", handlers.versions),
+        ("GET", "/v1/playbook/versions/{hash}", handlers.version),
+        ("GET", "/v1/playbook/diff", handlers.difference),
+        ("POST", "/v1/playbook/rollback", handlers.rollback),
     ]
     return [Route(path, guarded(handler), methods=[method]) for method, path, handler in table]
 
@@ -108,6 +123,7 @@ class Handlers:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._versions = Versions(engine.world.registry, engine.world.clock)
 
     async def describe(self, request: Request, caller: Caller) -> object:
         """Profile, segments and consent of one shopper, as a privacy officer or a why view needs them."""
@@ -171,6 +187,39 @@ class Handlers:
         switch = Switch(body.scope, body.name, caller.facts.received, body.reason, caller.key.tenant)
         await asyncio.to_thread(lambda: self._engine.switches.set(switch, off=body.off))
         return {"off": self._engine.switches.of(caller.key.tenant)}
+
+    async def versions(self, _: Request, caller: Caller) -> object:
+        """Every version of the playbook that is kept, and which one is live."""
+        serving = self._engine.live.playbook.hash
+        return {**await asyncio.to_thread(listing, self._versions), "serving": serving}
+
+    async def version(self, request: Request, caller: Caller) -> object:
+        """One version with its texts."""
+        return await asyncio.to_thread(_texts, self._versions, request.path_params["hash"])
+
+    async def difference(self, request: Request, caller: Caller) -> object:
+        """What one version changes of another."""
+        old, new = request.query_params.get("from", ""), request.query_params.get("to", LIVE)
+        return await asyncio.to_thread(_difference, self._versions, old, new)
+
+    async def rollback(self, request: Request, caller: Caller) -> object:
+        """An older version goes live again; every server of the data folder takes it up within a second."""
+        if caller.key.tenant.environment != LIVE:
+            raise NotAllowed("what is live is changed with a key of the environment live")
+        body = await _body(request, RollbackBody)
+        who = body.who or f"key {caller.key.id}"
+        return {"live": await asyncio.to_thread(roll_back, self._versions, body.hash, who, body.message)}
+
+
+def _texts(versions: Versions, name: str) -> dict[str, object]:
+    digest = versions.find(name)
+    return {**described(versions.version(digest)), "texts": versions.files(digest)}
+
+
+def _difference(versions: Versions, old: str, new: str) -> dict[str, object]:
+    before, after = (versions.load(versions.find(name)) for name in (old, new))
+    changes = difference(before.declarations, after.declarations)
+    return {"from": before.hash, "to": after.hash, "changes": changes}
 
 
 def _backend(caller: Caller) -> Caller:

@@ -7,7 +7,7 @@ import msgspec
 
 from cashwrap.events.envelope import Envelope
 from cashwrap.request import DecideRequest
-from cashwrap.serve.admin import Deltas, Pushed, SwitchBody, WebhookBody
+from cashwrap.serve.admin import Deltas, Pushed, RollbackBody, SwitchBody, WebhookBody
 from cashwrap.serve.ofrep_answer import EvaluationFailure, Flag, Flags
 from cashwrap.serve.ofrep_context import EvaluationRequest
 from cashwrap.serve.wire import ApiError
@@ -87,6 +87,7 @@ def document(version: str) -> Schema:
         Pushed,
         SwitchBody,
         WebhookBody,
+        RollbackBody,
         Receipt,
         DecideAnswer,
         ApiError,
@@ -198,6 +199,25 @@ def _administration() -> Schema:
         "/v1/kill": {
             "get": _secret("listSwitches", "What is switched off"),
             "put": _secret("throwSwitch", "Switch something off or on", **_body("SwitchBody")),
+        },
+        **_versions(),
+    }
+
+
+def _versions() -> Schema:
+    sides = [{**_query("from"), "required": True}, _query("to")]
+    return {
+        "/v1/playbook/versions": {
+            "get": _secret("listVersions", "Every version of the playbook, and which one is live")
+        },
+        "/v1/playbook/versions/{hash}": {
+            "get": _secret("readVersion", "One version with its texts", parameters=[_part("hash")])
+        },
+        "/v1/playbook/diff": {
+            "get": _secret("compareVersions", "What one version changes of another", parameters=sides)
+        },
+        "/v1/playbook/rollback": {
+            "post": _secret("rollBack", "Make an older version live again", **_body("RollbackBody"))
         },
     }
 

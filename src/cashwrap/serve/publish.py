@@ -21,9 +21,7 @@ NAMES_LIFE: Millis = 8 * 86_400_000
 
 
 class Publisher:
-    """Follows a folder and the journal of versions for one engine. ``look`` may be called from any thread.
-
-    """
+    """Follows a folder and the journal of versions for one engine. ``look`` may be called from any thread."""
 
     def __init__(self, versions: Versions, source: PlaybookSource) -> None:
         self._versions = versions
