@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from cashwrap.adapters.system import SystemClock
 from cashwrap.cli.options import Json, print_json
 from cashwrap.errors import InvalidInput
 from cashwrap.playbook import Fault
+from cashwrap.playbook.lint import lint
 from cashwrap.playbook.starter import starter_files
 from cashwrap.publishing import examine_folder
 
@@ -33,11 +35,13 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Pa
 
 
 def check(folder: Annotated[Path, typer.Argument(help="The playbook's folder.")], *, json: Json = False) -> None:
-    """Report every mistake of a playbook at once; exit code 1 where there is one.
+    """Report every mistake of a playbook at once, and warn of what cannot be meant; exit code 1 with a mistake.
 
     Example: `cashwrap check playbook`
     """
     playbook, faults = examine_folder(folder)
+    if playbook is not None:
+        faults = tuple(sorted({*faults, *lint(playbook, SystemClock().now())}))
     mistakes = sum(fault.severity == "error" for fault in faults)
     if json:
         print_json(

@@ -8,6 +8,7 @@ from msgspec import Struct
 from cashwrap.attributes import environment
 from cashwrap.condition.ast import Attribute, In, Literal, walk
 from cashwrap.condition.check import Checked, check
+from cashwrap.condition.cost import excessive_segments
 from cashwrap.condition.environment import Environment, Type, did_you_mean
 from cashwrap.content import Shop, content_faults, placeholders
 from cashwrap.content.locales import chain
@@ -87,6 +88,8 @@ class _Checker:
             for name, segment in declared.segments.items()
         }
         self.cycles(segments)
+        for name, error in excessive_segments(segments):
+            self.places.condition(error, "segments", name, "when")
         experiences = {name: self.experience(each, names) for name, each in declared.experiences.items()}
         check_choosing(declared, names, self.places)
         checked = CheckedPlaybook(declared, vocabulary, features, names, segments, experiences)
