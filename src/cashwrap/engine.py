@@ -125,7 +125,7 @@ class Engine:
         The refused ones are told by their index; the rest of the batch goes on. Raises ``Unavailable`` where nothing
         can be kept now.
         """
-        taken = list(self.exposures.open(self.live.normaliser.batch(batch, caller.facts)))
+        taken = list(self.exposures.open(self.live.normaliser.batch(batch, caller.facts), caller.key.tenant))
         events = [item for item in taken if isinstance(item, Event)]
         refused = [item for item in taken if isinstance(item, Refused)]
         return self.submit(caller.key.tenant, events, refused, settled), refused
@@ -177,16 +177,17 @@ class Engine:
         if hot is not None and inputs.mask & PERSONALIZATION and self.recorder.draws(drawn):
             made = Made(drawn, hot, inputs, decision, kills, catalogue.version, hot.standing.as_of)
             self.recorder.take(made)
+        exposures = () if inputs.forced else decision.exposures  # nobody is exposed by a preview
         proof = Proof(
             tenant=tenant,
             decision=decision_id,
             playbook=live.playbook.hash,
             level=decision.level,
             expires=inputs.now + TOKEN_LIFE,
-            exposures=decision.exposures,
+            exposures=exposures,
         )
         self.counts.decided(decision, live.playbook.experiences.names, degraded=late or decision.degraded)
-        if decision.exposures and "cart" in units and not inputs.mask & PERSONALIZATION:
+        if exposures and "cart" in units and not inputs.mask & PERSONALIZATION:
             self.exposures.count(tenant, units["cart"], decision, inputs.now)
         token = self.tokens.sign(proof, units.values())
         return encode_answer(decision, decision_id, token, degraded=late)

@@ -55,25 +55,27 @@ class Exposures:
             self._registry.put(KIND, old, None)
         self._names = {name: names for name, names in self._names.items() if name in playbooks}
 
-    def open(self, taken: Iterable[Event | Refused]) -> Iterator[Event | Refused]:
-        """Put in place of each exposure what its token proves; all other events go on as they are."""
+    def open(self, taken: Iterable[Event | Refused], tenant: Tenant) -> Iterator[Event | Refused]:
+        """Put in place of each exposure what its token proves in this store; all other events go on as they are."""
         for index, item in enumerate(taken):
             if isinstance(item, Refused) or item.name not in (EXPOSED, DISMISSED):
                 yield item
                 continue
             try:
-                yield from self._proven(item)
+                yield from self._proven(item, tenant)
             except NotAllowed as error:
                 with self._counting:
                     self.refused[error.code] += 1
                 yield Refused(index, error.code, error.message, "properties.token", item.id, 0)
 
-    def _proven(self, event: Event) -> list[Event]:
+    def _proven(self, event: Event, tenant: Tenant) -> list[Event]:
         token, placement = event.properties.get("token"), event.properties.get("placement")
         if not isinstance(token, str):
             raise NotAllowed("an exposure carries the token of its decision", code="token_missing")
         named = (event.user_id, event.claimed_user_id, event.anonymous_id, event.cart_token)
         proof = self._tokens.open(token, [name for name in named if name is not None], event.received)
+        if proof.tenant != tenant:
+            raise NotAllowed("this decision token belongs to another store or environment", code="token_of_another")
         names = self._names.get(proof.playbook)
         if names is None:
             raise NotAllowed("this decision's playbook is no longer known; decide again", code="token_expired")

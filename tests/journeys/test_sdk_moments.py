@@ -194,6 +194,7 @@ def test_the_page_does_not_jump_by_a_dismissal(browser_page: Page, server: Recor
     server.answers["/v1/decide"] = lambda _: decision({"banner": banner("Only today!")})
     visit(browser_page, server, f"{BANNER}<p>Below</p>")
     says(browser_page, "Only today!")
+    browser_page.evaluate(SETTLED)
     browser_page.evaluate(
         """() => { window.moved = 0; new PerformanceObserver((list) => {
         for (const {value, hadRecentInput} of list.getEntries()) if (!hadRecentInput) window.moved += value;
