@@ -8,6 +8,9 @@ Of the shoppers decided for, some are in memory, some in the store only, and som
 store. One server goes through all of it, so that each scenario begins with what the one before left. Ends with an
 error where a decision is not answered with 200, an event request neither with 200 nor with 503 and a time to come
 back, or where healthy again does not mean undegraded again.
+
+``load late`` is how late the load itself was, which is in every latency, and ``foreign`` what part of the server's
+core others used: with either of them high, the times say more about the machine than about the server.
 """
 
 import argparse
@@ -19,6 +22,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +30,7 @@ from typing import Any, NamedTuple
 import uvloop
 
 from bench.faulty import switch
-from bench.http import CASHWRAP, LOAD_CORE, SERVER_CORE, collect_body, decide_body, post, shopper
+from bench.http import CASHWRAP, LOAD_CORE, SERVER_CORE, collect_body, cpu_seconds, decide_body, post, shopper
 from bench.openloop import Answered, Load, Planned, arrivals, request
 from bench.playbooks import write_playbook
 
@@ -46,6 +50,7 @@ class Server(NamedTuple):
     """A server whose store the file makes fail."""
 
     port: int
+    pid: int
     key: str
     fault: Path
     log: Path
@@ -69,7 +74,7 @@ def serving(folder: Path) -> Iterator[Server]:
         line = process.stdout.readline()
         if "ready" not in line:
             raise SystemExit(f"the server did not start:\n{log.read_text()}")
-        yield Server(int(line.rpartition(":")[2]), made.stdout.strip().splitlines()[-1], fault, log)
+        yield Server(int(line.rpartition(":")[2]), process.pid, made.stdout.strip().splitlines()[-1], fault, log)
     finally:
         fault.write_text("")
         process.terminate()
@@ -115,11 +120,22 @@ def plan(server: Server, seconds: float, name: str, stored: Iterator[int]) -> li
 
 def scenario(server: Server, name: str, seconds: float, stored: Iterator[int]) -> Row:
     """Let the store be so, send the load, and say how it went."""
+    planned = plan(server, seconds, name, stored)
     switch(server.fault, name if name in {"slow", "hung", "dead"} else "")
     gc.collect()
-    answers = uvloop.run(Load(server.port).run(plan(server, seconds, name, stored)))
+    before = busy_seconds() - cpu_seconds(server.pid), time.monotonic()
+    answers = uvloop.run(Load(server.port).run(planned))
+    foreign = (busy_seconds() - cpu_seconds(server.pid) - before[0]) / (time.monotonic() - before[1])
     switch(server.fault, "")
-    return summary(name, answers)
+    return summary(name, answers) | {"foreign": foreign}
+
+
+def busy_seconds() -> float:
+    """How long the server's core has worked, for anybody."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    fields = next(line.split()[1:] for line in lines if line.startswith(f"cpu{SERVER_CORE} "))
+    user, nice, system, _, _, *interrupts = map(int, fields[:8])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
 
 
 def summary(name: str, answers: list[Answered]) -> Row:
@@ -164,7 +180,7 @@ def show(rows: list[Row]) -> None:
     widths = [max(len(name), 14 if name == "scenario" else 6) for name in columns]
     print(" | ".join(f"{name:>{width}}" for name, width in zip(columns, widths, strict=True)))
     for row in rows:
-        cells = [f"{row[name]:.1%}" if name == "degraded" else row[name] for name in columns]
+        cells = [f"{row[name]:.1%}" if name in {"degraded", "foreign"} else row[name] for name in columns]
         texts = [f"{cell:,.1f}" if isinstance(cell, float) else str(cell) for cell in cells]
         print(" | ".join(f"{text:>{width}}" for text, width in zip(texts, widths, strict=True)))
 
