@@ -39,7 +39,8 @@ def to_millis(text: str) -> int | None:
         return None
 
 
-_VERSION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?")
+_PARTS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+_VERSION = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,15}})*)(?:-({_PARTS}))?(?:\+{_PARTS})?")
 
 
 @lru_cache(maxsize=4096)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from cashwrap.condition.ast import Attribute, Call, In, Node, walk
+from cashwrap.condition.ast import Attribute, Call, Compare, In, Literal, Node, children
 from cashwrap.condition.environment import SEGMENTS
 from cashwrap.errors import ConditionError
 
@@ -35,14 +35,20 @@ class Costed(Protocol):
 def measure(node: Node) -> tuple[int, tuple[str, ...]]:
     """The steps of one evaluation at most, and the flat names read, in the order of first use."""
     cost, names = 0, dict[str, None]()
-    for part in walk(node):
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        cost += 1
         if isinstance(part, Attribute):
             names[part.name] = None
-            cost += 1
-        elif isinstance(part, In) and isinstance(part.container, Attribute):
-            cost += SET_LIMIT
-        else:
-            cost += TEXT_COST if isinstance(part, Call) and part.function in TEXT_TESTS else 1
+        elif isinstance(part, Compare):
+            stack += (part.right, part.left)
+        elif not isinstance(part, Literal):
+            stack += children(part)[::-1]
+            if isinstance(part, In) and isinstance(part.container, Attribute):
+                cost += SET_LIMIT - 1
+            elif isinstance(part, Call) and part.function in TEXT_TESTS:
+                cost += TEXT_COST - 1
     return cost, tuple(names)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from sys import intern
 
 from msgspec import Struct
 
@@ -166,7 +167,7 @@ def unquote(token: Token) -> str:
     """The value of a string token. Escapes are CEL's, each a code point; ConditionError at a wrong one."""
     body = token.text[1:-1]
     if "\\" not in body:
-        return body
+        return intern(body)
 
     def replace(match: re.Match[str]) -> str:
         simple, byte, short, long, octal, _ = match.groups()

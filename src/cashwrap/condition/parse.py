@@ -11,6 +11,7 @@ Every nesting is counted before it is entered, so no text makes it recurse deepe
 """
 
 from decimal import Decimal
+from sys import intern
 from typing import cast
 
 from cashwrap.condition.ast import (
@@ -326,7 +327,7 @@ class _Parser:
                     hint="declare a feature for it",
                 )
             else:
-                return Attribute(path, key, first.offset, end)
+                return Attribute(intern(path), key, first.offset, end)  # thousands of conditions read the same names
 
     def is_method(self) -> bool:
         following = self.tokens[self.place + 1 : self.place + 3]
