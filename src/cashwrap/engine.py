@@ -161,8 +161,11 @@ class Engine:
         """The shopper's profile from memory or the store; may block, so a server calls it under the deadline."""
         return self.lookup.find(ref, caller)
 
-    def answer(self, request: DecideRequest, caller: Caller, hot: HotProfile | None, *, late: bool = False) -> bytes:
-        """The decision as bytes. ``late`` says that the profile did not come in time.
+    def answer(
+        self, request: DecideRequest, caller: Caller, hot: HotProfile | None, *, late: bool = False, ahead: bool = False
+    ) -> bytes:
+        """The decision as bytes. ``late`` says that the profile did not come in time, ``ahead`` that it is fetched
+        ahead of being shown, so that it is nobody's impression yet.
 
         Raises ``NotAllowed`` where the request asks for a preview that is not its to see.
         """
@@ -187,7 +190,7 @@ class Engine:
             exposures=exposures,
         )
         self.counts.decided(decision, live.playbook.experiences.names, degraded=late or decision.degraded)
-        if exposures and "cart" in units and not inputs.mask & PERSONALIZATION:
+        if exposures and "cart" in units and not ahead and not inputs.mask & PERSONALIZATION:
             self.exposures.count(tenant, units["cart"], decision, inputs.now)
         token = self.tokens.sign(proof, units.values())
         return encode_answer(decision, decision_id, token, degraded=late)

@@ -188,6 +188,30 @@ def test_an_experiment_is_told_as_a_split_in_every_arm(tmp_path: Path) -> None:
         assert texts == {"blue": "Blue", "red": "Red", "control": None}
 
 
+CAPPED = """
+experiences:
+  seen_twice_a_day:
+    in: home_hero
+    priority: 90
+    attention: {day: 2}
+    show: {text: {en: Hello, de: Hallo}}
+"""
+
+
+def test_flags_fetched_ahead_use_up_no_attention(tmp_path: Path) -> None:
+    """Without consent a cart's decisions count as impressions; what a page polls for is not shown by that."""
+    folder = tmp_path / "playbook"
+    shutil.copytree(STARTER, folder)
+    (folder / "capped.yaml").write_text(CAPPED)
+    asked = {"context": {"cart": {"token": "cart-1", "total": 60}}}
+    with serving(memory_world(TestClock())) as server:
+        server.shop.engine.publish(load_playbook(folder))
+        polled = [flags(server.post(BULK, asked))["home_hero"]["metadata"]["reason"] for _ in range(5)]
+        shown = [server.post(f"{BULK}/home_hero", asked).json()["metadata"]["reason"] for _ in range(3)]
+    assert polled == ["match"] * 5
+    assert shown == ["match", "match", "capped"]
+
+
 class TestTheCheckerItself:
     """Planted mistakes: each must be seen."""
 

@@ -189,11 +189,11 @@ class HotRoutes:
             raise NotAllowed("explanations need a secret key: they show what is known about the shopper")
         await respond(send, 200, await self.decided(request, caller, began), [*granted, PRIVATE])
 
-    async def decided(self, request: DecideRequest, caller: Caller, began: float) -> bytes:
+    async def decided(self, request: DecideRequest, caller: Caller, began: float, *, ahead: bool = False) -> bytes:
         """The decision as bytes, inside its deadline: whatever is late or broken costs a level and never the answer.
 
-        ``began`` is when the request was whole, on the monotonic clock. Raises ``NotAllowed`` where a preview or a
-        forced arm was asked for without the right to it.
+        ``began`` is when the request was whole, on the monotonic clock; ``ahead`` is the engine's. Raises
+        ``NotAllowed`` where a preview or a forced arm was asked for without the right to it.
         """
         engine, late = self._engine, False
         try:
@@ -203,7 +203,7 @@ class HotRoutes:
             if late and not engine.catalogues.ready(caller.key.tenant):
                 answer = engine.default_answer(request)  # to answer would read the products, here and for how long
             else:
-                answer = engine.answer(request, caller, hot, late=late)
+                answer = engine.answer(request, caller, hot, late=late, ahead=ahead)
             if request.explain:
                 answer = _encode({**msgspec.json.decode(answer), "explain": engine.explain(request, caller, hot)})
         except NotAllowed:  # a preview that is not the caller's to see: whoever opened the link is to know

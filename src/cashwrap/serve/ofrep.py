@@ -78,7 +78,7 @@ class Ofrep:
         version = self.streams.version(caller.key.tenant)  # before deciding: what changes meanwhile is told
         if name is not None and name not in self._engine.live.playbook.experiences.placements:
             raise no_such_placement(name)
-        decision = decided(await self._hot.decided(request, caller, began))
+        decision = decided(await self._hot.decided(request, caller, began, ahead=name is None))
         if name is not None:
             await respond(send, 200, single(decision, name, self._trials()), [*granted, PRIVATE])
             return
