@@ -187,7 +187,7 @@ class Versions:
         if not releases or releases[0].at > since:
             return None
         ends = [*(release.at for release in releases[1:]), None]
-        return {release.hash for release, end in zip(releases, ends, strict=True) if end is None or end > since}
+        return {release.hash for release, end in zip(releases, ends, strict=True) if end is None or end >= since}
 
     # --- what changes ---
 
