@@ -488,7 +488,8 @@ def versions() -> Iterable[Case]:
         yield case(f'app.version == version("{one}")', T, app__version=other)
         yield case(f'app.version != version("{one}")', F, app__version=other)
         yield case(f'app.version <= version("{other}")', T, app__version=one)
-    for text in ("", "v2", "2.", ".2", "2..1", "2.x", "1.0-", "1.0+", "1.0-a..b", "1.0+a..b", "1.0+.a", "1.0-ä", "٣", "1 ", "1\n", "-1",
+    for text in ("", "v2", "2.", ".2", "2..1", "2.x", "1.0-", "1.0+", "1.0-a..b", "1.0+a..b", "1.0+.a",
+                 "1.0-ä", "٣", "1 ", "1\n", "-1",
                  "1e3", "9" * 16, "1." * 32 + "1"):  # fmt: skip
         for op in ("<", "!="):
             yield case(f'app.version {op} version("3")', U, app__version=text)
