@@ -7,6 +7,7 @@ the segments and experiences that must come of it. A case that fails keeps the c
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import get_args
 
 import msgspec
 from msgspec import Struct
@@ -14,14 +15,15 @@ from msgspec import Struct
 from cashwrap import consent, profiles
 from cashwrap.condition.evaluate import Explanation
 from cashwrap.condition.evaluate import explain as explain_condition
-from cashwrap.declarations import Spot
+from cashwrap.declarations import ExperienceDecl, Spot
 from cashwrap.errors import InvalidInput
 from cashwrap.events import Limits, Normaliser, Refused, RequestFacts, decode_batch
+from cashwrap.experiences import arms_of, salt_of
 from cashwrap.explain import Explained, explain
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller, Known, gather
 from cashwrap.keys import ApiKey
-from cashwrap.model import ConsentState, Event, Inputs, Millis, Profile, Tenant, Value
+from cashwrap.model import ConsentState, Event, Inputs, Millis, Profile, Reason, Tenant, Value
 from cashwrap.playbook import Playbook
 from cashwrap.playbook.document import Node, read_document
 from cashwrap.playbook.faults import Faults
@@ -34,7 +36,8 @@ NOON: Millis = 1_768_478_400_000
 """Thursday, 15 January 2026, 12:00 UTC: when a case happens that names no moment."""
 LONGEST_AGO: Millis = 5_000 * 86_400_000
 """How far back an event of a case may lie."""
-_WHO = "expected"
+WHO = "expected"
+"""The anonymous id of a case that gives none."""
 
 
 class Happened(Struct, frozen=True):
@@ -46,6 +49,16 @@ class Happened(Struct, frozen=True):
     spot: Spot
 
 
+class Wanted(Struct, frozen=True):
+    """What must come of one placement: each where it was written, or ``None`` where nothing is said of it."""
+
+    spot: Spot
+    shows: str | None = None
+    """The experience, or ``default``."""
+    variation: str | None = None
+    reason: str | None = None
+
+
 class Case(Struct, frozen=True):
     """One shopper at one moment, and what must come of it."""
 
@@ -54,13 +67,17 @@ class Case(Struct, frozen=True):
     now: Millis = NOON
     consent: tuple[str, ...] = ()
     country: str | None = None
+    user: str | None = None
     events: tuple[Happened, ...] = ()
     context: PageContext = PageContext()
     inside: dict[str, Spot] = {}
     """Segments the shopper must be in."""
     outside: dict[str, Spot] = {}
-    placements: dict[str, tuple[str, Spot]] = {}
-    """The experience that must show in a placement, or ``default``."""
+    placements: dict[str, "Wanted"] = {}
+    who: str = WHO
+    """The anonymous id, which assigns."""
+    arms: dict[str, tuple[str, Spot]] = {}
+    """The arm of an experience that the shopper saw before, and so stays in."""
 
 
 # --- reading ---
@@ -95,18 +112,23 @@ def _case(shape: Shape, node: Node) -> Case | None:
     segments = (
         shape.fields(expect["segments"], DEFINITIONS["expect_segments"], "'segments'") if "segments" in expect else {}
     )
-    country = given.get("country")
+    country, who, user = given.get("country"), given.get("as"), given.get("user")
     case = Case(
         name=shape.text(fields["name"], "a name"),
         spot=shape.spot(node),
         now=now,
         consent=tuple(_purposes(shape, given.get("consent"))),
         country=shape.text(country, "a country") if country is not None else None,
+        user=shape.text(user, "a user id") if user is not None else None,
         events=tuple(_events(shape, given, now)),
         context=_context(shape, given.get("context")),
         inside=_named(shape, segments.get("in")),
         outside=_named(shape, segments.get("out")),
-        placements=_placements(shape, expect.get("placements")),
+        placements=shape.mapped(expect.get("placements"), "placements", lambda value: _wanted(shape, value)),
+        who=shape.text(who, "an anonymous id") if who is not None else WHO,
+        arms=shape.mapped(
+            given.get("in_arms"), "in_arms", lambda value: (shape.text(value, "an arm"), shape.spot(value))
+        ),
     )
     return case if len(shape.faults) == before else None
 
@@ -122,8 +144,17 @@ def _named(shape: Shape, node: Node | None) -> dict[str, Spot]:
     return {shape.text(member, "a segment"): shape.spot(member) for member in shape.items(node, "segments")}
 
 
-def _placements(shape: Shape, node: Node | None) -> dict[str, tuple[str, Spot]]:
-    return shape.mapped(node, "placements", lambda value: (shape.text(value, "an experience"), shape.spot(value)))
+def _wanted(shape: Shape, node: Node) -> Wanted:
+    """An experience alone, or with the arm and the reason."""
+    spot = shape.spot(node)
+    if not isinstance(node.value, dict):
+        return Wanted(spot, shape.text(node, "an experience"))
+    fields = shape.fields(node, DEFINITIONS["expect_placement"], "a placement")
+    if not fields:
+        shape.fail(node, "empty", "say what it 'shows', which 'variation', or for what 'reason'")
+    texts = {key: shape.text(value, f"{key!r}") for key, value in fields.items() if key != "reason"}
+    reason = shape.choice(fields["reason"], get_args(Reason), "a reason") if "reason" in fields else None
+    return Wanted(spot, texts.get("shows"), texts.get("variation"), reason)
 
 
 def _moment(shape: Shape, node: Node) -> Millis:
@@ -206,8 +237,8 @@ class _Run:
         self.judge_segments()
         if self.case.placements:
             answers = explain(self.playbook.experiences, inputs)
-            for name, (wanted, spot) in self.case.placements.items():
-                self.judge_placement(name, wanted, spot, answers.get(name))
+            for name, wanted in self.case.placements.items():
+                self.judge_placement(name, wanted, answers.get(name))
 
     def fail(self, spot: Spot, message: str) -> None:
         self.faults.error(spot, "expectation_failed", f"{self.case.name}: {message}")
@@ -243,7 +274,7 @@ class _Run:
             facts = RequestFacts(
                 case.now, "expect", trusted=not happened.browser, user_agent=agent, country=case.country, historic=True
             )
-            body = {**happened.body, "messageId": f"case-{number}", "anonymousId": _WHO}
+            body = {**happened.body, "messageId": f"case-{number}", "anonymousId": case.who}
             body["timestamp"] = datetime.fromtimestamp(happened.time / 1000, UTC).isoformat()
             try:
                 batch = decode_batch(_encode({"batch": [body]}), Limits())
@@ -264,7 +295,36 @@ class _Run:
         facts = RequestFacts(case.now, key.id, trusted=True, country=case.country)
         request = DecideRequest(context=case.context)
         hot = HotProfile(profile, b"", None) if profile is not None else None
-        return gather(self.playbook, request, Caller(key, facts), Known({}, hot), case.now).inputs
+        known = {"anonymous": case.who, "user": case.user or "", "cart": case.context.cart.token or ""}
+        units = {unit: name for unit, name in known.items() if name}
+        inputs = gather(self.playbook, request, Caller(key, facts), Known(units, hot), case.now).inputs
+        return msgspec.structs.replace(inputs, arms={**inputs.arms, **self.arms()})
+
+    def arms(self) -> dict[str, str]:
+        """The arms seen before, by their experiments' salts, as the shopper's memory has them."""
+        found: dict[str, str] = {}
+        for name, (arm, spot) in self.case.arms.items():
+            declared = self.declared_experience(name, spot)
+            experiment = declared.experiment if declared is not None else None
+            if declared is None:
+                continue
+            if experiment is None or not experiment.sticky:
+                why = "has no experiment" if experiment is None else "has an experiment that is not sticky; use 'as'"
+                self.faults.error(spot, "not_judged", f"{name!r} {why}")
+            elif arm not in arms_of(declared):
+                hint = self.faults.did_you_mean(arm, arms_of(declared)) or f"; it has {', '.join(arms_of(declared))}"
+                self.faults.error(spot, "unknown_arm", f"{arm!r} is not an arm of {name!r}{hint}")
+            else:
+                found[salt_of(declared, experiment)] = arm
+        return found
+
+    def declared_experience(self, name: str, spot: Spot) -> ExperienceDecl | None:
+        """An experience, or a complaint that there is none."""
+        declared = self.playbook.declarations.experiences
+        if name not in declared:
+            hint = self.faults.did_you_mean(name, declared)
+            self.faults.error(spot, "unknown_experience", f"{name!r} is not an experience{hint}")
+        return declared.get(name)
 
     # --- what must come of it ---
 
@@ -291,24 +351,30 @@ class _Run:
             return "its members are pushed in"
         return self.told(explain_condition(segment.checked, self.values))
 
-    def judge_placement(self, name: str, wanted: str, spot: Spot, found: Explained | None) -> None:
-        declared = self.playbook.declarations
-        placement = declared.placements.get(name)
+    def judge_placement(self, name: str, wanted: Wanted, found: Explained | None) -> None:
+        placement, spot = self.playbook.declarations.placements.get(name), wanted.spot
         if found is None or placement is None:
-            hint = self.faults.did_you_mean(name, declared.placements)
+            hint = self.faults.did_you_mean(name, self.playbook.declarations.placements)
             self.faults.error(spot, "unknown_placement", f"{name!r} is not a placement{hint}")
             return
-        if wanted != "default" and wanted not in declared.experiences:
-            hint = self.faults.did_you_mean(wanted, declared.experiences)
-            self.faults.error(spot, "unknown_experience", f"{wanted!r} is not an experience{hint}")
+        if wanted.shows not in {None, "default"} and self.declared_experience(wanted.shows or "", spot) is None:
             return
         if placement.component == "products":
             message = f"{name!r} shows products, which depend on the catalogue; a case cannot name it"
             self.faults.error(spot, "not_judged", message)
             return
-        got = found.answer.experience or "default"
-        if got != wanted:
-            self.fail(spot, f"{name} shows {got}, expected {wanted}{self.why(wanted, found)}")
+        answer = found.answer
+        shows = answer.experience if answer.experience is not None and answer.content is not None else "default"
+        if wanted.shows not in {None, shows}:
+            self.fail(spot, f"{name} shows {shows}, expected {wanted.shows}{self.why(wanted.shows or '', found)}")
+            return
+        for what, got, expected in (
+            ("the variation", answer.variation, wanted.variation),
+            ("the reason", answer.reason, wanted.reason),
+        ):
+            if expected not in {None, got}:
+                told = self.why(answer.experience or "", found)
+                self.fail(spot, f"{what} of {name} is {got or 'none'}, expected {expected}{told}")
 
     def why(self, wanted: str, found: Explained) -> str:
         for each in found.considered:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from cashwrap.model import Millis, Value
 
 SHARES = 10_000
+"""Parts of a whole: shares, weights and propensities count them."""
 _TURNS = (1 << 32) // SHARES + 1
 """How many different quotients a 32-bit hash has."""
 _hash = mmh3.hash
