@@ -162,7 +162,7 @@ function orderTexts(one, other) {
   return (one.codePointAt(at) ?? -1) < (other.codePointAt(at) ?? -1) ? -1 : 1;
 }
 
-const VERSION = /^(\d{1,15}(?:\.\d{1,15})*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?$/;
+const VERSION = /^(\d{1,15}(?:\.\d{1,15})*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
 const MAX_VERSION = 64;
 
 /** @param {unknown} value */

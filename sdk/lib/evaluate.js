@@ -90,7 +90,7 @@ export function decide(bundle, inputs) {
   /** @type {number[][]} */
   const exposures = [];
   const answer = answering(bundle, inputs, exposures);
-  const answers = [...new Set(inputs.placements ?? known.keys())].map((name) => {
+  const answers = [...(inputs.placements ?? known.keys())].map((name) => {
     const placement = known.get(name);
     return [name, placement ? answer(placement) : shopsDefault("no_such_placement")];
   });

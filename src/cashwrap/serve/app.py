@@ -8,6 +8,7 @@ from starlette.responses import Response
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.serve.admin import routes as admin_routes
+from cashwrap.serve.bundle import routes as bundle_routes
 from cashwrap.serve.hot import PATHS, HotRoutes
 from cashwrap.serve.ofrep import ROOT, Ofrep
 from cashwrap.serve.operations import Health
@@ -23,7 +24,11 @@ class Application:
         self._hot = HotRoutes(engine, rates)
         self._ofrep = Ofrep(engine, self._hot, rates)
         self._rest = Starlette(
-            routes=[*operation_routes(engine, health), *admin_routes(engine, self._hot)],
+            routes=[
+                *operation_routes(engine, health),
+                *bundle_routes(engine, self._hot, rates),
+                *admin_routes(engine, self._hot),
+            ],
             exception_handlers={HTTPException: _unroutable, Exception: _failed},
         )
         self._rest.router.redirect_slashes = False
