@@ -4,10 +4,11 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -23,10 +24,10 @@ from hypothesis.stateful import (
 from cashwrap import versions as versions_module
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.engine import Engine
-from cashwrap.errors import InvalidInput, StoreError, Unavailable
+from cashwrap.errors import InvalidInput, PlaybookError, StoreError, Unavailable
 from cashwrap.playbook import Playbook, examine
 from cashwrap.ports import Registry
-from cashwrap.publishing import Draft, PlaybookSource
+from cashwrap.publishing import Draft, PlaybookSource, read_folder, write_folder
 from cashwrap.serve.publish import Publisher
 from cashwrap.versions import JOURNAL, KIND, Release, Versions, listing, roll_back, strayed
 from engines import START, TestClock, memory_world
@@ -425,6 +426,184 @@ class Rule(RuleBasedStateMachine):
 QUICK = settings(max_examples=100, stateful_step_count=20, deadline=None, derandomize=True, database=None)
 Rule.TestCase.settings = QUICK
 TestRule = Rule.TestCase
+
+
+class Served:
+    """A folder, a publisher and an engine over one memory, started again at will."""
+
+    def __init__(self, folder: Path, variant: int = 0) -> None:
+        self.folder = folder
+        self.clock = TestClock()
+        self.world = memory_world(self.clock)
+        self.versions = Versions(self.world.registry, self.clock)
+        self.times = 0
+        self.write(variant)
+
+    def write(self, variant: int, comment: str = "") -> None:
+        self.times += 1
+        path = self.folder / "shop.yaml"
+        path.write_text(text(variant, comment))
+        os.utime(path, ns=(self.times * 1_000_000, self.times * 1_000_000))
+
+    def start(self, registry: Registry | None = None) -> None:
+        self.publisher = Publisher(Versions(registry or self.world.registry, self.clock), PlaybookSource(self.folder))
+        self.engine = Engine(self.publisher.first(), self.world)
+
+    def look(self) -> str:
+        for _ in range(2):
+            self.publisher.look(self.engine)
+        return self.engine.live.playbook.hash
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    found = Served(tmp_path)
+    found.start()
+    yield found
+    found.engine.close()
+
+
+class TestServing:
+    def test_a_comment_is_kept_and_is_no_change(self, served: Served) -> None:
+        publish(served.versions, 1)
+        served.write(0, "only a comment")
+        assert served.look() == name(1)
+        assert served.versions.files(name(0)) == files(0, "only a comment")
+        assert strayed(served.versions) == name(0)
+
+    def test_what_the_store_refused_is_tried_again(self, served: Served) -> None:
+        failing = Failing(served.world.registry, 10)
+        served.engine.close()
+        served.start(failing)
+        failing._writes = 1
+        served.write(2)
+        served.publisher.look(served.engine)
+        with pytest.raises(Unavailable):
+            served.publisher.look(served.engine)
+        assert served.engine.live.playbook.hash == name(0)
+        failing._writes = 100
+        assert served.look() == name(2)
+
+    def test_a_folder_with_mistakes_keeps_no_server_from_starting(self, served: Served) -> None:
+        publish(served.versions, 1)
+        served.write(BROKEN)
+        served.engine.close()
+        served.start()
+        assert served.look() == name(1)
+        assert "shop.yaml:7:11 unknown_attribute" in served.publisher.error
+        served.write(0)
+        assert served.look() == name(1), "it says again what it said before"
+        assert served.publisher.error == ""
+
+    def test_without_a_folder_or_a_version_nothing_starts(self, served: Served, tmp_path: Path) -> None:
+        with pytest.raises(PlaybookError):
+            Publisher(served.versions, PlaybookSource(tmp_path / "gone")).first()
+        served.write(BROKEN)
+        with pytest.raises(PlaybookError):
+            Publisher(Versions(MemoryStore(), served.clock), PlaybookSource(tmp_path)).first()
+
+    def test_a_version_that_cannot_be_used_is_told_and_changes_nothing(self, served: Served) -> None:
+        versions = served.versions
+        versions.keep(msgspec.structs.replace(playbook(1), hash="f" * 16), files(BROKEN))
+        versions.go_live("f" * 16, "publish")
+        assert served.look() == name(0)
+        assert "unknown_attribute" in served.publisher.error
+        with pytest.raises(PlaybookError):
+            Versions(served.world.registry, served.clock).load("f" * 16)
+        publish(versions, 2)
+        assert served.look() == name(2)
+        assert served.publisher.error == ""
+
+    def test_a_newer_cashwrap_that_names_versions_anew_changes_no_rule(self, tmp_path: Path) -> None:
+        served = Served(tmp_path)
+        for variant, by in ((0, "folder"), (1, "publish")):
+            old = msgspec.structs.replace(playbook(variant), hash=f"{variant}" * 16)
+            Versions(served.world.registry, served.clock).keep(old, files(variant))
+            served.versions.go_live(old.hash, by)  # type: ignore[arg-type]
+        served.start()
+        assert served.look() == name(1), "it is pinned under its old name"
+        assert [each.by for each in served.versions.releases()] == ["folder", "publish", "upgrade"]
+        served.engine.close()
+        served.start()
+        assert served.look() == name(1)
+        assert len(served.versions.releases()) == 3
+        served.engine.close()
+
+    def test_the_folders_own_version_is_named_anew_without_a_pin(self, tmp_path: Path) -> None:
+        served = Served(tmp_path)
+        Versions(served.world.registry, served.clock).keep(
+            msgspec.structs.replace(playbook(0), hash="0" * 16), files(0)
+        )
+        served.versions.go_live("0" * 16, "folder")
+        served.start()
+        assert served.look() == name(0)
+        assert strayed(served.versions) is None
+        served.engine.close()
+
+    def test_what_tokens_mean_is_forgotten_days_after_their_playbook(self, served: Served) -> None:
+        served.clock.wait(days=1)
+        publish(served.versions, 1)
+        served.look()
+        known = served.world.registry.documents
+        assert set(known("names")) == {name(0), name(1)}
+        served.clock.wait(days=7)
+        publish(served.versions, 2)
+        served.look()
+        assert set(known("names")) == {name(0), name(1), name(2)}
+        served.clock.wait(days=2)
+        publish(served.versions, 3)
+        served.look()
+        assert set(known("names")) == {name(1), name(2), name(3)}
+        served.clock.wait(days=30)
+        served.engine.close()
+        served.start()
+        served.look()
+        assert set(known("names")) == {name(3)}
+
+    def test_a_publish_and_a_change_of_the_folder_at_once_leave_one_that_all_agree_on(self, served: Served) -> None:
+        other = Versions(served.world.registry, served.clock)
+        stop = threading.Event()
+
+        def command() -> None:
+            for at in range(40):
+                publish(other, 2 + at % 2)
+            stop.set()
+
+        thread = threading.Thread(target=command)
+        thread.start()
+        while not stop.is_set():
+            served.write(served.times % 2)
+            served.look()
+        thread.join()
+        served.look()
+        live = other.live()
+        assert live is not None
+        assert served.look() == live.hash
+        numbers = [release.number for release in other.releases()]
+        assert numbers == sorted(numbers)
+
+
+class TestWriting:
+    def test_a_folder_becomes_the_version_and_foreign_files_stay(self, tmp_path: Path) -> None:
+        version = {"shop.yaml": "a\r\n", "expect/cases.yaml": "b"}
+        (tmp_path / "expect").mkdir()
+        for path, words in (("notes.txt", "n"), ("shop.yaml", "old"), ("more.yaml", "x"), ("expect/old.yml", "y")):
+            (tmp_path / path).write_text(words)
+        assert write_folder(tmp_path, version) == ["expect/old.yml", "more.yaml"]
+        assert read_folder(tmp_path) == version
+        assert (tmp_path / "notes.txt").read_text() == "n"
+        before = (tmp_path / "shop.yaml").stat()
+        assert write_folder(tmp_path, version) == []
+        assert (tmp_path / "shop.yaml").stat() == before, "what is the same already is not touched"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["expect", "notes.txt", "shop.yaml"]
+
+    @pytest.mark.parametrize(
+        "leading", ["../shop.yaml", "/shop.yaml", "expect/../shop.yaml", "a/b.yaml", ".hidden.yaml", "notes.txt", ".."]
+    )
+    def test_a_name_that_leads_elsewhere_is_refused(self, tmp_path: Path, leading: str) -> None:
+        with pytest.raises(InvalidInput):
+            write_folder(tmp_path / "playbook", {leading: "x"})
+        assert list(tmp_path.iterdir()) == []
 
 
 class Forgetful(Publisher):
