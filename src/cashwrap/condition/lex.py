@@ -36,6 +36,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_KINDS = ("", *_TOKEN.groupindex)
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _AFTER_QUOTE = re.compile("[\"']([^\x00-\x7f])")
@@ -77,15 +78,15 @@ def tokenize(source: str) -> list[Token]:
         _refuse_tricks(source)
     tokens: list[Token] = []
     for match in _TOKEN.finditer(source):
-        kind = match.lastgroup or ""
-        start, end = match.span(kind)
+        group = match.lastindex or 0
+        kind, (start, end) = _KINDS[group], match.span(group)
         text = source[start:end]
         if kind == "op":
             tokens.append(Token(text, text, start, end))
             continue
         if kind == "none":
             raise _no_token(source, start)
-        if kind == "name" and source[end : end + 1] in _QUOTES and text in _STRING_PREFIXES:
+        if text in _STRING_PREFIXES and source[end : end + 1] in _QUOTES:
             raise ConditionError(
                 "raw and bytes strings are not part of conditions",
                 code="not_supported",

@@ -205,9 +205,12 @@ class _Parser:
         return node
 
     def unary(self) -> Node:
-        if self.token.kind == "-":
+        kind = self.token.kind
+        if kind == "name":  # mostly
+            return self.named()
+        if kind == "-":
             return self.negative()
-        if self.token.kind != "!":
+        if kind != "!":
             return self.primary()
         token = self.advance()
         self.count(token)
@@ -232,8 +235,6 @@ class _Parser:
     def primary(self) -> Node:
         token = self.token
         match token.kind:
-            case "name":
-                return self.named()
             case "string":
                 self.count(self.advance())
                 return Literal(unquote(token), token.offset, token.end)
