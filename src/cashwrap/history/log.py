@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from cashwrap.engine import World
 from cashwrap.errors import Forgotten
 from cashwrap.model import Event, Line, Millis, Profile, Tenant
 from cashwrap.playbook import Playbook
-from cashwrap.ports import Record, ShopperKey
+from cashwrap.ports import Record, ShopperKey, Vault
 from cashwrap.sessions import GAP
 
 FACTS = 50_000
@@ -61,7 +61,7 @@ def rebuild(world: World, playbook: Playbook) -> Rebuilt:
     All that is taken from the live row are the random analytic ids, which are in no event. Shoppers whose key was
     destroyed are left out, as they are everywhere. Nothing is written.
     """
-    folded = _Folded(world, playbook)
+    folded = Folded(world.vault, playbook)
     for record in world.store.log():
         folded.take(record)
     digest = blake2b(digest_size=16)
@@ -82,17 +82,21 @@ def rebuild(world: World, playbook: Playbook) -> Rebuilt:
     return Rebuilt(digest.hexdigest(), len(folded.profiles), folded.events, tuple(differing))
 
 
-class _Folded:
-    """Profiles as the log makes them."""
+class Folded:
+    """Profiles as the log makes them, record by record: of everybody, or of some shoppers ``only``."""
 
-    def __init__(self, world: World, playbook: Playbook) -> None:
+    def __init__(self, vault: Vault, playbook: Playbook, only: Container[ShopperKey] | None = None) -> None:
         self.profiles: dict[ShopperKey, Profile] = {}
         self.events = 0
-        self._vault = world.vault
+        self._vault = vault
         self._playbook = playbook
+        self._only = only
 
     def take(self, record: Record) -> None:
+        """Fold one record; of who is forgotten nothing is left."""
         key = ShopperKey(record.tenant, record.shopper)
+        if self._only is not None and key not in self._only:
+            return
         try:
             payload = self._vault.open(record.shopper, record.payload)
         except Forgotten:
@@ -160,13 +164,20 @@ def _owners(world: World) -> dict[ShopperKey, ShopperKey]:
     for record in world.store.log():
         key = ShopperKey(record.tenant, record.shopper)
         found[key] = None
-        if record.kind == "merge":
-            try:
-                other = world.vault.open(record.shopper, record.payload)
-            except Forgotten:
-                continue
-            into[ShopperKey(record.tenant, msgspec.msgpack.decode(other, type=bytes))] = key
+        if (other := absorbed_by(world.vault, record)) is not None:
+            into[other] = key
     return {key: _last(key, into) for key in found}
+
+
+def absorbed_by(vault: Vault, record: Record) -> ShopperKey | None:
+    """The shopper that this record says was merged into its own, if it can still be read."""
+    if record.kind != "merge":
+        return None
+    try:
+        other = vault.open(record.shopper, record.payload)
+    except Forgotten:
+        return None
+    return ShopperKey(record.tenant, msgspec.msgpack.decode(other, type=bytes))
 
 
 def _last(key: ShopperKey, into: Mapping[ShopperKey, ShopperKey]) -> ShopperKey:
