@@ -6,12 +6,11 @@ import sys
 import cashwrap
 
 PUBLIC = [
-    "ApiKey",
-    "Caller",
+    "Answer",
     "CashwrapError",
     "ConditionError",
     "ContentError",
-    "DecideRequest",
+    "Decision",
     "Engine",
     "Event",
     "Forgotten",
@@ -19,21 +18,17 @@ PUBLIC = [
     "InvalidInput",
     "Locked",
     "NotAllowed",
-    "PageContext",
     "Playbook",
     "PlaybookError",
     "Purpose",
-    "RequestFacts",
-    "ShopperRef",
     "StoreError",
     "Tenant",
     "TooMuch",
     "Unavailable",
     "World",
-    "load_playbook",
 ]
-HEAVY = {"apsw", "pyarrow", "prometheus_client", "rich", "starlette", "typer", "uvicorn", "uvloop"}
-"""Adapters, the server and the command line: a program that only embeds the engine does not pay for them."""
+HEAVY = {"pyarrow", "prometheus_client", "rich", "starlette", "typer", "uvicorn", "uvloop"}
+"""The server, the command line and the extras: a program that only embeds the engine does not pay for them."""
 
 
 def loaded_by(code: str) -> set[str]:

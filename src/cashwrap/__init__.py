@@ -1,11 +1,11 @@
 """cashwrap: a self-hosted checkout personalization engine.
 
-These are the public names. An ``Engine`` stands on a ``World`` of ports and one ``Playbook``; ``cashwrap.adapters`` has
-the ports' implementations, ``cashwrap.testing`` the contracts that any other must meet. Everything else may change in
-a minor release.
+These are the public names. An ``Engine`` with a ``Playbook`` decides inside any Python program; ``World`` brings it
+other adapters than its own, ``cashwrap.ports`` says what those must do, and ``cashwrap.testing`` proves that they do.
+Everything else may change in a minor release.
 """
 
-from cashwrap.engine import Engine, World
+from cashwrap.engine import World
 from cashwrap.errors import (
     CashwrapError,
     ConditionError,
@@ -20,20 +20,16 @@ from cashwrap.errors import (
     TooMuch,
     Unavailable,
 )
-from cashwrap.events import RequestFacts
-from cashwrap.inputs import Caller
-from cashwrap.keys import ApiKey
+from cashwrap.library import Answer, Decision, Engine
 from cashwrap.model import Event, Purpose, Tenant
-from cashwrap.playbook import Playbook, load_playbook
-from cashwrap.request import DecideRequest, PageContext, ShopperRef
+from cashwrap.playbook import Playbook
 
 __all__ = [
-    "ApiKey",
-    "Caller",
+    "Answer",
     "CashwrapError",
     "ConditionError",
     "ContentError",
-    "DecideRequest",
+    "Decision",
     "Engine",
     "Event",
     "Forgotten",
@@ -41,16 +37,12 @@ __all__ = [
     "InvalidInput",
     "Locked",
     "NotAllowed",
-    "PageContext",
     "Playbook",
     "PlaybookError",
     "Purpose",
-    "RequestFacts",
-    "ShopperRef",
     "StoreError",
     "Tenant",
     "TooMuch",
     "Unavailable",
     "World",
-    "load_playbook",
 ]

@@ -14,6 +14,7 @@ LAYERS: list[set[str]] = [
     {"serve", "history", "testing"},
     {"shoppers", "audiences", "archive"},
     {"cashwrap"},
+    {"library"},
     {"engine"},
     {"writer", "lookup"},
     {"window", "sweep"},
@@ -87,7 +88,7 @@ def upward(source: str, own: str) -> list[str]:
         if own == "adapters":
             allowed = name in ADAPTERS_MAY
         elif name == "adapters":
-            allowed = own in {"cli", "demo", "serve", "history", "testing"}
+            allowed = own in {"cli", "demo", "serve", "history", "testing", "library"}
         else:
             allowed = level[name] > level[own]
         if not allowed:

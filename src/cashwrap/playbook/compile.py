@@ -48,6 +48,11 @@ class Playbook(Struct, frozen=True):
     """The attributes that hold amounts, in minor units."""
     warnings: tuple[Fault, ...] = ()
 
+    @staticmethod
+    def load(folder: str | Path) -> "Playbook":
+        """The playbook in a folder. Raises ``PlaybookError`` with every mistake found."""
+        return load_playbook(Path(folder))
+
     @property
     def settings(self) -> Settings:
         """What holds for the whole shop."""
