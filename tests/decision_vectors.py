@@ -38,7 +38,8 @@ PUBLISHED = [
 ]  # fmt: skip
 TEXTS = (
     "a", "é", "ß", "ﬁ", "中文", "日本語", "👍", "👩‍👩‍👧", "𝒳", "\U0010ffff", "\x00", "a\x00b", " ", "\t\n", "-0", "0",
-    "ü" * 33, "x" * 255, "ab" * 500, "e\u0301", "\ufeffa", "قلب", "\u202eabc", "a:b:c", "::", "%3A", "Ω≈ç√∫", "\ud7ff\ue000",
+    "ü" * 33, "x" * 255, "ab" * 500, "e\u0301", "\ufeffa", "قلب", "\u202eabc", "a:b:c", "::", "%3A", "Ω≈ç√∫",
+    "\ud7ff\ue000",
 )  # fmt: skip
 SALTS = ("s", "sa", "sal", "salt", "thank_regulars", "größe", "layer:checkout", "alone:𝒳", "")
 UNITS = ("u", "3f2b6c1e-9d4a-4c55-8a10-0c9b2f6d7e81", "cart-1", "é", "👍", "42", "")
@@ -222,14 +223,20 @@ OPTIONS = (
     {"first": ["card"], "rename": {"card": {"fr": "Carte"}}},
 )  # fmt: skip
 LAYOUTS = ({"tokens": {"density": "compact"}}, {"tokens": {"density": "wide"}})
+SCHEDULES = (
+    {"from": "2025-12-01T08:00", "until": "2025-12-24T18:00"}, {"days": ["tue", "sat"], "hours": "9-18"},
+    {"from": "2025-11-28", "until": "2025-12-10", "zone": "shopper"}, {"hours": "22-6", "zone": "shopper"},
+)  # fmt: skip
 METHODS = ("card", "wallet", "paypal", "invoice")
 
 
 class Sampler:
     """Playbooks and what they are asked, from one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, schedules: bool = False) -> None:
+        """``schedules`` too: the naive oracle leaves them out."""
         self.random = random.Random(seed)
+        self.schedules = schedules
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
@@ -271,6 +278,8 @@ class Sampler:
             found["weight"] = pick((1, 2, 5))
         if self.chance(0.4):
             found["attention"] = pick(({"session": 1}, {"shopper": 2, "cool_down": "1d"}, {"day": 2}))
+        if self.schedules and self.chance(0.4):
+            found["schedule"] = pick(SCHEDULES)
         several = self.chance(0.3)
         if several:
             found["variations"] = {"formal": pick(contents), "casual": pick(contents)}
@@ -346,7 +355,10 @@ class Sampler:
             "location.country": pick(("DE", "AT", "FR")),
         }
         found = {name: value for name, value in possible.items() if self.chance(0.8)}
-        clock = {"time.hour": hour, "time.weekday": weekday, "time.is_weekend": weekday > 5}
+        clock: dict[str, object] = {"time.hour": hour, "time.weekday": weekday, "time.is_weekend": weekday > 5}
+        if self.schedules:
+            local = f"2025{pick((11, 12))}{self.random.randint(1, 28):02}{hour:02}30"
+            clock |= {"time.local": int(local), "shop_time.hour": hour, "shop_time.weekday": weekday}
         return {"now": now, **clock, "consent.advertising": self.chance(0.5), **found}
 
     def seen(self, names: Names) -> dict[str, str]:
