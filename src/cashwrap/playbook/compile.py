@@ -148,8 +148,13 @@ def hash_of(declarations: Declarations) -> str:
 
 def _without_spots(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _without_spots(each) for key, each in value.items() if key != "spot"}
+        return {key: _without_spots(each) for key, each in value.items() if not (key == "spot" and _is_spot(each))}
     return [_without_spots(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_spot(value: object) -> bool:
+    """A place, and not an experience or another thing of this name."""
+    return isinstance(value, dict) and tuple(value) == Spot.__struct_fields__
 
 
 def read_files(folder: Path) -> dict[str, str]:
