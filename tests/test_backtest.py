@@ -120,6 +120,8 @@ class Walk:
         price, category = dice.randrange(100, 3_000) / 100, dice.choice(("mugs", "hats"))
         person, drawn = {"userId": f"user-{dice.randrange(3)}"}, dice.random()
         if kind == "decide":
+            if drawn < 0.4 and (key := shop.key(anonymous=who["anonymousId"])) is not None:
+                shop.engine.hot.profiles.drop(key)  # read from the store again
             context = {"cart": {"total": total}, "device": {"type": device}}
             answer = shop.decide(shopper=who, context=context, trusted=drawn < 0.3)
             self.answers.append(answer)

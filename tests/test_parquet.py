@@ -133,3 +133,28 @@ def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path, monk
         write_facts(tmp_path, [fact(1)])
     assert missing.value.code == "extra_missing"
     assert fact_of(TENANT, event(), analytic_id=b"a" * 16, session_start=7) is not None
+
+
+def test_an_exposure_is_typed_and_reads_back(tmp_path: Path) -> None:
+    proven = {
+        "experience": "greeting",
+        "variation": "formal",
+        "experiment": "greeting-2",
+        "outcome": "control",
+        "propensity": 5_000,
+        "decision": "ab" * 12,
+        "level": "profile",
+    }
+    told = msgspec.structs.replace(event(**proven, placement="banner"), name="Experience Viewed")
+    made = fact_of(TENANT, told, analytic_id=b"a" * 16, session_start=7)
+    assert made is not None
+    write_facts(tmp_path, [made])
+    [row] = read(tmp_path)
+    assert {name: row[name] for name in proven} == proven
+    strange = msgspec.structs.replace(event(experience=3, propensity="much", level="x"), name="Experience Dismissed")
+    made = fact_of(TENANT, strange, analytic_id=b"a" * 16, session_start=7)
+    assert made is not None
+    assert (made.experience, made.propensity, made.level) == (None, None, "x")
+    bought = fact_of(TENANT, event(**proven), analytic_id=b"a" * 16, session_start=7)
+    assert bought is not None
+    assert (bought.experience, bought.decision) == (None, None), "only exposures carry what a token proved"

@@ -43,6 +43,20 @@ class Fact(Struct, frozen=True, array_like=True):
     mask: int = 0
     device: str | None = None
     country: str | None = None
+    experience: str | None = None
+    """From here on: what an exposure's token proved, in treatment and control alike."""
+    variation: str | None = None
+    """The arm."""
+    experiment: str | None = None
+    """The experiment's salt; none where the experience is in no experiment."""
+    outcome: str | None = None
+    propensity: int | None = None
+    """Of 10,000."""
+    decision: str | None = None
+    level: str | None = None
+
+
+_EXPOSURES = frozenset({"Experience Viewed", "Experience Dismissed"})
 
 
 def fact_of(tenant: Tenant, event: Event, *, analytic_id: bytes, session_start: Millis) -> Fact | None:
@@ -67,7 +81,16 @@ def fact_of(tenant: Tenant, event: Event, *, analytic_id: bytes, session_start: 
         mask=event.mask,
         device=event.where.device,
         country=event.where.country,
+        **(_exposure(event.properties) if event.name in _EXPOSURES else {}),
     )
+
+
+def _exposure(properties: dict[str, object]) -> dict[str, Any]:
+    """What is typed of an exposure; a value of another type is left out."""
+    names = "experience", "variation", "experiment", "outcome", "decision", "level"
+    found: dict[str, Any] = {name: properties[name] for name in names if isinstance(properties.get(name), str)}
+    propensity = properties.get("propensity")
+    return {**found, "propensity": propensity} if type(propensity) is int else found
 
 
 def write_facts(folder: Path, facts: Iterable[Fact]) -> list[Path]:
@@ -150,6 +173,13 @@ def _table(facts: list[Fact]) -> Any:
         "mask": arrow.int16(),
         "device": text,
         "country": text,
+        "experience": text,
+        "variation": text,
+        "experiment": text,
+        "outcome": text,
+        "propensity": arrow.int16(),
+        "decision": text,
+        "level": text,
     }
     columns = zip(*(msgspec.structs.astuple(fact) for fact in facts), strict=True)
     return arrow.table(

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cashwrap import audiences, shoppers
+from cashwrap.archive import Archive
 from cashwrap.differences import difference
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, TooMuch
@@ -108,6 +109,7 @@ def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
         ("GET", "/v1/webhooks", handlers.webhooks),
         ("PUT", "/v1/webhooks", handlers.put_webhook),
         ("DELETE", "/v1/webhooks/{name}", handlers.remove_webhook),
+        ("GET", "/v1/decisions/{id}", handlers.decision),
         ("GET", "/v1/kill", handlers.switches),
         ("PUT", "/v1/kill", handlers.switch),
         ("GET", "/v1/playbook/versions", handlers.versions),
@@ -176,6 +178,12 @@ class Handlers:
         """Remove a webhook."""
         await asyncio.to_thread(self._engine.webhooks.remove, caller.key.tenant, request.path_params["name"])
         return {"success": True}
+
+    async def decision(self, request: Request, caller: Caller) -> object:
+        """A past decision, made again from its record, with the reason of every answer."""
+        engine = self._engine
+        archive = Archive(engine.world, engine.catalogues, engine.live.playbook)
+        return await asyncio.to_thread(archive.review, caller.key.tenant, request.path_params["id"])
 
     async def switches(self, _: Request, caller: Caller) -> object:
         """What is switched off."""

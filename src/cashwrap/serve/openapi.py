@@ -179,6 +179,7 @@ def _evaluated(name: str) -> Schema:
 def _administration() -> Schema:
     who = [_query("userId"), _query("anonymousId")]
     name = [_part("name")]
+    decision = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
     paging = [*name, _query("after"), {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1}}]
     return {
         "/v1/shoppers": {
@@ -196,6 +197,11 @@ def _administration() -> Schema:
             "put": _secret("putWebhook", "Make or change a webhook; shows its secret once", **_body("WebhookBody")),
         },
         "/v1/webhooks/{name}": {"delete": _secret("removeWebhook", "Remove a webhook", parameters=name)},
+        "/v1/decisions/{id}": {
+            "get": _secret(
+                "explainDecision", "A past decision, made again, and the reason of every answer", parameters=decision
+            )
+        },
         "/v1/kill": {
             "get": _secret("listSwitches", "What is switched off"),
             "put": _secret("throwSwitch", "Switch something off or on", **_body("SwitchBody")),

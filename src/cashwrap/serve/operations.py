@@ -17,6 +17,7 @@ from cashwrap.counts import BUCKETS, Counts
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.playbook.schema import playbook_schema
+from cashwrap.records import Recorder
 from cashwrap.serve.openapi import document
 from cashwrap.serve.wire import error_body, status_of
 
@@ -55,6 +56,7 @@ class EngineMetrics(Collector):
             "cashwrap_decisions_degraded", "Decisions that fell back a data level.", value=counts.degraded
         )
         yield _decision_seconds(counts)
+        yield from _decision_records(engine.recorder)
         arms = CounterMetricFamily(
             "cashwrap_arms",
             "What experiences came to, shown or kept back, where a test or a cap has a say in it.",
@@ -79,6 +81,13 @@ class EngineMetrics(Collector):
         broken = GaugeMetricFamily("cashwrap_playbook_broken", "1 while the newest playbook has mistakes.")
         broken.add_metric([], 1 if self._health.playbook_error else 0)
         yield broken
+
+
+def _decision_records(recorder: Recorder) -> Iterator[Metric]:
+    fates = CounterMetricFamily("cashwrap_decision_records", "Decisions drawn to be kept, by fate.", labels=["fate"])
+    fates.add_metric(["kept"], recorder.kept)
+    fates.add_metric(["dropped"], recorder.dropped)
+    yield fates
 
 
 def _decision_seconds(counts: Counts) -> HistogramMetricFamily:

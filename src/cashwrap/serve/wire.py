@@ -102,7 +102,7 @@ def status_of(error: CashwrapError) -> int:
         return 401 if error.code in _UNAUTHORIZED else 403
     if isinstance(error, TooMuch):
         return 429 if error.retry_after else 413
-    if isinstance(error, Forgotten):
+    if isinstance(error, Forgotten) or error.code == "decision_expired":
         return 410
     if isinstance(error, Locked | StoreError):
         return 503
