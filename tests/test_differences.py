@@ -149,7 +149,7 @@ def test_what_is_named_like_a_place_is_a_part_of_the_version() -> None:
     old = compiled(PLAYBOOK.replace("  first:", "  spot:"))
     new = compiled(PLAYBOOK.replace("  first:", "  spot:").replace("priority: 3", "priority: 4"))
     assert old.hash != new.hash
-    assert list(words(difference(old.declarations, new.declarations)))[0] == "~ experiences.spot changed"
+    assert next(words(difference(old.declarations, new.declarations))) == "~ experiences.spot changed"
 
 
 # --- against a naive comparison ---
