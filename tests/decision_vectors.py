@@ -225,7 +225,7 @@ OPTIONS = (
 LAYOUTS = ({"tokens": {"density": "compact"}}, {"tokens": {"density": "wide"}})
 SCHEDULES = (
     {"from": "2025-12-01T08:00", "until": "2025-12-24T18:00"}, {"days": ["tue", "sat"], "hours": "9-18"},
-    {"from": "2025-11-28", "until": "2025-12-10", "zone": "shopper"}, {"hours": "22-6", "zone": "shopper"},
+    {"from": "2025-11-28T00:00", "until": "2025-12-10T12:30", "zone": "shopper"}, {"hours": "22-6", "zone": "shopper"},
 )  # fmt: skip
 METHODS = ("card", "wallet", "paypal", "invoice")
 
