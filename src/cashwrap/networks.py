@@ -1,6 +1,7 @@
 """Named networks of a shop, such as its offices: which of them an address is in. Pure.
 
-A condition asks ``"office" in request.networks``. The address itself never becomes an attribute and is never kept.
+A condition asks ``"office" in request.networks``. The address itself never becomes an attribute; the last few thousand
+are remembered in memory with their answer, and nowhere else.
 """
 
 from bisect import bisect_right
@@ -12,6 +13,8 @@ MAX_NETWORKS = 1_000
 """Networks of all names together."""
 REMEMBERED = 4096
 """Addresses whose answer is at hand."""
+MAX_ADDRESS = 64
+"""Characters of an address; the longest has 45 and perhaps a scope."""
 NOWHERE: frozenset[str] = frozenset()
 _MAPPED = 96
 """IPv4 addresses in their IPv6 spelling (::ffff:192.0.2.1) are these leading bits and the address."""
@@ -22,15 +25,18 @@ Network = IPv4Network | IPv6Network
 class Networks:
     """Compiled by ``compile_networks``. An IPv4 address is in IPv4 networks only, however it is spelt."""
 
-    __slots__ = ("_four", "_six", "names", "of")
+    __slots__ = ("_four", "_remembered", "_six", "names")
 
     def __init__(self, networks: Iterable[tuple[str, Network]]) -> None:
         listed = list(networks)
         self.names = frozenset(name for name, _ in listed)
         self._four = _Ranges((name, network) for name, network in listed if network.version == 4)
         self._six = _Ranges((name, network) for name, network in listed if network.version == 6)
-        self.of = lru_cache(maxsize=REMEMBERED)(self._of)
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._of)
+
+    def of(self, address: str) -> frozenset[str]:
         """The names of the networks that an address is in; a text that is no address is in none."""
+        return self._remembered(address) if len(address) <= MAX_ADDRESS else NOWHERE
 
     def _of(self, address: str) -> frozenset[str]:
         try:

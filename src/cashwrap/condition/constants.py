@@ -43,15 +43,17 @@ _PARTS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _VERSION = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,15}})*)(?:-({_PARTS}))?(?:\+{_PARTS})?")
 
 
-@lru_cache(maxsize=4096)
 def to_version(text: str) -> Version | None:
     """Where a version stands among others; None for a text that is none.
 
     Numbers with dots, then perhaps ``-pre.release``, which comes before its release; ``+build`` says nothing. Numbers
     that are left out are zero. Parts of a pre-release are ordered as Semantic Versioning 2.0.0, item 11, orders them.
     """
-    if len(text) > MAX_VERSION:
-        return None
+    return _to_version(text) if len(text) <= MAX_VERSION else None
+
+
+@lru_cache(maxsize=4096)
+def _to_version(text: str) -> Version | None:
     found = _VERSION.fullmatch(text)
     if found is None:
         return None
