@@ -23,7 +23,9 @@ from cashwrap.engine import Engine, World
 from cashwrap.errors import Unavailable
 from cashwrap.publishing import PlaybookSource
 from cashwrap.serve import hot
+from cashwrap.serve.publish import Publisher
 from cashwrap.serve.run import ServeOptions, serve
+from cashwrap.versions import Versions
 
 SLOW = 0.05
 LOOK = 0.02
@@ -114,8 +116,9 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s")
     source = PlaybookSource(options.playbook)
     with open_world(options.data, make=True) as world:
-        publisher = Publisher(Versions(world.registry, world.clock), source)
-        engine = Engine(publisher.first(), faulty(world, Fault(options.fault, options.slow)))
+        failing = faulty(world, Fault(options.fault, options.slow))
+        publisher = Publisher(Versions(failing.registry, world.clock), source)
+        engine = Engine(publisher.first(), failing)
         try:
             serve(engine, publisher, ServeOptions(port=options.port, rate=0), ready)
         finally:
