@@ -131,9 +131,7 @@ def _listen(options: ServeOptions) -> socket.socket:
 
 
 @contextlib.asynccontextmanager
-async def _beside(
-    engine: Engine, publisher: Publisher, health: Health, server: uvicorn.Server
-) -> AsyncIterator[None]:
+async def _beside(engine: Engine, publisher: Publisher, health: Health, server: uvicorn.Server) -> AsyncIterator[None]:
     """What runs beside requests, ended with them."""
     tasks = [
         asyncio.create_task(_watch_playbook(engine, publisher, health)),
@@ -150,17 +148,23 @@ async def _beside(
 
 
 async def _watch_playbook(engine: Engine, publisher: Publisher, health: Health) -> None:
-    """Take up each valid change of the folder and of what is live; keep the old playbook through a broken one."""
+    """Take up each valid change of the folder and of what is live; keep the old playbook through a broken one.
+
+    What fails is tried again at the next look, and told once.
+    """
+    told = ""
     while True:
         health.playbook_error = publisher.error
         await asyncio.sleep(LOOK)
         try:
             if await asyncio.to_thread(publisher.look, engine):
                 gc.freeze()
-        except CashwrapError as error:
-            log.warning("what is live could not be read or written; it is tried again: %s", error)
-        except Exception:
-            log.exception("the playbook could not be read; the old one stays live")
+            told = ""
+        except Exception as failure:
+            if told != str(failure):
+                told = str(failure)
+                cause = None if isinstance(failure, CashwrapError) else failure
+                log.warning("what is live could not be read or written: %s", told, exc_info=cause)
 
 
 async def _refresh(engine: Engine) -> None:
