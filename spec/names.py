@@ -6,6 +6,7 @@ import inspect
 import itertools
 import pkgutil
 import re
+import sys
 from types import ModuleType
 
 import cashwrap
@@ -49,8 +50,8 @@ def first_sentence(text: str) -> str:
 
 
 def _parts(module: ModuleType) -> list[ModuleType]:
-    inside = [name for name in vars(module).values() if inspect.ismodule(name)]
-    return [module, *(part for part in inside if part.__name__.startswith(module.__name__))]
+    """The package and its modules. A module whose name a function has taken is not among the package's attributes."""
+    return [module, *(part for name, part in sorted(sys.modules.items()) if name.startswith(f"{module.__name__}."))]
 
 
 def _below(module: ModuleType, name: str) -> str:

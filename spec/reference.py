@@ -12,7 +12,7 @@ from cashwrap.condition.environment import Type
 from cashwrap.declarations import Settings
 from cashwrap.events import Limits
 from cashwrap.model import Purpose
-from cashwrap.playbook.schema import playbook_schema
+from cashwrap.playbook.schema import DURATION, SHARE, playbook_schema
 from cashwrap.serve import admin, hot, ofrep_context, ofrep_streams, openapi, protocol, rates
 from cashwrap.serve.operations import VERSION
 
@@ -47,7 +47,8 @@ What a [condition](conditions.md), and a `{placeholder}` of a text, may read. Wh
 """
 PYTHON_INTRO = """\
 What `from cashwrap import ...` gives is public, and so are the contracts in `cashwrap.testing`, the protocols in
-`cashwrap.ports` and the adapters in `cashwrap.adapters`. [Embed it](../howto/embed-in-python.md) shows them at work.
+`cashwrap.ports` and the adapters in `cashwrap.adapters`. [Use it as a library](../howto/use-as-a-library.md) and
+[bring adapters of your own](../howto/embed-in-python.md) show them at work.
 """
 ROOMS_INTRO = """\
 What each room of the house offers to the others. It may change in a minor release; `ARCHITECTURE.md` says who may
@@ -234,9 +235,14 @@ def _limits(schema: Json) -> str:
 
 def settings() -> str:
     """``docs/reference/settings.md``."""
-    shop = playbook_schema()["$defs"]["shop"]["properties"]  # type: ignore[index]
-    defaults = Settings()
-    rows = [(f"`{name}`", each["description"], _setting(getattr(defaults, name))) for name, each in shop.items()]
+    definitions: dict[str, Any] = playbook_schema()["$defs"]  # type: ignore[assignment]
+    shop, defaults = definitions["shop"]["properties"], Settings()
+    rows = [(f"`{name}`", each["description"], _setting(getattr(defaults, name), each)) for name, each in shop.items()]
+    beside = [
+        (f"`{section}`", f"`{name}`", each["description"])
+        for section, definition in (("holdout", "holdout"), ("attention", "caps"))
+        for name, each in definitions[definition]["properties"].items()
+    ]
     serve = dict(commands())["cashwrap serve"]
     return "\n".join(
         [
@@ -245,6 +251,9 @@ def settings() -> str:
             SETTINGS_INTRO,
             "## In the playbook, under `shop:`\n",
             table(("key", "what", "left out"), rows),
+            "## In the playbook, beside `shop:`\n",
+            "`attention` has these keys for each format of placements, and for `all`.\n",
+            table(("section", "key", "what"), beside),
             "## Options of `cashwrap serve`\n",
             table(("option", "what", "left out"), [_parameter(each) for each in serve.params if each.name != "help"]),
             "## Limits\n",
@@ -253,9 +262,13 @@ def settings() -> str:
     )
 
 
-def _setting(value: object) -> str:
+def _setting(value: object, schema: Mapping[str, object]) -> str:
     if isinstance(value, bool):
         return "`true`" if value else "`false`"
+    if schema.get("pattern") == SHARE and isinstance(value, int):
+        return f"`{value / 100:g}%`"
+    if schema.get("pattern") == DURATION and isinstance(value, int):
+        return f"`{value // aggregates.DAY}d`"
     return f"`{value}`" if value else "none"
 
 

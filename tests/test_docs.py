@@ -25,7 +25,9 @@ WALKED = (
     "docs/howto/connect-a-crm.md",
     "docs/howto/embed-in-python.md",
     "docs/howto/identify-shoppers.md",
+    "docs/howto/run-an-experiment.md",
     "docs/howto/run-it.md",
+    "docs/howto/use-as-a-library.md",
     "docs/howto/use-openfeature.md",
 )
 README_LINES = 150

@@ -11,10 +11,10 @@ from cashwrap.attributes import ATTRIBUTES
 from cashwrap.declarations import Component, Kind, Measure, Settings
 from cashwrap.engine import World
 from cashwrap.model import Level, Purpose, Reason
-from cashwrap.playbook.schema import playbook_schema
+from cashwrap.playbook.schema import DEFINITIONS, PLAYBOOK, keys
 
 DOCS = Path(__file__).parents[2] / "docs"
-SECTIONS = ("shop", "events", "traits", "features", "segments", "placements", "experiences")
+SECTIONS = keys(PLAYBOOK)
 
 
 def purposes() -> tuple[str, ...]:
@@ -22,10 +22,8 @@ def purposes() -> tuple[str, ...]:
 
 
 def keys_of(schema_name: str) -> tuple[str, ...]:
-    """The keys a playbook may use in one kind of object."""
-    definitions = playbook_schema()["$defs"]
-    assert isinstance(definitions, dict)
-    return tuple(definitions[schema_name]["properties"])
+    """The keys a playbook, or a case, may use in one kind of object."""
+    return keys(DEFINITIONS[schema_name])
 
 
 PLACES: list[tuple[str, tuple[str, ...], str]] = [
@@ -38,7 +36,12 @@ PLACES: list[tuple[str, tuple[str, ...], str]] = [
     ("kinds", get_args(Kind), "reference/playbook.md"),
     ("purposes", purposes(), "reference/consent.md"),
     ("attributes", tuple(attribute.path for attribute in ATTRIBUTES), "reference/attributes.md"),
+    ("sections", SECTIONS, "reference/playbook.md"),
     ("keys of an experience", keys_of("experience"), "reference/playbook.md"),
+    *(
+        (f"keys of {name}", keys_of(name), "reference/playbook.md")
+        for name in ("experiment", "schedule", "caps", "layer", "holdout", "placement", "given", "expect_placement")
+    ),
     ("keys of a feature", tuple(set(keys_of("feature")) - set(get_args(Measure))), "reference/features.md"),
 ]
 """What there is, and the page that must name each in code type."""
