@@ -11,6 +11,7 @@ import pytest
 from cashwrap.condition import Node, check, restrict
 from cashwrap.condition.ast import And, Attribute, Compare, Literal, Not, Or, referenced_attributes, to_text, walk
 from cashwrap.condition.evaluate import compile_node
+from cashwrap.condition.restrict import MAX_JOINTS
 from cashwrap.condition.wire import MAX_WIRE_DEPTH, SAFE, from_wire, to_wire
 from condition_language import ENVIRONMENT, TRAITS, TYPES, Sampler
 
@@ -171,21 +172,44 @@ def test_joints_stay_flat() -> None:
     assert not any(isinstance(part, And) for part in found.operands)
 
 
+def test_what_is_too_deep_holds_nowhere_whichever_way_it_is_asked() -> None:
+    """Segments put into each other may be; there is no recursion that could overflow."""
+    for deep in (4999, 5000):
+        node: Node = Attribute("locale")
+        for _ in range(deep):
+            node = Not(node)
+        assert restrict(node, lambda _: True) is None
+        either = restrict(Or((node, Attribute("subscribed"))), lambda _: True)
+        assert either is not None
+        assert to_text(either) == "subscribed"
+
+
+def test_as_deep_as_is_left_goes_over_the_wire() -> None:
+    longest = check("!(size(wishlist) in [1])", ENVIRONMENT).node
+    for level in range(200):
+        kind = And if level % 2 else Or
+        longest = kind((longest, Attribute("subscribed")))
+        left = restrict(longest, lambda _: True)
+        assert left is not None
+        assert to_wire(through_json(left)) == to_wire(left)
+    assert MAX_JOINTS < 200
+
+
 # --- planted bugs ---
 
 
-def _unknown_is_false_and_so_its_negation_true(node: Node, known: Any, *, wanted: bool) -> Node:
+def _unknown_is_false_and_so_its_negation_true(node: Node, known: Any, deeper: int, *, wanted: bool) -> Node:
     if isinstance(node, Compare | Attribute) and not all(map(known, referenced_attributes(node))):
         return Literal(not wanted)
-    return PLAIN(node, known, wanted=wanted)
+    return PLAIN(node, known, deeper, wanted=wanted)
 
 
-def _a_negation_is_lost(node: Node, known: Any, *, wanted: bool) -> Node:
-    return PLAIN(node.operand if isinstance(node, Not) else node, known, wanted=wanted)
+def _a_negation_is_lost(node: Node, known: Any, deeper: int, *, wanted: bool) -> Node:
+    return PLAIN(node.operand if isinstance(node, Not) else node, known, deeper, wanted=wanted)
 
 
-def _an_alternative_is_lost(node: Node, known: Any, *, wanted: bool) -> Node:
-    return PLAIN(Or(node.operands[:1]) if isinstance(node, Or) else node, known, wanted=wanted)
+def _an_alternative_is_lost(node: Node, known: Any, deeper: int, *, wanted: bool) -> Node:
+    return PLAIN(Or(node.operands[:1]) if isinstance(node, Or) else node, known, deeper, wanted=wanted)
 
 
 restricting = __import__("importlib").import_module("cashwrap.condition.restrict")

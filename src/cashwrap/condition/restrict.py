@@ -12,6 +12,10 @@ from cashwrap.condition.ast import (
     Or,
     referenced_attributes,
 )
+from cashwrap.condition.wire import MAX_WIRE_DEPTH
+
+MAX_JOINTS = MAX_WIRE_DEPTH - 4
+"""Negations and joints inside each other; a test with its terms is four parts at most."""
 
 
 def restrict(node: Node, known: Callable[[str], bool]) -> Node | None:
@@ -19,18 +23,21 @@ def restrict(node: Node, known: Callable[[str], bool]) -> Node | None:
 
     Every test that reads an unknown attribute counts as neither true nor false, ``has`` included: not knowing a value
     here does not mean that there is none. So the two hold for the same shoppers among those of whom nothing else is
-    known, but for what ``has`` says of the others. ``None`` is left where nothing can hold.
+    known, but for what ``has`` says of the others. What is nested deeper than ``MAX_JOINTS``, as only segments put into
+    segments can be, counts as unknown too. ``None`` is left where nothing can hold.
     """
-    found = _restrict(node, known, wanted=True)
+    found = _restrict(node, known, MAX_JOINTS, wanted=True)
     return None if isinstance(found, Literal) and found.value is False else found
 
 
-def _restrict(node: Node, known: Callable[[str], bool], *, wanted: bool) -> Node:
+def _restrict(node: Node, known: Callable[[str], bool], deeper: int, *, wanted: bool) -> Node:
     match node:
+        case Not() | And() | Or() if not deeper:
+            return Literal(value=False, offset=node.offset, end=node.end)
         case Not(operand):
-            return _restrict(operand, known, wanted=not wanted)
+            return _restrict(operand, known, deeper - 1, wanted=not wanted)
         case And(operands) | Or(operands):
-            parts = [_restrict(operand, known, wanted=wanted) for operand in operands]
+            parts = [_restrict(operand, known, deeper - 1, wanted=wanted) for operand in operands]
             return _join(parts, node, every=isinstance(node, And) is wanted)
         case Literal(bool() as value):
             return Literal(value is wanted, node.offset, node.end)

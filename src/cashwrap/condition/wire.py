@@ -31,7 +31,7 @@ from cashwrap.condition.ast import (
 SAFE = 2**53 - 1
 """The largest integer that a double holds exactly, as JavaScript's ``Number.MAX_SAFE_INTEGER``."""
 MAX_WIRE_DEPTH = 80
-"""Arrays inside each other; what ``check`` lets through stays far below."""
+"""Parts inside each other; what ``check`` lets through stays far below."""
 _METHODS = frozenset({"startsWith", "endsWith", "contains"})
 _FUNCTIONS = _METHODS | {"has", "size"}
 
