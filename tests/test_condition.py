@@ -39,7 +39,7 @@ from cashwrap.condition.ast import (
 )
 from cashwrap.condition.check import MAX_ERRORS
 from cashwrap.condition.constants import to_minor
-from cashwrap.condition.cost import MAX_COST, SET_LIMIT
+from cashwrap.condition.cost import MAX_COST, SET_LIMIT, TEXT_COST
 from condition_language import ENVIRONMENT
 
 
@@ -243,6 +243,7 @@ def test_cost_counts_what_may_be_walked() -> None:
     assert checked("orders > 3").cost == 3
     assert checked('locale in ["a", "b"]').cost == 5
     assert checked('"a" in wishlist').cost == SET_LIMIT + 2
+    assert checked('locale.contains("de")').cost == checked('app.version > version("1")').cost == TEXT_COST + 2
     with pytest.raises(ConditionErrors) as refused:
         checked(" && ".join(['"a" in wishlist'] * (MAX_COST // SET_LIMIT)))
     assert refused.value.code == "too_costly"

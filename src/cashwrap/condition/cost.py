@@ -43,6 +43,7 @@ def measure(node: Node) -> tuple[int, tuple[str, ...]]:
             names[part.name] = None
         elif isinstance(part, Compare):
             stack += (part.right, part.left)
+            cost += TEXT_COST - 1 if part.domain == "version" else 0
         elif not isinstance(part, Literal):
             stack += children(part)[::-1]
             if isinstance(part, In) and isinstance(part.container, Attribute):
