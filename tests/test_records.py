@@ -22,6 +22,7 @@ from cashwrap.records import Kept
 from cashwrap.request import DecideRequest
 from cashwrap.switches import Switch
 from cashwrap.versions import Versions
+from cashwrap.window import Window
 from engines import LIVE, Shop, TestClock, folder_world, memory_world, shop_over, starter
 
 A = {"anonymousId": "anon-aaaaaaaaaaaaaaaa"}
@@ -236,6 +237,24 @@ def test_withdrawing_removes_what_was_kept_and_what_waits(shop: Shop) -> None:
     shop.engine.answer(request, shop.caller(), stale)  # decided by what was known before the withdrawal
     assert len(kept(shop)) == 1
     assert shop.engine.recorder.dropped == 1
+
+
+@pytest.mark.parametrize("planted", [False, True], ids=["as it is", "a window that asks nobody"])
+def test_a_withdrawal_in_the_same_commit_is_heard(shop: Shop, planted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if planted:
+        monkeypatch.setattr(Window, "_may_keep", lambda self, key: True)
+    shop.consents(A)
+    shop.clock.wait(minutes=1)
+    event = shop.event("consent", choices={"personalization": "denied"}, **A)
+    caller = shop.caller()
+
+    def both() -> None:  # on the writer's thread: the next commit finds the decision and the withdrawal waiting
+        shop.decide(shopper=A)
+        shop.engine.collect(shop.engine.parse(msgspec.json.encode({"batch": [event]}), None), caller, lambda _: None)
+
+    shop.engine.writer.call(both)
+    assert len(kept(shop)) == shop.engine.recorder.kept == planted
+    assert shop.engine.recorder.dropped == (not planted)
 
 
 def test_a_refusal_that_a_merge_brings_removes_what_the_device_left(shop: Shop) -> None:

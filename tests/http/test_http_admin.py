@@ -24,6 +24,7 @@ ROUTES: list[tuple[str, str]] = [
     ("GET", "/v1/webhooks"),
     ("PUT", "/v1/webhooks"),
     ("DELETE", "/v1/webhooks/crm"),
+    ("GET", "/v1/decisions/{id}"),
     ("GET", "/v1/kill"),
     ("PUT", "/v1/kill"),
     ("GET", "/v1/playbook/versions"),
