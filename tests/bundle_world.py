@@ -14,7 +14,9 @@ from cashwrap.playbook import Playbook, examine
 from condition_vectors import decode
 from decision_oracle import Asked
 
-MADE = 1_780_000_000_000
+MADE = 1_763_000_000_000
+"""Before any time that is asked about."""
+LONG = 100 * 86_400_000
 TENANT = Tenant()
 Document = dict[str, Any]
 
@@ -46,7 +48,7 @@ class Names:
         ordered = playbook.experiences.ordered
         self.experiments = experiments_of(ordered)
         self.kept = kept_arms(ordered)
-        self.bundle: Document = json.loads(encode(bundle_of(playbook, TENANT, MADE)))
+        self.bundle: Document = json.loads(encode(bundle_of(playbook, TENANT, MADE, life=LONG)))
         by_number = {each.number: each for each in ordered}
         self.keys = {
             cap.key: key

@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey
 
 from bundle_world import MADE, TENANT, Document, Names, compiled
 from cashwrap.bundle import LIFE, Signer, bundle_of, encode, prefix, signer_of
-from cashwrap.bundle.narrow import inlined, narrowed
+from cashwrap.bundle.narrow import inlined, may_hold, narrowed
 from cashwrap.condition import parse
 from cashwrap.condition.ast import Attribute, Literal, Node, walk
 from cashwrap.decide import Kills, decide
@@ -278,6 +278,28 @@ def test_what_needs_a_profile_is_not_there() -> None:
     negated = narrowed(parse("!has(orders)"))
     assert isinstance(negated, Literal)
     assert negated.value is True
+
+
+def test_what_is_over_or_begins_when_it_is_no_longer_good_is_not_there() -> None:
+    checked = compiled(
+        {
+            "shop": {"currency": "EUR", "locale": "en"},
+            "placements": {"top": {"component": "message"}},
+            "experiences": {
+                name: {"in": "top", "schedule": {"from": begin, "until": end}, "show": {"text": {"en": name}}}
+                for name, begin, end in (
+                    ("over", "2026-06-01T00:00", "2026-06-09T00:00"),
+                    ("running", "2026-06-01T00:00", "2026-06-20T00:00"),
+                    ("soon", "2026-06-14T00:00", "2026-06-20T00:00"),
+                    ("later", "2026-06-18T00:00", "2026-06-20T00:00"),
+                )
+            },
+        }
+    )
+    made = 1_781_049_600_000  # 2026-06-10
+    (top,) = bundle_of(checked, TENANT, made).placements
+    assert [each.number for each in top.experiences] == [1, 2]
+    assert may_hold(parse("now > 5 || now < 3"), 3, 5)
 
 
 # --- the signature ---

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap.bundle.content import Show, show
-from cashwrap.bundle.narrow import inlined, is_known, narrowed
+from cashwrap.bundle.narrow import inlined, is_known, may_hold, narrowed
 from cashwrap.bundle.salts import Prefix, prefix
 from cashwrap.condition.ast import Literal
 from cashwrap.condition.wire import to_wire
@@ -122,7 +122,7 @@ def bundle_of(
         digits=playbook.digits,
         time_zone=settings.time_zone,
         off=_off(playbook, kills),
-        placements=_Writer(playbook).placements(),
+        placements=_Writer(playbook, made, made + life).placements(),
         holdout=_holdout(playbook),
         alone=_alone(playbook, experiments_of(experiences.ordered)),
     )
@@ -175,8 +175,10 @@ def known_units(chain: Iterable[str]) -> list[str]:
 class _Writer:
     """What all experiences of a playbook are written against."""
 
-    def __init__(self, playbook: Playbook) -> None:
+    def __init__(self, playbook: Playbook, since: Millis, until: Millis) -> None:
         self._playbook = playbook
+        self._since = since
+        self._until = until
         ordered = playbook.experiences.ordered
         self._experiments = experiments_of(ordered)
         self._arms = arms_of(ordered)
@@ -196,11 +198,11 @@ class _Writer:
         return found
 
     def _experience(self, each: Experience) -> BundleExperience | None:
-        """An experience, or ``None`` where its condition can never hold without a profile."""
+        """An experience, or ``None`` where its condition cannot hold without a profile, or while the bundle is good."""
         node = each.condition.node if each.condition is not None else Literal(value=True)
         put_in = inlined(node, self._segments, MAX_NODES)
         left = narrowed(put_in) if put_in is not None else node
-        if left is None:
+        if left is None or not may_hold(left, self._since, self._until):
             return None
         everyone = isinstance(left, Literal)
         declared = self._playbook.declarations

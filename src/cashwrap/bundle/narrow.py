@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from cashwrap.attributes import ATTRIBUTES
-from cashwrap.condition.ast import And, Attribute, Call, Literal, Node, Not, Or
+from cashwrap.condition.ast import And, Attribute, Call, Compare, Literal, Node, Not, Or
 from cashwrap.condition.restrict import restrict
-from cashwrap.model import Purpose
+from cashwrap.model import Millis, Purpose
 
 _HIDDEN = frozenset({"request.networks"})
 """Of a request, but only the server can know it, and its names are the shop's own."""
@@ -69,3 +69,14 @@ def _without_has(node: Node) -> Node:
             return Literal(value=False)
         case _:
             return node
+
+
+def may_hold(node: Node, since: Millis, until: Millis) -> bool:
+    """Whether a condition leaves room for a ``now`` from ``since`` up to, not including, ``until``."""
+    for part in node.operands if isinstance(node, And) else (node,):
+        match part:
+            case Compare(">=" | ">", Attribute("now"), Literal(int() as moment)) if moment >= until:
+                return False
+            case Compare("<=" | "<", Attribute("now"), Literal(int() as moment)) if moment < since:
+                return False
+    return True
