@@ -52,7 +52,7 @@ LEAVES = [
     *(f'app {op} version("{text}")' for op in ("<", ">=", "==", "!=", ">") for text in ("2.9", "2.10.0", "2.10-b")),
     *(f'traits.tier.startsWith("{prefix}")' for prefix in ("g", "")),
     *(f'traits.tier {test}' for test in ('>= version("2.5")', '!= version("2")')),
-    *(f'traits["home town"]{test}' for test in ('.startsWith("W")', '.startsWith("")', ' == "Wien"', ' >= version("2")')),
+    *(f'traits["home town"]{test}' for test in ('.startsWith("W")', '.startsWith("")', ' >= version("2")')),
     *(f'!(traits["home town"]{test})' for test in ('.startsWith("Wi")', ' in ["Wien", "Graz"]', ' < version("2.10")')),
     'app < system',
     'has(app)',
