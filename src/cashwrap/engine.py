@@ -56,7 +56,7 @@ from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
 from cashwrap.tell import Placed, tell
-from cashwrap.tokens import Proof, Tokens
+from cashwrap.tokens import Proof, tokens_of
 from cashwrap.webhooks import Webhooks
 from cashwrap.window import Context, Submission, failures_of
 from cashwrap.writer import Writer
@@ -99,7 +99,7 @@ class Engine:
         self._accounting = Accounting()
         self._counting = threading.Lock()
         self._rate = RateWatch()
-        self.tokens = Tokens(world.vault.digest("decision tokens") + world.vault.digest("decision tokens", "2"))
+        self.tokens = tokens_of(world.vault)
         self.exposures = Exposures(world.registry, self.tokens)
         self.recorder = Recorder(world.store, world.vault, self.hot)
         self.publish(playbook)

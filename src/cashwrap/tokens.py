@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from cashwrap.errors import NotAllowed
 from cashwrap.model import Level, Millis, Tenant
+from cashwrap.ports import Vault
 
 MAX_TOKEN = 4096
 """Characters of a token; longer ones are refused unread."""
@@ -112,6 +113,11 @@ class Tokens:
         store = tenant.store
         named = f"{len(store)}:{store}{tenant.environment}:{unit}"
         return blake2b(named.encode("utf-8", "surrogatepass"), digest_size=8, key=self._key, person=_UNIT).digest()
+
+
+def tokens_of(vault: Vault) -> Tokens:
+    """The tokens of a data folder, under the key that its vault derives."""
+    return Tokens(vault.digest("decision tokens") + vault.digest("decision tokens", "2"))
 
 
 def _text(signed: bytes) -> str:

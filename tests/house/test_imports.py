@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"publishing"},
     {"versions"},
     {"expectations"},
-    {"inputs", "exposures", "records", "bundle", "tell"},
+    {"inputs", "exposures", "records", "bundle", "tell", "previews"},
     {"hot"},
     {"dedup"},
     {"playbook"},

@@ -144,3 +144,42 @@ def test_a_mistake_of_ours_in_a_preview_still_costs_the_default_only(
     answer = decide(server, preview=link(server))
     assert answer.status_code == 200
     assert answer.json()["degraded"] is True
+
+
+# --- making them ---
+
+
+def make(server: Server, **body: Any) -> httpx.Response:
+    return server.admin("POST", "/v1/previews", json={"url": "https://shop.example/basket?size=m#top", **body})
+
+
+def test_a_backend_makes_a_link_that_opens(server: Server) -> None:
+    made = make(server, experience="greeting", hours=2).json()
+    assert (made["experience"], made["variation"], made["placement"]) == ("greeting", "formal", "banner")
+    assert made["expires"] == server.shop.clock.now() + 2 * 3_600_000
+    assert made["url"] == f"https://shop.example/basket?size=m&cw_preview={made['token']}#top"
+    assert decide(server, preview=made["token"]).json()["placements"]["banner"]["reason"] == "preview"
+    server.shop.clock.wait(minutes=120)
+    assert decide(server, preview=made["token"]).json()["code"] == "token_expired"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"experience": "greating"}, 404, "no_such_experience"),
+        ({"experience": "greeting", "variation": "casual"}, 404, "no_such_variation"),
+        ({"experience": "greeting", "variation": "holdout"}, 404, "no_such_variation"),
+        ({"experience": "greeting", "url": "javascript:alert(1)"}, 400, "invalid_url"),
+        ({"experience": "greeting", "url": "https://[bad/"}, 400, "invalid_url"),
+        ({"experience": "greeting", "url": "/basket"}, 400, "invalid_url"),
+        ({"experience": "greeting", "hours": 721}, 400, "invalid_request"),
+    ],
+)
+def test_what_cannot_be_previewed_is_refused(server: Server, body: dict[str, Any], status: int, code: str) -> None:
+    answer = make(server, **body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_a_browser_makes_no_links(server: Server) -> None:
+    answer = server.post("/v1/previews", {"experience": "greeting", "url": "https://shop.example/"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")

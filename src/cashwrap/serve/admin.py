@@ -21,6 +21,7 @@ from cashwrap.differences import difference
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, TooMuch
 from cashwrap.inputs import Caller
+from cashwrap.previews import Wanted, make_link
 from cashwrap.request import ShopperRef, to_minor
 from cashwrap.serve.hot import HotRoutes, heads
 from cashwrap.serve.wire import error_body, internal, retry_after, status_of
@@ -80,6 +81,16 @@ class RollbackBody(Struct, frozen=True):
     message: Annotated[str, Meta(max_length=MAX_MESSAGE)] = ""
 
 
+class PreviewBody(Struct, frozen=True):
+    """``POST /v1/previews``: a link to a page that shows this; without a variation the first one."""
+
+    experience: Id
+    url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    variation: Annotated[str, Meta(max_length=200)] = ""
+    hours: Annotated[int, Meta(ge=1, le=720)] = 24
+    """How long the link is good."""
+
+
 def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
     """The routes of the secret key."""
     handlers = Handlers(engine)
@@ -110,6 +121,7 @@ def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
         ("PUT", "/v1/webhooks", handlers.put_webhook),
         ("DELETE", "/v1/webhooks/{name}", handlers.remove_webhook),
         ("GET", "/v1/decisions/{id}", handlers.decision),
+        ("POST", "/v1/previews", handlers.preview),
         ("GET", "/v1/kill", handlers.switches),
         ("PUT", "/v1/kill", handlers.switch),
         ("GET", "/v1/playbook/versions", handlers.versions),
@@ -184,6 +196,12 @@ class Handlers:
         engine = self._engine
         archive = Archive(engine.world, engine.catalogues, engine.live.playbook)
         return await asyncio.to_thread(archive.review, caller.key.tenant, request.path_params["id"])
+
+    async def preview(self, request: Request, caller: Caller) -> object:
+        """A signed link that shows a variation to whoever opens it."""
+        body, engine = await _body(request, PreviewBody), self._engine
+        wanted = Wanted(body.experience, body.url, body.variation, body.hours * 3_600_000)
+        return make_link(engine.live.playbook, engine.tokens, caller.key.tenant, wanted, caller.facts.received)
 
     async def switches(self, _: Request, caller: Caller) -> object:
         """What is switched off."""

@@ -7,7 +7,7 @@ import msgspec
 
 from cashwrap.events.envelope import Envelope
 from cashwrap.request import DecideRequest
-from cashwrap.serve.admin import Deltas, Pushed, RollbackBody, SwitchBody, WebhookBody
+from cashwrap.serve.admin import Deltas, PreviewBody, Pushed, RollbackBody, SwitchBody, WebhookBody
 from cashwrap.serve.ofrep_answer import EvaluationFailure, Flag, Flags
 from cashwrap.serve.ofrep_context import EvaluationRequest
 from cashwrap.serve.wire import ApiError
@@ -87,6 +87,7 @@ def document(version: str) -> Schema:
         Pushed,
         SwitchBody,
         WebhookBody,
+        PreviewBody,
         RollbackBody,
         Receipt,
         DecideAnswer,
@@ -128,7 +129,25 @@ def _tracking() -> Schema:
 
 def _deciding() -> Schema:
     summary = "Decide what each placement of a page shows"
-    return {"/v1/decide": {"post": _operation("decide", summary, _body("DecideRequest"), _ok("DecideAnswer"))}}
+    return {
+        "/v1/decide": {"post": _operation("decide", summary, _body("DecideRequest"), _ok("DecideAnswer"))},
+        **_bundle(),
+    }
+
+
+def _bundle() -> Schema:
+    """What browsers and edges decide with by themselves."""
+    signed = {"description": "a JSON Web Signature", "content": {"application/jose": {"schema": {"type": "string"}}}}
+    keys = {"application/jwk-set+json": {"schema": _LISTS}}
+    get = {
+        "operationId": "bundle",
+        "summary": "The playbook for browsers and edges, signed",
+        "security": _EITHER,
+        "parameters": [_query("key"), _header("If-None-Match")],
+        "responses": {"200": signed, "304": {"description": "the client has it already"}, **_errors()},
+    }
+    keyless = {"operationId": "bundleKeys", "responses": {"200": {"description": "as named", "content": keys}}}
+    return {"/v1/bundle": {"get": get}, "/.well-known/cashwrap/jwks.json": {"get": keyless}}
 
 
 def _openfeature() -> Schema:
@@ -201,6 +220,9 @@ def _administration() -> Schema:
             "get": _secret(
                 "explainDecision", "A past decision, made again, and the reason of every answer", parameters=decision
             )
+        },
+        "/v1/previews": {
+            "post": _secret("makePreview", "A signed link that shows a variation", **_body("PreviewBody"))
         },
         "/v1/kill": {
             "get": _secret("listSwitches", "What is switched off"),
