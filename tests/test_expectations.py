@@ -184,3 +184,111 @@ def test_no_damage_to_the_cases_crashes_the_run(starter: Playbook, data: st.Data
 @pytest.fixture(scope="module")
 def starter() -> Playbook:
     return load_playbook(starter_folder())
+
+
+# --- experiments ---
+
+TRIAL = """
+placements:
+  hero: {component: message}
+experiences:
+  greet:
+    in: hero
+    variations:
+      warm: {text: {en: How good to see you}}
+      brief: {text: {en: Hello}}
+    experiment: {arms: {control: 50%, warm: 25%, brief: 25%}, holdout: 5%, SEES}
+  plain:
+    in: hero
+    priority: -1
+    when: device.type == "mobile"
+    show: {text: {en: Welcome}}
+  loose:
+    in: hero
+    priority: -2
+    when: cart.count > 1
+    show: {text: {en: More}}
+    experiment: {control: 50%, sticky: false}
+"""
+
+
+def trial(sees: str = "default") -> Playbook:
+    found, faults = examine({"a.yaml": TRIAL.replace("SEES", f"control_sees: {sees}")})
+    assert found is not None, faults
+    return found
+
+
+def case(given: str, hero: str) -> str:
+    return f"- name: x\n  given: {given}\n  expect:\n    placements: {{hero: {hero}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "hero"),
+    [
+        ("{in_arms: {greet: warm}}", "greet"),
+        ("{in_arms: {greet: warm}}", "{shows: greet, variation: warm, reason: match}"),
+        ("{in_arms: {greet: brief}}", "{variation: brief}"),
+        ("{in_arms: {greet: control}}", "default"),
+        ("{in_arms: {greet: control}}", "{shows: default, variation: control, reason: control}"),
+        ("{in_arms: {greet: holdout}}", "{shows: default, variation: holdout, reason: control}"),
+        ("{in_arms: {greet: warm}, context: {checkout: {quiet: true}}}", "{shows: default, reason: quiet}"),
+    ],
+)
+def test_a_case_can_fix_the_arm_and_expect_it(given: str, hero: str) -> None:
+    assert run(trial(), case(given, hero)) == []
+
+
+def test_control_may_see_the_next_experience() -> None:
+    control = "{in_arms: {greet: control}, context: {device: {type: mobile}}}"
+    assert run(trial("next"), case(control, "{shows: plain, variation: main}")) == []
+    assert run(trial("default"), case(control, "default")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "hero", "message"),
+    [
+        (
+            "{in_arms: {greet: control}}",
+            "greet",
+            "hero shows default, expected greet (control: the shopper is in the arm",
+        ),
+        ("{in_arms: {greet: warm}}", "{variation: brief}", "the variation of hero is warm, expected brief"),
+        ("{in_arms: {greet: warm}}", "{reason: control}", "the reason of hero is match, expected control"),
+        ("{in_arms: {greet: warm}}", "default", "hero shows greet, expected default"),
+    ],
+)
+def test_an_arm_that_is_not_as_expected_is_told(given: str, hero: str, message: str) -> None:
+    (fault,) = run(trial(), case(given, hero))
+    assert fault.code == "expectation_failed"
+    assert message in fault.message
+
+
+def test_the_anonymous_id_assigns_as_it_does_live() -> None:
+    """Over many ids every arm comes up, and each id keeps its own."""
+    seen = set()
+    for number in range(60):
+        who = f"{{as: shopper-{number}}}"
+        (arm,) = [
+            arm
+            for arm in ("warm", "brief", "control", "holdout")
+            if not run(trial(), case(who, f"{{variation: {arm}}}"))
+        ]
+        seen.add(arm)
+    assert seen >= {"warm", "brief", "control"}
+
+
+@pytest.mark.parametrize(
+    ("given", "hero", "faults"),
+    [
+        ("{in_arms: {gret: warm}}", "default", ["2:27 unknown_experience"]),
+        ("{in_arms: {greet: cold}}", "{reason: match}", ["2:28 unknown_arm"]),
+        ("{in_arms: {plain: main}}", "{reason: match}", ["2:28 not_judged"]),
+        ("{in_arms: {loose: main}}", "{reason: match}", ["2:28 not_judged"]),
+        ("{in_arms: {greet: warm}}", "{shows: gret}", ["4:24 unknown_experience"]),
+        ("{in_arms: {greet: warm}}", "{reason: matched}", ["4:33 bad_value"]),
+        ("{in_arms: {greet: warm}}", "{show: greet}", ["4:25 unknown_key"]),
+        ("{in_arms: {greet: warm}}", "{}", ["4:24 empty"]),
+    ],
+)
+def test_mistakes_about_arms_are_told_at_their_place(given: str, hero: str, faults: list[str]) -> None:
+    assert told(run(trial(), case(given, hero))) == faults

@@ -231,8 +231,12 @@ class _Run:
         self.values: dict[str, Value] = {}
 
     def judge(self) -> None:
+        before = len(self.faults)
+        arms = self.arms()
+        if len(self.faults) > before:
+            return  # what follows would be about another shopper
         profile = self.walk()
-        inputs = self.inputs(profile)
+        inputs = self.inputs(profile, arms)
         self.values = self.evaluate(inputs, profile)
         self.judge_segments()
         if self.case.placements:
@@ -289,7 +293,7 @@ class _Run:
                     events.append(each)
         return events
 
-    def inputs(self, profile: Profile | None) -> Inputs:
+    def inputs(self, profile: Profile | None, arms: Mapping[str, str]) -> Inputs:
         case, tenant = self.case, Tenant()
         key = ApiKey("expect", "secret", tenant, b"")
         facts = RequestFacts(case.now, key.id, trusted=True, country=case.country)
@@ -298,7 +302,7 @@ class _Run:
         known = {"anonymous": case.who, "user": case.user or "", "cart": case.context.cart.token or ""}
         units = {unit: name for unit, name in known.items() if name}
         inputs = gather(self.playbook, request, Caller(key, facts), Known(units, hot), case.now).inputs
-        return msgspec.structs.replace(inputs, arms={**inputs.arms, **self.arms()})
+        return msgspec.structs.replace(inputs, arms={**inputs.arms, **arms})
 
     def arms(self) -> dict[str, str]:
         """The arms seen before, by their experiments' salts, as the shopper's memory has them."""
