@@ -167,18 +167,27 @@ class TestKeeping:
 
 
 class TestLimits:
-    def test_the_oldest_go_and_what_is_needed_stays(
-        self, registry: MemoryStore, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+    def test_the_oldest_go_when_no_record_of_a_decision_names_them(
+        self, versions: Versions, registry: MemoryStore, clock: TestClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(versions_module, "MAX_VERSIONS", 2)
-        kept = Versions(registry, clock, needed=lambda: [name(1)])
-        for variant in range(5):
-            clock.wait(minutes=1)
-            publish(kept, variant)
-        assert {each.version.hash for each in kept.all()} == {name(1), name(3), name(4)}
+        monkeypatch.setattr(versions_module, "MAX_VERSIONS", 1)
+        kept = playbook(0).settings.decision_retention
+        assert kept == 14 * DAY
+        publish(versions, 0)
+        clock.wait(days=1)
+        publish(versions, 1)
+        clock.wait(days=15)
+        publish(versions, 2)
+        assert {each.version.hash for each in versions.all()} == {name(1), name(2)}, "1 was live until now"
         with pytest.raises(InvalidInput):
-            kept.files(name(0))
+            versions.files(name(0))
         assert registry.documents(f"{KIND}:{name(0)}") == {}
+        clock.wait(days=13)
+        publish(versions, 3)
+        assert {each.version.hash for each in versions.all()} == {name(1), name(2), name(3)}
+        clock.wait(days=2)
+        versions.prune()
+        assert {each.version.hash for each in versions.all()} == {name(2), name(3)}
 
     def test_the_live_one_and_the_folders_newest_stay_however_old(
         self, versions: Versions, clock: TestClock, monkeypatch: pytest.MonkeyPatch
@@ -187,6 +196,7 @@ class TestLimits:
         versions.keep(playbook(0), files(0))
         versions.go_live(name(0), "folder")
         publish(versions, 1)
+        clock.wait(days=100)
         for variant in (2, 3):
             clock.wait(minutes=1)
             versions.keep(playbook(variant), files(variant))
@@ -197,10 +207,12 @@ class TestLimits:
         self, versions: Versions, clock: TestClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(versions_module, "MAX_BYTES", 1)
-        for variant in range(3):
-            clock.wait(minutes=1)
-            publish(versions, variant)
-        assert [each.version.hash for each in versions.all()] == [name(2)]
+        publish(versions, 0)
+        clock.wait(days=1)
+        publish(versions, 1)
+        clock.wait(days=100)
+        versions.prune()
+        assert [each.version.hash for each in versions.all()] == [name(1)]
 
     def test_the_journal_is_limited_and_remembers_the_folder(
         self, versions: Versions, monkeypatch: pytest.MonkeyPatch
@@ -273,22 +285,38 @@ class TestMoving:
         assert fresh.load(live.hash).hash == live.hash
 
     def test_of_two_that_take_one_number_the_later_is_live(self, registry: MemoryStore, clock: TestClock) -> None:
-        first, second = sorted(range(2), key=name, reverse=True)  # the first one's entry sorts behind the second's
-        publish(Versions(registry, clock), 2)
+        overtake(registry, clock, Versions)
 
-        class Late(Failing):
-            """Another process publishes right before this one writes its entry."""
+    def test_the_checker_sees_who_does_not_look_again(self, registry: MemoryStore, clock: TestClock) -> None:
+        class Blind(Versions):
+            def _append(self, release: Release) -> Release:
+                live = self.live()
+                numbered = msgspec.structs.replace(release, number=live.number + 1 if live else 1)
+                self._registry.put(JOURNAL, versions_module._entry(numbered), msgspec.msgpack.encode(numbered))
+                return numbered
 
-            def put(self, kind: str, key: str, document: bytes | None) -> None:
-                if kind == JOURNAL and self._writes:
-                    self._writes = 0
-                    publish(Versions(registry, clock), first)
-                self._registry.put(kind, key, document)
+        with pytest.raises(AssertionError):
+            overtake(registry, clock, Blind)
 
-        release = publish(Versions(Late(registry, 1), clock), second)
-        fresh = Versions(registry, clock)
-        assert fresh.live() == release
-        assert [each.hash for each in fresh.releases()] == [name(2), name(first), name(second)]
+
+def overtake(registry: MemoryStore, clock: TestClock, kind: Callable[[Registry, TestClock], Versions]) -> None:
+    """Two processes take the same number; the one that writes last is the one whose version must be live."""
+    first, second = sorted(range(2), key=name, reverse=True)  # the first one's entry sorts behind the second's
+    publish(Versions(registry, clock), 2)
+
+    class Late(Failing):
+        """Another process publishes right before this one writes its entry."""
+
+        def put(self, kind: str, name: str, document: bytes | None) -> None:
+            if kind == JOURNAL and self._writes:
+                self._writes = 0
+                publish(Versions(registry, clock), first)
+            self._registry.put(kind, name, document)
+
+    release = publish(kind(Late(registry, 1), clock), second)
+    fresh = Versions(registry, clock)
+    assert fresh.live() == release
+    assert [each.hash for each in fresh.releases()] == [name(2), name(first), name(second)]
 
 
 def deaths(registry: MemoryStore, clock: TestClock, kind: Callable[[Registry, TestClock], Versions]) -> int:

@@ -9,7 +9,7 @@ import hashlib
 import re
 import threading
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -80,15 +80,11 @@ _release: msgspec.msgpack.Decoder[Release] = msgspec.msgpack.Decoder(Release)
 
 
 class Versions:
-    """The versions of a data folder, for any thread; other processes may publish and roll back at the same time.
+    """The versions of a data folder, for any thread; other processes may publish and roll back at the same time."""
 
-    ``needed`` names versions that must not be removed, such as those of decision records.
-    """
-
-    def __init__(self, registry: Registry, clock: Clock, needed: Callable[[], Collection[str]] = tuple) -> None:
+    def __init__(self, registry: Registry, clock: Clock) -> None:
         self._registry = registry
         self._clock = clock
-        self._needed = needed
         self._compiled: dict[str, Playbook] = {}
         self._lock = threading.Lock()
 
@@ -221,17 +217,29 @@ class Versions:
         return release
 
     def prune(self) -> None:
-        """Remove versions and entries beyond the limits, never what is live, needed or the folder's newest."""
-        releases, live, folder = self.releases(), self.live(), self.of_folder()
+        """Remove versions and entries beyond the limits.
+
+        Never what is live, the folder's newest, or what a decision may name whose record is still kept.
+        """
+        releases, folder = self.releases(), self.of_folder()
         for old in releases[:-MAX_RELEASES]:
             if old != folder:
                 self._registry.put(JOURNAL, _entry(old), None)
-        protected = {release.hash for release in (live, folder) if release is not None} | set(self._needed())
+        protected = self._of_records(releases) | ({folder.hash} if folder is not None else set())
         count, size = 0, 0
         for version in sorted(self._versions().values(), key=lambda each: each.kept, reverse=True):
             count, size = count + 1, size + version.size
             if (count > MAX_VERSIONS or size > MAX_BYTES) and version.hash not in protected:
                 self._remove(version)
+
+    def _of_records(self, releases: list[Release]) -> set[str]:
+        """What was live for as long as decisions are kept, by the setting of the live playbook."""
+        try:
+            retention = self.load(releases[-1].hash).settings.decision_retention if releases else 0
+            recent = self.lately_live(self._clock.now() - retention)
+        except InvalidInput:  # nobody knows how long, so that nothing may go
+            recent = None
+        return recent if recent is not None else {release.hash for release in releases}
 
     # --- how ---
 
