@@ -23,6 +23,7 @@ WALKED = (
     "docs/howto/answer-a-privacy-request.md",
     "docs/howto/change-a-playbook.md",
     "docs/howto/connect-a-crm.md",
+    "docs/howto/decide-in-the-browser.md",
     "docs/howto/embed-in-python.md",
     "docs/howto/identify-shoppers.md",
     "docs/howto/run-an-experiment.md",
