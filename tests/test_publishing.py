@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cashwrap.errors import PlaybookError
+from cashwrap.errors import InvalidInput, PlaybookError
 from cashwrap.playbook.starter import starter_files
-from cashwrap.publishing import PlaybookSource, draft_of, examine_folder
+from cashwrap.publishing import PlaybookSource, draft_of, examine_folder, read_folder, write_folder
 
 
 @pytest.fixture
@@ -139,3 +139,26 @@ def test_a_case_that_cannot_be_read_is_told_beside_other_mistakes(folder: Path) 
         ("expect/shoppers.yaml", "missing_key"),
         ("shoppers.yaml", "unknown_attribute"),
     }
+
+
+class TestWriting:
+    def test_a_folder_becomes_the_version_and_foreign_files_stay(self, tmp_path: Path) -> None:
+        version = {"shop.yaml": "a\r\n", "expect/cases.yaml": "b"}
+        (tmp_path / "expect").mkdir()
+        for path, words in (("notes.txt", "n"), ("shop.yaml", "old"), ("more.yaml", "x"), ("expect/old.yml", "y")):
+            (tmp_path / path).write_text(words)
+        assert write_folder(tmp_path, version) == ["expect/old.yml", "more.yaml"]
+        assert read_folder(tmp_path) == version
+        assert (tmp_path / "notes.txt").read_text() == "n"
+        before = (tmp_path / "shop.yaml").stat()
+        assert write_folder(tmp_path, version) == []
+        assert (tmp_path / "shop.yaml").stat() == before, "what is the same already is not touched"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["expect", "notes.txt", "shop.yaml"]
+
+    @pytest.mark.parametrize(
+        "leading", ["../shop.yaml", "/shop.yaml", "expect/../shop.yaml", "a/b.yaml", ".hidden.yaml", "notes.txt", ".."]
+    )
+    def test_a_name_that_leads_elsewhere_is_refused(self, tmp_path: Path, leading: str) -> None:
+        with pytest.raises(InvalidInput):
+            write_folder(tmp_path / "playbook", {leading: "x"})
+        assert list(tmp_path.iterdir()) == []
