@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from cashwrap import collector
 from cashwrap.bundle.content import Show, show
 from cashwrap.bundle.narrow import inlined, is_known, may_hold, narrowed
 from cashwrap.bundle.salts import Prefix, prefix
@@ -106,9 +107,17 @@ def bundle_of(
     playbook: Playbook, tenant: Tenant, made: Millis, kills: Kills = NOTHING_KILLED, life: Millis = LIFE
 ) -> Bundle:
     """The bundle of a playbook for one store. ``made`` is now; after ``life`` nobody takes it any more."""
+    with collector.paused():
+        bare = _bare(playbook, tenant, kills, (made, made + life))
+        version = hashlib.blake2b(encode(bare), digest_size=8).hexdigest()
+    return msgspec.structs.replace(bare, version=version, made=made, expires=made + life)
+
+
+def _bare(playbook: Playbook, tenant: Tenant, kills: Kills, good: tuple[Millis, Millis]) -> Bundle:
+    """The bundle without the times at which it is good, whatever they let be left out."""
     settings = playbook.settings
     experiences = playbook.experiences
-    bare = Bundle(
+    return Bundle(
         format=FORMAT,
         playbook=playbook.hash,
         version="",
@@ -122,12 +131,10 @@ def bundle_of(
         digits=playbook.digits,
         time_zone=settings.time_zone,
         off=_off(playbook, kills),
-        placements=_Writer(playbook, made, made + life).placements(),
+        placements=_Writer(playbook, *good).placements(),
         holdout=_holdout(playbook),
         alone=_alone(playbook, experiments_of(experiences.ordered)),
     )
-    version = hashlib.blake2b(encode(bare), digest_size=8).hexdigest()
-    return msgspec.structs.replace(bare, version=version, made=made, expires=made + life)
 
 
 encode = msgspec.json.Encoder().encode
