@@ -7,6 +7,7 @@ as they make no new version. Two playbooks without a difference have the same ha
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -190,13 +191,23 @@ def _said(value: Struct) -> Iterator[tuple[str, object]]:
     tag = value.__struct_config__.tag
     if tag is not None:
         yield "type", tag
-    for field in msgspec.structs.fields(value):
-        each = getattr(value, field.name)
-        default = field.default if field.default_factory is NODEFAULT else field.default_factory()
-        if field.name == "variations" and list(each) == [MAIN]:
+    for field, name, default in _fields(type(value)):
+        each = getattr(value, field)
+        if field == "variations" and list(each) == [MAIN]:
             yield "show", each[MAIN]
-        elif not isinstance(each, Spot) and field.name != "name" and each != default:
-            yield _NAMES.get((type(value), field.name), field.name), each
+        elif each != default:
+            yield name, each
+
+
+@cache
+def _fields(kind: type[Struct]) -> list[tuple[str, str, object]]:
+    """What a kind of thing may say: the field, its name in a playbook, and what it is when nothing is said."""
+    found = []
+    for field in msgspec.structs.fields(kind):
+        default = field.default if field.default_factory is NODEFAULT else field.default_factory()
+        if field.name not in {"name", "spot"}:
+            found.append((field.name, _NAMES.get((kind, field.name), field.name), default))
+    return found
 
 
 # --- as a playbook writes it ---
