@@ -72,8 +72,8 @@ def read_document(file: str, text: str, faults: Faults) -> Document:
     try:
         parser = yaml.CSafeLoader(text)
         try:
-            while parser.check_event() and not builder.stopped:
-                builder.take(parser.get_event())
+            while (event := parser.get_event()) is not None and not builder.stopped:
+                builder.take(event)
         finally:
             parser.dispose()
     except UnicodeEncodeError as error:
@@ -113,15 +113,19 @@ class _Builder:
         self._file = file
         self._faults = faults
         self._stack: list[_Frame] = []
+        self._flow = False
+        """Inside braces or brackets."""
         self._nodes = 0
         self._documents = 0
 
     def take(self, event: Any) -> None:
         if isinstance(event, yaml.ScalarEvent):
-            self._refuse_marks(event, event.implicit[0] or event.implicit[1])
+            if event.anchor is not None or event.tag is not None:
+                self._refuse_marks(event, event.implicit[0] or event.implicit[1])
             self._place(self._scalar(event))
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            self._refuse_marks(event, event.implicit)
+            if event.anchor is not None or event.tag is not None:
+                self._refuse_marks(event, event.implicit)
             self._open(event)
         elif isinstance(event, yaml.CollectionEndEvent):
             self._close(event)
@@ -139,11 +143,13 @@ class _Builder:
                 self.stopped = True
 
     def _scalar(self, event: Any) -> Node:
-        style = event.style or ""
-        plain = style in {"", ":"}
-        node = self._node(event, resolve(event.value) if plain else event.value)
-        node.style = "" if plain else style
-        node.text = event.value
+        text, style = event.value, event.style
+        if not style or style == ":":
+            node = self._node(event, resolve(text))
+        else:
+            node = self._node(event, text)
+            node.style = style
+        node.text = text
         return node
 
     def _node(self, event: Any, value: Value) -> Node:
@@ -152,8 +158,7 @@ class _Builder:
             self._complain(event, "file_too_big", f"a file may hold {MAX_NODES} values; split it")
             self.stopped = True
         start, end = event.start_mark, event.end_mark
-        flow = bool(self._stack) and bool(self._stack[-1].node.style or self._stack[-1].node.flow)
-        return Node(value, start.line + 1, start.column + 1, start.index, end.index, flow=flow)
+        return Node(value, start.line + 1, start.column + 1, start.index, end.index, "", self._flow)
 
     def _open(self, event: Any) -> None:
         if len(self._stack) == MAX_DEPTH:
@@ -164,10 +169,12 @@ class _Builder:
         node = self._node(event, entries if items is None else items)
         node.style = "" if not event.flow_style else "{" if items is None else "["
         self._stack.append(_Frame(node, items, entries))
+        self._flow = bool(node.style) or node.flow
 
     def _close(self, event: Any) -> None:
         node = self._stack.pop().node
         node.end = event.end_mark.index
+        self._flow = node.flow
         self._place(node)
 
     def _place(self, node: Node) -> None:
