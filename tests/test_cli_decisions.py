@@ -112,7 +112,7 @@ def test_a_draft_is_tried_over_what_was_recorded(book: Path, tmp_path: Path) -> 
     draft.mkdir()
     (draft / "shop.yaml").write_text(PLAYBOOK.replace("views >= 2", "views >= 3"))
     told = invoke("backtest", draft, "--data", data, "--since", "7d")
-    assert "3 decisions of 1 shoppers" in told
+    assert "3 decisions of 1 shopper," in told
     assert "1 would have been another (33.3 %)" in told
     assert "hero: 1 of 3 changed" in told
     assert "won 0, lost 1" in told

@@ -21,6 +21,7 @@ WALKED = (
     "README.md",
     "docs/tutorial.md",
     "docs/howto/answer-a-privacy-request.md",
+    "docs/howto/answer-why.md",
     "docs/howto/change-a-playbook.md",
     "docs/howto/connect-a-crm.md",
     "docs/howto/decide-in-the-browser.md",

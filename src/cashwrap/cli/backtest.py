@@ -83,12 +83,12 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
 def _print(report: Backtest) -> None:
     console = Console(width=110, highlight=False)
-    told = f"{report.decisions:,} decisions of {report.shoppers:,} shoppers"
+    told = f"{_many(report.decisions, 'decision')} of {_many(report.shoppers, 'shopper')}"
     console.print(f"[bold]{told}, {_day(report.first)} to {_day(report.last)}, under draft {report.playbook}[/bold]")
     console.print(
         f"{report.changed:,} would have been another ({_percent(report.changed, report.decisions)}), "
         f"{report.shown:,} would have shown something else ({_percent(report.shown, report.decisions)}), "
-        f"to {report.touched:,} shoppers ({_percent(report.touched, report.shoppers)})"
+        f"to {_many(report.touched, 'shopper')} ({_percent(report.touched, report.shoppers)})"
     )
     for placement in report.placements:
         console.print(_placement(placement))
@@ -106,9 +106,8 @@ def _placement(placement: Placement) -> Table:
         moved = f"won {share.won:,}, lost {share.lost:,}" if share.won or share.lost else ""
         table.add_row(f"  {share.experience}", f"{share.before:,}", f"{share.after:,}", moved)
     for move in placement.moves[:LINES]:
-        table.add_row(
-            f"  {move.before or _DEFAULT} -> {move.after or _DEFAULT}", "", "", f"{move.decisions:,} decisions"
-        )
+        moved = _many(move.decisions, "decision")
+        table.add_row(f"  {move.before or _DEFAULT} -> {move.after or _DEFAULT}", "", "", moved)
     if len(placement.moves) > LINES:
         table.add_row(f"  ... and {len(placement.moves) - LINES} more; --json has them", "", "", "")
     return table
@@ -154,6 +153,10 @@ def _notes(report: Backtest) -> Iterator[str]:
         yield f"the decisions were made by {len(report.playbooks)} playbooks, the draft is compared with each"
     if report.arms or report.ghosts:
         yield "what had been shown, and in which arm, is as it was then: a draft that shows more would cap more"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _percent(part: int, whole: int) -> str:
