@@ -4,10 +4,10 @@
 
 Each size runs in a process of its own. Timed are, each the median over shoppers of that shopper's best:
 
-    match   the index alone: which conditions hold
-    choose  match, and per placement the first experience that fits, with its content
-    whole   choose, and before it all of a shopper's and a request's attributes through the consent lens, and segments;
-            the profile's own as remembered from the same second
+    match   the index alone, all of it: which conditions hold
+    choose  what of the index the profile leaves open, and per placement the first experience that fits, with content
+    whole   choose, and before it who asks, the request's and the profile's attributes through the consent lens, and
+            segments; what depends on the profile alone as remembered from the same second
     anew    whole, one second later each time, so that the profile's attributes are computed again
     bytes   anew, finding the profile in memory, the signed token and the answer's JSON: all but HTTP
 
@@ -35,8 +35,8 @@ from cashwrap.inputs import Gathered
 from cashwrap.model import Inputs
 from cashwrap.playbook import Playbook, load_playbook
 
-SHOPPERS = 100
-FEW = 20
+SHOPPERS = 60
+FEW = 10
 """Shoppers where there are 100,000 rules."""
 REPEATS = 12
 PEER_REPEATS = 3
@@ -88,7 +88,8 @@ class Ours:
         clock = self.engine.world.clock
         assert isinstance(clock, shop.BenchClock)
         self.clock = clock
-        self.inputs = [self.gather(each).inputs for each in self.shoppers]
+        self.gathered = [self.gather(each) for each in self.shoppers]
+        self.inputs = [each.inputs for each in self.gathered]
 
     def gather(self, each: shop.Shopper) -> Gathered:
         return self.engine.inputs(self.playbook, each.request, each.caller, each.hot)
@@ -104,12 +105,15 @@ class Ours:
         experiences, still = self.playbook.experiences, lambda: None
         parts: dict[str, list[float]] = {
             "match": best_of(lambda each: experiences.index.matches(each.values), self.inputs, REPEATS, still),
-            "choose": best_of(lambda each: decide(experiences, each), self.inputs, REPEATS, still),
         }
 
-        def whole(each: shop.Shopper) -> object:
-            gathered = self.gather(each)
+        def choose(gathered: Gathered) -> object:
             return decide(experiences, gathered.inputs, narrowed=gathered.narrowed)
+
+        def whole(each: shop.Shopper) -> object:
+            return choose(self.gather(each))
+
+        parts["choose"] = best_of(choose, self.gathered, REPEATS, still)
 
         parts["whole"] = best_of(whole, self.shoppers, REPEATS, still)
         parts["anew"] = best_of(whole, self.shoppers, REPEATS, self.second)
