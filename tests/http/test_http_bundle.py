@@ -8,6 +8,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
+from bundle_world import compiled
 from cashwrap.bundle import LIFE
 from cashwrap.serve.bundle import AGE
 from engines import TestClock, memory_world
@@ -93,6 +94,21 @@ def test_who_may_not_have_it_is_told_why(server: Server) -> None:
     assert refused.headers["access-control-allow-origin"] == ORIGIN
     assert refused.headers["content-type"] == "application/json"
     assert server.http.post("/v1/bundle").status_code == 405
+    told = server.http.get("/v1/bundle", params={"key": server.shop.secret_text})
+    assert (told.status_code, told.json()["code"]) == (403, "secret_in_address")
+
+
+def test_a_cache_keeps_the_answers_of_origins_apart(server: Server) -> None:
+    assert fetch(server).headers["vary"] == fetch(server, origin=ORIGIN).headers["vary"] == "origin"
+
+
+def test_another_playbook_makes_another(server: Server) -> None:
+    first = opened(server, fetch(server))
+    playbook = compiled({"shop": {"currency": "EUR"}, "placements": {"top": {"component": "message"}}})
+    server.shop.engine.publish(playbook)
+    second = opened(server, fetch(server))
+    assert (first["playbook"] == second["playbook"], second["playbook"]) == (False, playbook.hash)
+    assert second["placements"] == [{"name": "top", "number": 0, "experiences": []}]
 
 
 def test_a_preflight_lets_a_page_send_its_key(server: Server) -> None:

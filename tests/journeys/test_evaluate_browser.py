@@ -68,6 +68,29 @@ def test_a_vector_that_is_wrong_is_seen(browser_page: Page) -> None:
     assert [len(results[name]["wrong"]) for name in VECTORS] == [0, 1, 0, 0]
 
 
+BUGS = {
+    "conditions": ("condition.js", "return found === null ? null : !found", "return !found"),
+    "hashing": ("assign.js", "hashed ^= length + bytes.length", "hashed ^= length + text.length"),
+    "assignment": ("assign.js", "if (stays >= 0) return pick(stays);", ""),
+    "decisions": ("evaluate.js", "if (this.held) {", "if (false) {"),
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_the_vectors_notice_a_bug_in_the_browser(browser_page: Page, name: str) -> None:
+    file, line, broken = BUGS[name]
+    source = (ROOT / "sdk" / "lib" / file).read_text()
+    assert line in source
+    recorder = pages()
+    recorder.files[f"/sdk/{file}"] = source.replace(line, broken).encode()
+    try:
+        browser_page.goto(recorder.url)
+        results = browser_page.evaluate(RUN)
+    finally:
+        recorder.close()
+    assert results[name]["wrong"]
+
+
 PLAYBOOK = """
 shop: {currency: EUR, locale: en}
 placements:
