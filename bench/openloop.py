@@ -63,6 +63,11 @@ class Connection(asyncio.Protocol):
         """Whether the server has not closed it, as it does with connections that idle."""
         return self._transport is not None and not self._transport.is_closing()
 
+    def close(self) -> None:
+        """Let go of it."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def ask(self, data: bytes) -> "asyncio.Future[tuple[int, bytes, bytes]]":
         """Send a request; its status, head and body."""
         assert self._transport is not None
@@ -108,6 +113,11 @@ class Load:
             tasks.append(asyncio.create_task(self._one(each, start, loop.time() - start - each.due)))
         await asyncio.gather(*tasks)
         return self.answers
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for connection in self._free:
+            connection.close()
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()

@@ -120,4 +120,5 @@ def _handle(attributes: dict[str, Any]) -> datalogic_py.DataHandle:
     return datalogic_py.DataHandle(msgspec.json.encode(attributes).decode())
 
 
-PEERS: tuple[Callable[[list[Experience]], Peer], ...] = (growthbook, cel_expr, datalogic_all, datalogic_first)
+Make = Callable[[list[Experience]], Peer]
+PEERS: tuple[Make, ...] = (growthbook, cel_expr, datalogic_all, datalogic_first)
