@@ -33,6 +33,7 @@ from condition_vectors import decode
 from condition_vectors import encode as encode_value
 from decision_oracle import murmur
 from decision_vectors import NOW, Sampler
+from engines import TestClock, memory_world, shop_over
 
 SDK = Path(__file__).parents[1] / "sdk"
 STARTER = Path(__file__).parents[1] / "playbooks" / "starter"
@@ -167,6 +168,35 @@ def test_an_id_that_the_server_keeps_otherwise_is_left_to_it() -> None:
             assert (found, scrub(found)) == (each.strip(), each.strip())
     assert node(questions)[IDS.index("cart_1")]["units"] == {"anonymous": "cart_1"}
     assert node(questions)[IDS.index("ada@shop.example")]["units"] == {"anonymous": None}
+
+
+def test_the_engine_says_the_same_to_who_is_nobody_yet() -> None:
+    """The whole way, on both sides: a request body in, answers out, over the starter playbook and a tested one."""
+    more = [
+        {"device": {"type": "mobile"}, "cart": {"token": f"cart-{at}", "total": 10 * at}, "locale": "de-DE",
+         "page": {"type": "payment" if at % 2 else "cart"}, "location": {"country": "DE"},
+         "checkout": {"paymentMethods": ["card", "paypal", "apple_pay", "bank_transfer"][: at % 5]}}
+        for at in range(20)
+    ]  # fmt: skip
+    contexts, compared = [each for each in [*CONTEXTS, *more] if each.get("currency") != "eur"], 0
+    for playbook in (load_playbook(STARTER), compiled(SECRETS), compiled(Sampler(3).playbook())):
+        with shop_over(memory_world(TestClock()), playbook) as shop:
+            now = shop.clock.now()
+            bundle = json.loads(encode(bundle_of(playbook, TENANT, now)))
+            ours = [shop.decide(trusted=True, context=context) for context in contexts]
+        kind = {"kind": "page", "more": {"now": now}}
+        theirs = node([{**kind, "bundle": bundle, "request": {"context": context}} for context in contexts])
+        names = Names(playbook)
+        for context, mine, other in zip(contexts, ours, theirs, strict=True):
+            assert other["level"] == mine["level"] == "request"
+            for name, answer in mine["placements"].items():
+                if other["placements"][name]["reason"] != "server":
+                    said = names.answer(
+                        (answer["experience"], answer["variation"], answer["content"], answer["reason"])
+                    )
+                    assert other["placements"][name] == said, (name, context)
+                    compared += 1
+    assert compared > 200
 
 
 # --- what is in it ---

@@ -5,6 +5,7 @@ import { decide, inputsOf, openBundle } from "../lib/evaluate.js";
 
 const ASKED = {
   decide: ({ bundle, inputs }) => decide(bundle, inputs),
+  page: ({ bundle, request, more }) => decide(bundle, inputsOf(bundle, request, more)),
   inputs: ({ shop, request, more }) => inputsOf(shop, request, more),
   open: async ({ signed, trust }) => {
     try {
