@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from cashwrap.cli.main import app
+from cashwrap.cli.world import open_world
 from cashwrap.playbook import load_playbook
+from cashwrap.versions import Versions
 from engines import STARTER
 from processes import COMMAND, Process, client, process
 
@@ -183,6 +186,17 @@ class TestPublish:
         assert "mistake" in invoke("publish", shop.draft, "--data", shop.data, "--yes", code=1)
         assert shop.live() == before
         assert len(shop.command("versions")["versions"]) == 1
+
+    def test_a_live_version_that_cannot_be_read_stands_in_nobodys_way(self, shop: Shop) -> None:
+        shop.command("publish", shop.served, "--yes")
+        with open_world(shop.data, serving=False) as world:
+            versions = Versions(world.registry, world.clock)
+            playbook = msgspec.structs.replace(load_playbook(shop.served), hash="f" * 16)
+            versions.keep(playbook, {"shop.yaml": "what an older cashwrap understood: 1"})
+            versions.go_live(playbook.hash, "publish")
+        out = invoke("publish", shop.draft, "--data", shop.data, "--yes")
+        assert "cannot be compared" in out
+        assert shop.live() == load_playbook(shop.draft).hash
 
     def test_a_program_must_say_yes(self, shop: Shop) -> None:
         assert "not_confirmed" in invoke("publish", shop.draft, "--data", shop.data, "--json", code=1)

@@ -58,7 +58,7 @@ def publish(
     digest = draft.playbook.hash
     with _versions(data) as kept:
         live = kept.live()
-        changes = difference(kept.load(live.hash).declarations, draft.playbook.declarations) if live else []
+        changes = _since(kept, live, draft.playbook)
         if live is not None and live.hash == digest:
             kept.keep(draft.playbook, draft.files)
             _published(live, changes, json=json, told=f"Version {digest} is live already; nothing was changed.")
@@ -101,7 +101,7 @@ def rollback(
     with _versions(data) as kept:
         before = kept.live()
         release = roll_back(kept, version, who, message)
-        changes = _between(kept, before, release)
+        changes = _since(kept, before, kept.load(release.hash))
         told = strayed(kept)
     if json:
         print_json({"live": release, "changes": changes})
@@ -112,13 +112,14 @@ def rollback(
         typer.echo(_stray(told, release))
 
 
-def _between(kept: Versions, before: Release | None, after: Release) -> list[Change]:
-    """What a way back changed; nothing to tell where this cashwrap cannot read what was live."""
+def _since(kept: Versions, before: Release | None, after: Playbook) -> list[Change]:
+    """What changes from the version that is or was live; nothing to tell where this cashwrap cannot read that one."""
     try:
-        old = kept.load(before.hash).declarations if before is not None else None
-    except InvalidInput:
+        old = kept.load(before.hash) if before is not None else None
+    except InvalidInput as error:
+        typer.secho(f"What was live cannot be compared: {error.message}", fg="yellow", err=True)
         old = None
-    return difference(old, kept.load(after.hash).declarations) if old is not None else []
+    return difference(old.declarations, after.declarations) if old is not None else []
 
 
 def versions(*, data: Data = Path("data"), json: Json = False) -> None:
@@ -172,6 +173,8 @@ def diff(
         print_json({"from": before.hash, "to": after.hash, "changes": changes})
     else:
         _lines(changes)
+        if not changes:
+            typer.echo("No difference.")
     if changes:
         raise typer.Exit(1)
 
@@ -229,8 +232,6 @@ def _show(changes: Sequence[Change], live: Release | None) -> None:
 def _lines(changes: Sequence[Change]) -> None:
     for line in words(changes):
         typer.secho(line, fg=_COLOURS.get(line[0]))
-    if not changes:
-        typer.echo("No difference.")
 
 
 def _moment(at: Millis) -> str:
