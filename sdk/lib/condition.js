@@ -142,6 +142,7 @@ function order(one, other) {
  * @returns {number | null} null where one of them is no number
  */
 function orderNumbers(one, other) {
+  if (Number.isSafeInteger(one) && Number.isSafeInteger(other)) return Math.sign(Number(one) - Number(other));
   const left = exact(one);
   const right = exact(other);
   return left && right && order(left, right);

@@ -148,9 +148,10 @@ class Case {
       offered: { payment_methods: inputs.paymentMethods ?? [], delivery_methods: inputs.deliveryMethods ?? [] },
       saved: inputs.savedMethod ?? null,
     };
-    const numbers = new Set(bundle.placements.flatMap((each) => each.experiences.map(({ number }) => String(number))));
+    const held = (/** @type {string} */ number) =>
+      bundle.placements.some(({ experiences }) => experiences.some((each) => String(each.number) === number));
     /** Whether a preview asks for what is not in the bundle. */
-    this.strange = Object.keys(this.forced).some((number) => !numbers.has(number));
+    this.strange = !Object.keys(this.forced).every(held);
     const [share, units, salt] = bundle.holdout ?? [0, UNIT, [0, 0, 0]];
     const unit = share ? unitOf(units, this.units, this.values) : "";
     /** Whether the shopper is in the shop's holdout. */
