@@ -14,6 +14,7 @@ from cashwrap.model import Tenant, Value
 from cashwrap.playbook import Playbook, examine
 from cashwrap.playbook.document import read_document
 from cashwrap.playbook.faults import Faults
+from cashwrap.playbook.lint import lint
 from cashwrap.playbook.shape import Shape
 from cashwrap.request import DecideRequest
 
@@ -207,3 +208,36 @@ def test_networks_are_unknown_where_the_address_says_nothing_of_the_shopper() ->
     assert networks_of(None, "publishable") is None
     bare = "placements:\n  a: {component: message}\n"
     assert networks_of("192.0.2.9", "publishable", bare) is None
+
+
+# --- damage ---
+
+PUTS = [
+    "",
+    ":",
+    "[",
+    "}",
+    "- ",
+    "\n",
+    "'",
+    "null",
+    "12",
+    "{a: 1}",
+    "100%",
+    "0%",
+    "2026-02-30",
+    "start",
+    "all",
+    "[]",
+    "{}",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, len(FULL)), st.integers(0, 40), st.sampled_from(PUTS))
+def test_no_damage_crashes_the_reader(start: int, length: int, put: str) -> None:
+    """Cut or replace any stretch: the answer is a playbook or faults, never an exception; and it can be linted."""
+    playbook, faults = examine({"a.yaml": FULL[:start] + put + FULL[start + length :]})
+    assert (playbook is None) == any(fault.severity == "error" for fault in faults)
+    if playbook is not None:
+        lint(playbook, 1_780_000_000_000)
