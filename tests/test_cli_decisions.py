@@ -77,6 +77,8 @@ def test_a_decision_is_explained_while_serving_and_after_the_playbook_changed(bo
         metrics = httpx.get(f"{server.url}/metrics").text
         assert 'cashwrap_decision_records_total{fate="kept"} 3.0' in metrics
     (book / "shop.yaml").write_text(PLAYBOOK.replace("cart.total > 50", "cart.total > 500"))
+    assert "not live any more" not in invoke("explain", made[-1], *where), "a folder that nobody published is not live"
+    cashwrap("publish", book, "--data", data, "--yes")
     told = invoke("explain", made[-1], *where)
     assert "the same, byte for byte" in told
     assert "is not live any more" in told

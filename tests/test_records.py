@@ -61,7 +61,8 @@ def kept(shop: Shop) -> list[KeptDecision]:
 
 def archive(shop: Shop) -> Archive:
     engine = shop.engine
-    return Archive(engine.world, engine.catalogues, engine.live.playbook)
+    versions = Versions(engine.world.registry, engine.world.clock)
+    return Archive(engine.world, engine.catalogues, versions, engine.live.playbook)
 
 
 def code_of(shop: Shop, decision: str) -> str:

@@ -61,17 +61,17 @@ class Review(Struct, frozen=True, rename="camel"):
 
 
 class Archive:
-    """Opens records. ``live`` is the playbook that is live now, where there is one at hand.
+    """Opens records. ``versions`` has the playbooks of other days, ``live`` is today's, where there is one.
 
     Needs no lock on the data folder: it reads beside a running server too.
     """
 
-    def __init__(self, world: World, catalogues: Catalogues, live: Playbook | None = None) -> None:
+    def __init__(self, world: World, catalogues: Catalogues, versions: Versions, live: Playbook | None = None) -> None:
         self._world = world
         self._catalogues = catalogues
+        self._versions = versions
         self._live = live
         self._settings = live.settings if live is not None else Settings()
-        self._versions = Versions(world.registry, world.clock)
 
     def open(self, tenant: Tenant, decision: str) -> Kept:
         """The record of a decision by its id.

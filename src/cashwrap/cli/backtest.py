@@ -25,6 +25,13 @@ LINES = 10
 _AGO = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 _UNITS = {"h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DEFAULT = "the shop default"
+_SKIPPED = {
+    "preview": "a preview, and no shopper's",
+    "forgotten": "the shopper was forgotten",
+    "removed": "the record went meanwhile",
+    "no_profile": "the log has nothing of the shopper",
+    "damaged": "the record cannot be read",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -146,11 +153,11 @@ def _table(title: str, *columns: str) -> Table:
 
 def _notes(report: Backtest) -> Iterator[str]:
     for reason, count in report.skipped.items():
-        yield f"{count:,} decisions could not be compared: {reason}"
+        yield f"{_many(count, 'decision')} left out: {_SKIPPED.get(reason, reason)}"
     if report.products_changed:
-        yield f"{report.products_changed:,} decisions were made with other products than there are now"
+        yield f"{_many(report.products_changed, 'decision')} made with other products than there are now"
     if len(report.playbooks) > 1:
-        yield f"the decisions were made by {len(report.playbooks)} playbooks, the draft is compared with each"
+        yield f"made by {len(report.playbooks)} versions of the playbook; each decision is compared as it was"
     if report.arms or report.ghosts:
         yield "what had been shown, and in which arm, is as it was then: a draft that shows more would cap more"
 

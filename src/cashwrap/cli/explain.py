@@ -26,9 +26,10 @@ from cashwrap.cli.world import open_engine, open_world, operator
 from cashwrap.errors import InvalidInput
 from cashwrap.experiments import SHARES
 from cashwrap.model import Tenant
-from cashwrap.playbook import load_playbook
+from cashwrap.playbook import Playbook, load_playbook
 from cashwrap.request import DecideRequest, PageContext, unread_keys
 from cashwrap.tell import Opened, Part, Placed
+from cashwrap.versions import Versions
 
 _WORDS = {True: "true", False: "false", None: "unknown"}
 
@@ -95,9 +96,14 @@ def _context(text: str) -> PageContext:
 
 
 def _explain_past(decision: str, tenant: Tenant, data: Path, playbook: Path, *, json: bool) -> None:
-    live = load_playbook(playbook) if playbook.is_dir() else None
     with open_world(data, serving=False) as world:
-        review = Archive(world, Catalogues(world.catalogue), live).review(tenant, decision)
+        versions = Versions(world.registry, world.clock)
+        release = versions.live()
+        if release is not None:
+            live: Playbook | None = versions.load(release.hash)
+        else:  # nothing was ever served or published here
+            live = load_playbook(playbook) if playbook.is_dir() else None
+        review = Archive(world, Catalogues(world.catalogue), versions, live).review(tenant, decision)
     if json:
         print_json(review)
         return

@@ -31,13 +31,15 @@ from cashwrap.request import clock_values
 LIMIT = 100_000
 """Decisions compared where nobody says how many: their places are held in memory."""
 PAGE = 1000
+SOMETIMES = 256
+"""Records of the log after which progress is told."""
 _SHOP_TIME = "shop_time."
 
 
 class Scope(Struct, frozen=True):
     """Which decisions: of one tenant, since a moment, at most so many of the newest; ``told`` hears of the progress.
 
-    It is called with a place in the log and the last one that matters.
+    It is called now and then, with how much is done and of how much.
     """
 
     tenant: Tenant
@@ -107,7 +109,7 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
         return
     tenant, last = scope.tenant, places[-1].position
     catalogue = Catalogues(world.catalogue).of(tenant)
-    folded = Folded(world.vault, draft, _relevant(world, tenant, {place.shopper for place in places}, last))
+    folded = Folded(world.vault, draft, _relevant(world, scope, {place.shopper for place in places}, last))
     waiting = deque(places)
 
     def until(sequence: int) -> Iterator[Replay | str]:
@@ -129,7 +131,8 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
             break
         yield from until(record.sequence)
         folded.take(record)
-        scope.told(record.sequence, last)
+        if record.sequence % SOMETIMES == 0:
+            scope.told(last + record.sequence, 2 * last)
     yield from until(last + 1)
 
 
@@ -156,12 +159,15 @@ def _places(world: World, scope: Scope) -> list[_Place]:
     return sorted(found)
 
 
-def _relevant(world: World, tenant: Tenant, shoppers: set[bytes], last: int) -> set[ShopperKey]:
+def _relevant(world: World, scope: Scope, shoppers: set[bytes], last: int) -> set[ShopperKey]:
     """Those whose decisions are replayed, and who was merged into them."""
+    tenant = scope.tenant
     members: dict[ShopperKey, list[ShopperKey]] = {}
     for record in world.store.log():
         if record.sequence > last:
             break
+        if record.sequence % SOMETIMES == 0:
+            scope.told(record.sequence, 2 * last)
         if record.tenant == tenant and (other := absorbed_by(world.vault, record)) is not None:
             members.setdefault(ShopperKey(tenant, record.shopper), []).append(other)
     found = {ShopperKey(tenant, shopper) for shopper in shoppers}

@@ -194,7 +194,7 @@ class Handlers:
     async def decision(self, request: Request, caller: Caller) -> object:
         """A past decision, made again from its record, with the reason of every answer."""
         engine = self._engine
-        archive = Archive(engine.world, engine.catalogues, engine.live.playbook)
+        archive = Archive(engine.world, engine.catalogues, self._versions, engine.live.playbook)
         return await asyncio.to_thread(archive.review, caller.key.tenant, request.path_params["id"])
 
     async def preview(self, request: Request, caller: Caller) -> object:
