@@ -14,6 +14,11 @@ REASONS = {
     "no_such_placement": "the playbook does not know this placement",
     "late": "the answer would have been late",
     "error": "something failed, so the default stands",
+    "control": "this shopper is in the control arm of a test, which sees what it would see without it",
+    "holdout": "this shopper is in the shop's holdout, which sees the shop's own defaults everywhere",
+    "capped": "it was shown often enough",
+    "quiet": "payment data is being typed, so nothing changes around it",
+    "preview": "a preview link shows it, whatever its condition says",
 }
 OUTCOMES = {
     "shown": "shown",
@@ -24,6 +29,12 @@ OUTCOMES = {
     "no_consent": "no permission",
     "no_content": "its text could not be filled in",
     "error": "failed",
+    "control": "in the control arm of its test",
+    "holdout": "kept back for the shop's holdout",
+    "capped": "shown often enough",
+    "not_enrolled": "takes no part in its test",
+    "preview": "previewed",
+    "quiet": "payment data is being typed",
 }
 LEVELS = {
     "profile": "everything the shopper allowed us to remember",
@@ -157,7 +168,7 @@ def sections(held):
 
 
 def _worth_showing(name, value):
-    return value not in (None, "", [], {}) and not name.startswith(("traits.", "time."))
+    return value not in (None, "", [], {}) and name != "now" and not name.startswith(("traits.", "time.", "shop_time."))
 
 
 def show(name, value):
