@@ -78,12 +78,16 @@ def _queue(event):
 
 
 def shown(request, decision):
-    """Report each experience a payment page showed, with the decision's proof: the SDK does this elsewhere."""
-    rendered = contents(decision)
-    for placement, answer in decision.get("placements", {}).items() if rendered else ():
-        if placement in rendered and answer.get("experience"):
-            proof = {name: answer.get(name) for name in ("experience", "variation")}
-            track(request, "Experience Viewed", {"placement": placement, **proof, "token": decision.get("token")})
+    """Report each placement of a payment page that an experience came to: the SDK does this elsewhere.
+
+    An experience without content was kept back, such as from a test's control arm: the moment counts all the same, or
+    the two arms could not be compared. What was shown, the token proves.
+    """
+    rendered, token, placements = contents(decision), decision.get("token"), decision.get("placements")
+    for placement, answer in placements.items() if token and isinstance(placements, dict) else ():
+        reached = isinstance(answer, dict) and answer.get("experience")
+        if reached and (placement in rendered or answer.get("content") is None):
+            track(request, "Experience Viewed", {"placement": placement, "token": token})
 
 
 def request_context(request):
