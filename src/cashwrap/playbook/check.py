@@ -140,10 +140,10 @@ class _Checker:
         if declared.schedule is None or (declared.when is not None and checked is None):
             return checked
         text = schedule_text(declared.schedule, self.declared.settings.time_zone)
-        if declared.when is not None:
-            text = f"{text} && ({declared.when.text})" if text else declared.when.text
+        if not text:
+            return checked
         try:
-            return check(text or "true", names)
+            return check(text if declared.when is None else f"{text} && ({declared.when.text})", names)
         except ConditionError as error:  # such as one that is too long with it
             spot = self.places.spot("experiences", declared.name, "schedule")
             self.faults.error(spot, error.code, f"with its schedule: {error.message}")
