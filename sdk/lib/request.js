@@ -27,7 +27,7 @@ export function inputsOf(bundle, { shopper = {}, context = {}, placements }, { n
     now,
     values: { ...clock(bundle, context.timeZone, now), ...Object.fromEntries(consent), ...values(bundle, context) },
     mask,
-    placements: placements ?? null,
+    placements: placements ? [...new Set(placements)] : null,
     locale: context.locale || bundle.locale,
     paymentMethods: checkout.paymentMethods ?? [],
     deliveryMethods: checkout.deliveryMethods ?? [],

@@ -76,7 +76,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         values=values,
         level=level,
         mask=mask,
-        placements=tuple(request.placements) if request.placements is not None else None,
+        placements=tuple(dict.fromkeys(request.placements)) if request.placements is not None else None,
         locale=context.locale or settings.locale,
         currency=context.currency or settings.currency,
         payment_methods=tuple(checkout.payment_methods),
