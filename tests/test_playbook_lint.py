@@ -33,9 +33,10 @@ LEAVES = [
     'location.country != "DE"',
     "size(cart.categories) > 1",
     "has(cart.total)",
+    "(has(cart.total) || !has(cart.total))",
     "has(app.version)",
     "has(cart.categories)",
-    'now >= timestamp("2026-05-28T20:26:40Z")',
+    *(f'now {op} timestamp("2026-05-28T20:26:{second}Z")' for op in ("<", ">=") for second in (39, 40, 41)),
     "checkout.step == page.path",
     *(f'"s{number}" in segments' for number in range(3)),
 ]  # fmt: skip
@@ -49,7 +50,7 @@ VALUES: dict[str, list[Value | None]] = {
     "page.path": [None, "", "/", "/a", "/b", "/ba", "x"],
     "app.version": [None, "2.8", "2.9", "2.9.1", "2.10", "3", "odd"],
     "location.country": [None, "DE", "AT", "FR"],
-    "now": [NOW - 1, NOW, NOW + 1],
+    "now": [NOW, NOW + 1, NOW + 999, NOW + 1000],
     "checkout.step": [None, "/a", "x"],
 }
 
@@ -289,6 +290,12 @@ def test_schedules_and_experiments_that_are_over() -> None:
     assert told(HEAD + shown("a", ramp), now=0) == []
     assert told(HEAD + shown("a", "experiment: {control: 100%}")) == ["4 unreachable_variation"]
     assert told(HEAD + shown("a", "experiment: {control: 50%, holdout: 100%}")) == ["4 unreachable_variation"]
+
+
+def test_a_condition_that_only_held_in_the_past_is_never_true_again() -> None:
+    text = HEAD + shown("a", 'when: now < timestamp("2026-02-01T00:00:00Z") || cart.count < 0')
+    assert told(text) == ["6 never_true"]
+    assert told(text, now=0) == []
 
 
 def test_a_shoppers_own_clock_ends_last_in_the_west() -> None:

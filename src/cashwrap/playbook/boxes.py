@@ -12,6 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from cashwrap.condition.ast import And, Attribute, Compare, In, ListLiteral, Literal, Node, Not, Or, to_text
 from cashwrap.condition.dimension import Axis, Dimension, Versions, subject
+from cashwrap.model import Millis
 
 Box = dict[int, int]
 """Axis to the places allowed there, a set of bits; any place on every other axis."""
@@ -35,13 +36,19 @@ _RANGES: Mapping[str, tuple[int, int | None]] = {
 class Boxes:
     """Takes the conditions of one playbook apart.
 
-    ``segments`` are the conditions of segments by their flat names; ``whole`` says of an attribute whether it only
-    ever is a whole number.
+    ``segments`` are the conditions of segments by their flat names; ``whole`` names attributes that only ever are whole
+    numbers. Moments before ``since`` are past: a condition that only held then has no boxes.
     """
 
-    def __init__(self, conditions: Iterable[Node], segments: Mapping[str, Node], whole: frozenset[str]) -> None:
+    def __init__(
+        self,
+        conditions: Iterable[Node],
+        segments: Mapping[str, Node],
+        whole: frozenset[str],
+        since: Millis | None = None,
+    ) -> None:
         self._segments = segments
-        self._whole = whole
+        self._ranges = {**dict.fromkeys(whole, (None, None)), **_RANGES, "now": (since, None)}
         self._leaves: dict[int, tuple[list[Box], list[Box]]] = {}
         """Where a test is false and where it is true, by the identity of its node."""
         self._nodes = [*conditions, *segments.values()]
@@ -98,9 +105,9 @@ class Boxes:
         """The places that a value can be in at all: between 3 and 4 there is no whole number."""
         places = (1 << dimension.count) - 1
         name = axis[0]
-        if axis[1] != "value" or not dimension.points or (name not in _RANGES and name not in self._whole):
+        if axis[1] != "value" or not dimension.points or name not in self._ranges:
             return places
-        least, most = _RANGES.get(name, (None, None))
+        least, most = self._ranges[name]
         points = dimension.points
         for at in range(len(points) + 1):
             low = [_floor(points[at - 1]) + 1] if at else []

@@ -22,7 +22,6 @@ from cashwrap.playbook.schedule import ends
 
 MAX_COMPARISONS = 300_000
 """Comparisons of experiences within one placement; what they did not come to is said."""
-_INSTANTS = frozenset({"now", "time.local"})
 Blocker = tuple[Box, Experience]
 
 
@@ -46,14 +45,15 @@ class _Linter:
         default = playbook.settings.locale
         self.locales = frozenset(chain(default, default))
         """Those whose texts everyone falls back to."""
-        self.boxes = Boxes(conditions, segments, playbook.money | _INSTANTS)
+        self.boxes = Boxes(conditions, segments, playbook.money | {"time.local"}, now)
 
     def run(self) -> None:
         self.judge_segments()
         found: dict[str, list[Box] | None] = {}
         for experience in self.playbook.experiences.ordered:
-            boxes = self.of(experience.condition.node if experience.condition is not None else None)
-            found[experience.name] = boxes
+            boxes = found[experience.name] = self.of(experience.condition.node if experience.condition else None)
+            if self.is_over(experience):
+                continue
             if boxes == []:
                 message = f"the condition of {experience.name!r} is never true: nobody will see it"
                 self.faults.warn(self.spot(experience), "never_true", message)
@@ -89,14 +89,19 @@ class _Linter:
             message = f"the condition of {experience.name!r} is always true; leave out 'when'"
             self.faults.warn(self.spot(experience), "always_true", message)
 
-    def experiment(self, experience: Experience) -> None:
-        """Schedules that are over, arms nobody is in, and experiments nobody takes part in."""
+    def is_over(self, experience: Experience) -> bool:
+        """Whether its schedule has ended, with a warning."""
         declared = self.declared.experiences[experience.name]
         over = ends(declared.schedule, self.playbook.settings.time_zone) if declared.schedule is not None else None
-        if over is not None and over <= self.now:
-            message = f"the schedule of {experience.name!r} is over; take it out, or give it another end"
-            self.faults.warn(declared.spot, "schedule_over", message)
-            return
+        if over is None or over > self.now:
+            return False
+        message = f"the schedule of {experience.name!r} is over; take it out, or give it another end"
+        self.faults.warn(declared.spot, "schedule_over", message)
+        return True
+
+    def experiment(self, experience: Experience) -> None:
+        """Arms nobody is in, and experiments nobody takes part in."""
+        declared = self.declared.experiences[experience.name]
         experiment = declared.experiment
         if experiment is None:
             return
