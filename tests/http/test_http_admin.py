@@ -25,6 +25,7 @@ ROUTES: list[tuple[str, str]] = [
     ("PUT", "/v1/webhooks"),
     ("DELETE", "/v1/webhooks/crm"),
     ("GET", "/v1/decisions/{id}"),
+    ("POST", "/v1/previews"),
     ("GET", "/v1/kill"),
     ("PUT", "/v1/kill"),
     ("GET", "/v1/playbook/versions"),
