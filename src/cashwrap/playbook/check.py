@@ -57,7 +57,15 @@ class CheckedPlaybook(Struct, frozen=True):
     @property
     def money(self) -> frozenset[str]:
         """The attributes that hold amounts."""
-        return frozenset(path for path, kind in self.environment.types.items() if kind in MONEY)
+        return self._of(*MONEY)
+
+    @property
+    def moments(self) -> frozenset[str]:
+        """The attributes that hold moments."""
+        return self._of(Type.TIME)
+
+    def _of(self, *kinds: Type) -> frozenset[str]:
+        return frozenset(path for path, kind in self.environment.types.items() if kind in kinds)
 
 
 def check_playbook(reading: Reading, faults: Faults) -> CheckedPlaybook:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class Playbook(Struct, frozen=True):
     networks: Networks
     money: frozenset[str] = frozenset()
     """The attributes that hold amounts, in minor units."""
+    moments: frozenset[str] = frozenset()
+    """The attributes that hold moments, in milliseconds."""
     warnings: tuple[Fault, ...] = ()
 
     @staticmethod
@@ -59,15 +62,18 @@ class Playbook(Struct, frozen=True):
         return self.declarations.settings
 
     def written(self, name: str, value: object) -> str:
-        """An attribute's value as a person writes it: money in major units, with the shop's currency."""
+        """An attribute's value as a person writes it: money in major units with the shop's currency, moments in UTC."""
         if value is None:
             return "not known"
         if isinstance(value, tuple):  # an average: its sum and its count
             return f"{self.written(name, value[0])} / {value[1]}"
         if isinstance(value, bool):
             return str(value).lower()
-        if isinstance(value, int) and not self.money.isdisjoint((name, f"{name.partition('[')[0]}[*]")):
+        names = name, f"{name.partition('[')[0]}[*]"
+        if isinstance(value, int) and not self.money.isdisjoint(names):
             return f"{Decimal(value).scaleb(-self.digits)} {self.settings.currency}"
+        if isinstance(value, int) and not self.moments.isdisjoint(names):
+            return datetime.fromtimestamp(value // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return "{" + ", ".join(sorted(value)) + "}" if isinstance(value, frozenset) else str(value)
 
 
@@ -138,6 +144,7 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         digits=checked.environment.digits,
         networks=compile_networks(declared.settings.networks),
         money=checked.money,
+        moments=checked.moments,
     )
 
 
