@@ -25,6 +25,8 @@ from cashwrap.playbook.read import read_documents
 from cashwrap.segments import PREFIX, Segments, compile_segments, segments_read
 
 MAX_FILES = 1_000
+_YEAR_9999 = 253_000_000_000_000
+"""In milliseconds: what no calendar can write stays a number."""
 
 
 class Playbook(Struct, frozen=True):
@@ -72,7 +74,7 @@ class Playbook(Struct, frozen=True):
         names = name, f"{name.partition('[')[0]}[*]"
         if isinstance(value, int) and not self.money.isdisjoint(names):
             return f"{Decimal(value).scaleb(-self.digits)} {self.settings.currency}"
-        if isinstance(value, int) and not self.moments.isdisjoint(names):
+        if isinstance(value, int) and abs(value) < _YEAR_9999 and not self.moments.isdisjoint(names):
             return datetime.fromtimestamp(value // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return "{" + ", ".join(sorted(value)) + "}" if isinstance(value, frozenset) else str(value)
 
