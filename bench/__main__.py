@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-PARTS = ["bench.fold", "bench.normalise", "bench.store", "bench.decide", "bench.http", "bench.start", "bench.imports"]
+PARTS = [
+    *("bench.fold", "bench.normalise", "bench.store", "bench.decide", "bench.assign", "bench.http", "bench.deadline"),
+    *("bench.start", "bench.imports"),
+]
 
 if __name__ == "__main__":
     for part in PARTS:
