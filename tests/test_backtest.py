@@ -1,6 +1,9 @@
 """Backtests: the playbook that decided changes nothing, a draft exactly what a naive recomputation finds."""
 
 import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,7 +20,7 @@ from cashwrap.history.backtest import Scope, backtest, replays
 from cashwrap.history.tally import Backtest, differs
 from cashwrap.model import Answer, Product
 from cashwrap.playbook import Playbook, examine
-from engines import LIVE, Shop, TestClock, memory_world, shop_over
+from engines import LIVE, Shop, TestClock, folder_world, memory_world, shop_over
 
 PEOPLE = 5
 CONDITIONS = (
@@ -355,3 +358,49 @@ def test_only_the_reason_is_a_change_of_nothing_shown() -> None:
     one = Answer(None, None, None, "no_match")
     assert differs(one, Answer(None, None, None, "killed"))
     assert not differs(one, Answer(None, None, None, "no_match"))
+
+
+# --- under load ---
+
+
+def test_the_law_holds_where_deciding_and_writing_race(tmp_path: Path) -> None:
+    """Several threads decide and send at once over the embedded store, and profiles fall out of memory."""
+    made = [("  e0:\n    in: hero\n", "views >= 3", '    show: {text: {en: "A."}}\n')]
+    made += [("  e1:\n    in: help\n", 'category_views["mugs"] < 6', '    show: {text: {en: "B."}}\n')]
+    playbook, clock = written(made), TestClock()
+    with folder_world(tmp_path, clock) as world, shop_over(world, playbook) as shop:
+        people = [{"anonymousId": f"anon-race-{number:08}"} for number in range(3)]
+        for who in people:
+            shop.consents(who)
+        keys = [shop.key(anonymous=who["anonymousId"]) for who in people]
+
+        def send(seed: int) -> None:
+            dice = random.Random(seed)
+            for number in range(60):
+                event = {"type": "track", "event": "Product Viewed", "messageId": f"{seed}-{number}"}
+                properties = {"product_id": "p", "category": dice.choice(("mugs", "hats"))}
+                shop.keeps({**event, "properties": properties, **dice.choice(people)})
+
+        def ask(seed: int) -> None:
+            dice = random.Random(seed)
+            for _ in range(150):
+                clock.time += 1
+                if dice.random() < 0.2 and (key := dice.choice(keys)) is not None:
+                    shop.engine.hot.profiles.drop(key)
+                shop.decide(shopper=dice.choice(people))
+
+        together(lambda: send(1), lambda: send(2), lambda: ask(3), lambda: ask(4))
+        shop.engine.writer.call(lambda: None)
+        told = backtest(world, playbook, Scope(LIVE))
+        recorder = shop.engine.recorder
+        assert told.decisions == recorder.kept == 300 - recorder.dropped
+        assert told.decisions > 50
+        assert (told.changed, told.skipped) == (0, {})
+        for replay in replays(world, playbook, Scope(LIVE)):
+            assert replay.inputs.values["views"] == replay.kept.inputs.values["views"]
+
+
+def together(*works: Callable[[], None]) -> None:
+    with ThreadPoolExecutor(len(works)) as pool:
+        for done in [pool.submit(work) for work in works]:
+            done.result(60)

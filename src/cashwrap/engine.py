@@ -170,7 +170,7 @@ class Engine:
         Raises ``NotAllowed`` where the request asks for a preview that is not its to see.
         """
         live = self.live
-        inputs, narrowed = self.inputs(live.playbook, request, caller, hot)
+        inputs, narrowed, as_of = self.inputs(live.playbook, request, caller, hot)
         tenant, units = inputs.tenant, inputs.units
         kills = self.switches.kills(tenant)
         catalogue = self.catalogues.of(tenant)
@@ -178,8 +178,7 @@ class Engine:
         drawn = self.world.random.token(ID)
         decision_id = drawn.hex()
         if hot is not None and inputs.mask & PERSONALIZATION and self.recorder.draws(drawn):
-            made = Made(drawn, hot, inputs, decision, kills, catalogue.version, hot.standing.as_of)
-            self.recorder.take(made)
+            self.recorder.take(Made(drawn, hot, inputs, decision, kills, catalogue.version, as_of))
         exposures = () if inputs.forced else decision.exposures  # nobody is exposed by a preview
         proof = Proof(
             tenant=tenant,

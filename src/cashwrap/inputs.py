@@ -43,10 +43,14 @@ class Known(NamedTuple):
 
 
 class Gathered(NamedTuple):
-    """Inputs, and what the profile's part of them leaves standing of the playbook's index, where that is known."""
+    """Inputs, and what the profile's part of them leaves standing of the playbook's index, where that is known.
+
+    ``as_of`` is the moment for which that part was computed, 0 where there is none.
+    """
 
     inputs: Inputs
     narrowed: int | None
+    as_of: Millis = 0
 
 
 def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Known, now: Millis) -> Gathered:
@@ -56,11 +60,11 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
     describe(values, caller.facts, playbook.networks, trusted=caller.key.trusted)
     mask, level = _lens(settings, caller, hot, values)
     arms: Mapping[str, str] = {}
-    impressions, session_start, narrowed = known.impressions, 0, None
+    impressions, session_start, narrowed, as_of = known.impressions, 0, None, 0
     if hot is not None and mask & PERSONALIZATION:
         clock = clock_values(now, context.time_zone or hot.facts.zone or settings.time_zone, settings.time_zone)
         standing = _standing(hot, playbook, now, mask)
-        narrowed = standing.narrowed
+        narrowed, as_of = standing.narrowed, standing.as_of
         values = {**standing.values, **clock, **values}
         playbook.deciding.evaluate(values, hot.facts.lists)
         arms, impressions, session_start = hot.facts.arms, hot.profile.impressions, hot.facts.session_start(now)
@@ -90,7 +94,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         forced=known.forced,
         quiet=checkout.quiet,
     )
-    return Gathered(inputs, narrowed)
+    return Gathered(inputs, narrowed, as_of)
 
 
 def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Mapping[str, Value]) -> tuple[int, Level]:
