@@ -12,7 +12,18 @@ from cashwrap.playbook.read import read_documents
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SECTIONS = ("shop:", "holdout:", "attention:", "layers:", "events:", "traits:", "features:", "segments:", "placements:", "experiences:")
+SECTIONS = (
+    "shop:",
+    "holdout:",
+    "attention:",
+    "layers:",
+    "events:",
+    "traits:",
+    "features:",
+    "segments:",
+    "placements:",
+    "experiences:",
+)
 EXAMPLES = [(path.name, block) for path in sorted(DOCS.glob("*.md")) for block in BLOCK.findall(path.read_text())]
 
 
