@@ -27,6 +27,7 @@ from engines import LIVE, Shop, TestClock, folder_world, memory_world, shop_over
 
 A = {"anonymousId": "anon-aaaaaaaaaaaaaaaa"}
 JONAS = {"userId": "jonas"}
+DAYS_14 = 14 * 86_400_000
 CART = {"cart": {"total": 80.5, "count": 2, "items": [{"id": "mug-1", "category": "coffee"}]}, "locale": "de-AT"}
 
 
@@ -359,6 +360,25 @@ def test_a_commit_that_fails_loses_the_record_and_is_counted(shop: Shop, monkeyp
     shop.decide(shopper=A)
     assert len(kept(shop)) == 1
     assert shop.engine.recorder.dropped == 1
+
+
+def test_what_no_cart_holds_fills_no_disk(shop: Shop) -> None:
+    shop.consents(A)
+    items = [{"id": f"{number}-{'x' * 190}"} for number in range(500)]
+    assert shop.decide(shopper=A, context={"cart": {"items": items}})["degraded"] is False
+    assert kept(shop) == []
+    assert shop.engine.recorder.dropped == 1
+    shop.decide(shopper=A, context={"cart": {"items": items[:50]}})
+    assert len(kept(shop)) == 1
+
+
+def test_a_playbook_says_how_many_and_how_long() -> None:
+    assert (starter().settings.decision_retention, playbook_of(THEN).settings.decision_records) == (DAYS_14, 10_000)
+    other = playbook_of(THEN.replace("decision_records: 100%", "decision_records: 0.5%, decision_retention: 2w"))
+    assert (other.settings.decision_records, other.settings.decision_retention) == (50, DAYS_14)
+    found, faults = examine({"p.yaml": THEN.replace("100%", "100%, decision_retention: for ever")})
+    assert found is None
+    assert [fault.code for fault in faults] == ["wrong_type"]
 
 
 def test_the_oldest_go_first_and_in_steps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

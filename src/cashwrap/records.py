@@ -33,6 +33,8 @@ AT_ONCE = 100
 """Decisions in one commit: bounds how long the events in it wait for them."""
 MOST = 1_000_000
 """Decisions kept, however young."""
+LARGEST = 64_000
+"""Bytes of one record: a page that tells more of a cart than anybody shops is not kept."""
 PRUNED = 500
 """Decisions removed in one step."""
 
@@ -233,7 +235,10 @@ class Recorder:
                 return None
             position = self._last()
         kept = Kept(made.id.hex(), made.inputs, made.kills, made.catalogue, made.as_of, made.decision)
-        payload = self._vault.seal(key.shopper, encode(kept))
+        plain = encode(kept)
+        if len(plain) > LARGEST:
+            return None
+        payload = self._vault.seal(key.shopper, plain)
         return KeptDecision(key.tenant, made.id, key.shopper, made.inputs.now, position, payload)
 
     def _load(self, key: ShopperKey) -> HotProfile | None:

@@ -183,6 +183,8 @@ class Writer:
             recorder = self._context().recorder
             while recorder is not None and recorder.waits():
                 self._keep([])
+        except CashwrapError as error:
+            log.warning("decisions were not recorded: %s", error.message)
         except Exception:
             log.exception("decisions could not be recorded")
 
