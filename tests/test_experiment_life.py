@@ -10,6 +10,8 @@ from cashwrap.history import rebuild
 from cashwrap.model import Profile
 from cashwrap.playbook import Playbook, examine
 from cashwrap.profiles import first_arms, tainted
+from cashwrap.request import ShopperRef
+from cashwrap.shoppers import describe
 from engines import Shop, TestClock, folder_world, memory_world, shop_over
 
 PLAYBOOK = """
@@ -195,3 +197,14 @@ def test_the_log_alone_gives_the_same_arms_and_impressions(tmp_path: Path) -> No
         live = profile_of(shop, user="u")
         assert live.impressions["experience:hint"].count == 6
         assert rebuild(world, playbook()).differing == ()
+
+
+def test_whoever_asks_what_is_held_is_told_of_arms_and_impressions(shop: Shop) -> None:
+    who = known(shop, "device-1")
+    arm = reaches(shop, who)["variation"]
+    reaches(shop, who, "side")
+    reaches(shop, who, "side", event="Experience Dismissed")
+    told = describe(shop.engine, ShopperRef(anonymous_id="device-1"), shop.caller(trusted=True))
+    assert told["experiments"] == {"thanks": {"arm": arm, "tainted": False}}
+    now = shop.clock.now()
+    assert told["impressions"] == {"experience:hint": {"count": 1, "newest": now, "dismissed": None}}

@@ -1,6 +1,6 @@
 """One shopper as the shop's own people may see them, and forgetting them. Behind a secret key only."""
 
-from cashwrap import consent
+from cashwrap import consent, profiles
 from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput
 from cashwrap.hot import HotProfile
@@ -41,6 +41,14 @@ def describe(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, objec
             {"id": order.id, "time": order.time, "state": order.state, "net": net(order), "currency": order.currency}
             for order in sorted(profile.orders.values(), key=lambda each: each.time)
         ],
+        "experiments": {
+            salt: {"arm": arm, "tainted": salt in profiles.tainted(profile)}
+            for salt, arm in sorted(profiles.first_arms(profile).items())
+        },
+        "impressions": {
+            key: {"count": seen.count, "newest": max(seen.times, default=None), "dismissed": seen.dismissed or None}
+            for key, seen in sorted(profile.impressions.items())
+        },
     }
 
 

@@ -357,7 +357,7 @@ def test_an_unreachable_server_leaves_the_default(browser_page: Page, server: Re
 def test_the_check_of_the_default_notices_a_change(browser_page: Page, server: Recorder) -> None:
     complaints = watched(browser_page)
     server.answers["/v1/decide"] = raw(decision({"basket_message": shown("Changed.")}).body)
-    visit(browser_page, server, html(DEFAULT))
+    visit(browser_page, server, html(DEFAULT, tag('data-cashwrap-timeout="5000"')))
     expect_text(browser_page, "Changed.")
     browser_page.evaluate("""() => { console.error("ours"); Promise.reject(Error("rejected")) }""")
     browser_page.wait_for_function("() => true")

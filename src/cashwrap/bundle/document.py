@@ -2,7 +2,7 @@
 
 No feature, trait or segment is in it, and no name but those of placements: experiences, arms and experiments are
 numbers, and a salt is the state that hashing it leaves behind. ``sdk/lib/evaluate.js`` answers from it what the server
-answers at that level; what only the server can say is marked. ``docs/decisions/0019-the-browser-bundle.md`` says why.
+answers at that level; what only the server can say is marked. ``docs/decisions/0024-the-browser-bundle.md`` says why.
 """
 
 import hashlib
