@@ -1,4 +1,4 @@
-"""What the shop's backend does beside collecting and deciding: shoppers, products, audiences, webhooks, switches, versions.
+"""What the shop's backend does beside collecting and deciding: shoppers, products, audiences, webhooks, versions ...
 
 Every route needs a secret key, answers no browser (no CORS), and touches its key's store and environment only; the
 playbook is that of the whole data folder, and only a key of the environment ``live`` changes which version is live.
@@ -214,16 +214,16 @@ class Handlers:
         await asyncio.to_thread(lambda: self._engine.switches.set(switch, off=body.off))
         return {"off": self._engine.switches.of(caller.key.tenant)}
 
-    async def versions(self, _: Request, caller: Caller) -> object:
+    async def versions(self, _request: Request, _caller: Caller) -> object:
         """Every version of the playbook that is kept, and which one is live."""
         serving = self._engine.live.playbook.hash
         return {**await asyncio.to_thread(listing, self._versions), "serving": serving}
 
-    async def version(self, request: Request, caller: Caller) -> object:
+    async def version(self, request: Request, _caller: Caller) -> object:
         """One version with its texts."""
         return await asyncio.to_thread(_texts, self._versions, request.path_params["hash"])
 
-    async def difference(self, request: Request, caller: Caller) -> object:
+    async def difference(self, request: Request, _caller: Caller) -> object:
         """What one version changes of another."""
         old, new = request.query_params.get("from", ""), request.query_params.get("to", LIVE)
         return await asyncio.to_thread(_difference, self._versions, old, new)
