@@ -158,7 +158,11 @@ def hash_of(declarations: Declarations) -> str:
 
 def _without_spots(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _without_spots(each) for key, each in value.items() if not (key == "spot" and _is_spot(each))}
+        return {
+            key: _without_spots(each) if isinstance(each, dict | list) else each
+            for key, each in value.items()
+            if not (key == "spot" and _is_spot(each))
+        }
     return [_without_spots(each) for each in value] if isinstance(value, list) else value
 
 

@@ -144,12 +144,11 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Node:
         text, style = event.value, event.style
-        if not style or style == ":":
-            node = self._node(event, resolve(text))
-        else:
-            node = self._node(event, text)
-            node.style = style
+        plain = not style or style == ":"
+        node = self._node(event, resolve(text) if plain else text)
         node.text = text
+        if not plain:
+            node.style = style
         return node
 
     def _node(self, event: Any, value: Value) -> Node:
