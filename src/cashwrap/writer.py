@@ -222,4 +222,7 @@ class Writer:
 
 def _give_up(submission: Submission, error: Exception) -> None:
     """Nothing is acknowledged: the same request may be sent again."""
-    submission.error = error if isinstance(error, CashwrapError) else Unavailable("the events were not kept; try again")
+    kept = error if isinstance(error, CashwrapError) else Unavailable("the events were not kept; try again")
+    # Its traceback leads back to the submission: thousands of such circles stop the server while they are freed.
+    kept.__traceback__ = kept.__cause__ = kept.__context__ = None
+    submission.error = kept

@@ -171,8 +171,10 @@ class HotRoutes:
         submission, refused = await loop.run_in_executor(aside, collect) if aside else collect()
         settlements.watch(waiting)
         await waiting
-        if submission.error is not None:
-            raise submission.error
+        if submission.error is not None:  # not raised: its traceback would hold the submission in a circle
+            error = submission.error if isinstance(submission.error, CashwrapError) else internal(submission.error)
+            await respond_error(send, error, granted)
+            return
         await respond(send, 200, _receipt(refused), granted)
 
     # --- decide ---

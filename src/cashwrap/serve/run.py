@@ -75,10 +75,11 @@ def _share_the_core() -> None:
 
 
 def _calm_collector() -> None:
-    """Let the garbage collector look seldom and at little: what lives long is frozen, profiles hold no cycles."""
+    """Let the garbage collector look at little at a time, so that no decision waits for it, and hardly ever at
+    everything: what lives long is frozen, profiles hold no cycles."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(2_000, 10, 5_000)
 
 
 async def _quietly(server: uvicorn.Server, listener: socket.socket, app: Application) -> None:
