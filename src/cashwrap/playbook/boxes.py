@@ -69,7 +69,9 @@ class Boxes:
         stack = list(self._nodes)
         while stack:
             node = stack.pop()
-            if isinstance(node, And | Or):
+            if isinstance(node, Compare):
+                leaves.setdefault(_key(node), []).append(node)
+            elif isinstance(node, (And, Or)):
                 stack.extend(node.operands)
             elif isinstance(node, Not):
                 stack.append(node.operand)
