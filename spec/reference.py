@@ -290,6 +290,7 @@ def limits() -> Iterator[tuple[str, float, str]]:
     yield "the head of a request", protocol.MAX_HEAD // 1024, "KB"
     yield "for a request to arrive", int(protocol.MAX_WAIT), "s"
     yield "for a decision, unless `deadlineMs` says otherwise", hot.DEADLINE_MS, "ms"
+    yield "for events to become durable, before their sender is told to come back", int(hot.PATIENCE), "s"
     yield "profiles read from disk at once for decisions", hot.LOOKUPS, ""
     yield "lines of a cart that a decision reads", request.LINES, ""
     yield "requests waiting to be stored", writer.WAITING, ""
