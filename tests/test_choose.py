@@ -26,6 +26,7 @@ from cashwrap.experiences import Experiences, compile_experiences, slots_of
 from cashwrap.experiments import draw, hash_unit
 from cashwrap.explain import explain
 from cashwrap.model import OUTCOMES, Decision, Exposure, Impressions, Inputs, Purpose, Tenant
+from contents import contents_of
 
 NOW = 1_760_000_000_000
 ENVIRONMENT = Environment({"device": Type.STRING, "cart.total": Type.MONEY, "orders": Type.NUMBER})
@@ -46,7 +47,7 @@ def build(
         experiences={each.name: each for each in experiences},
     )
     conditions = {each.name: check(each.when.text, ENVIRONMENT) if each.when else None for each in experiences}
-    return compile_experiences(declarations, conditions, playbook="abc"), declarations
+    return compile_experiences(declarations, conditions, contents_of(declarations), playbook="abc"), declarations
 
 
 def experience(name: str, when: str | None = None, placement: str = "top", **changes: Any) -> ExperienceDecl:

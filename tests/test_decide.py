@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import contents
 from cashwrap import decide as decide_module
 from cashwrap import experiences as experiences_module
 from cashwrap.condition import Checked, Environment, Type, check, compile_condition
@@ -29,6 +30,7 @@ from cashwrap.errors import ContentError
 from cashwrap.experiences import Experience, Experiences, Variation, compile_experiences
 from cashwrap.explain import explain
 from cashwrap.model import Answer, Inputs, Purpose, Tenant
+from contents import contents_of
 
 ENVIRONMENT = Environment(
     {"device": Type.STRING, "cart.total": Type.MONEY, "orders": Type.NUMBER}, segments=frozenset({"vip"})
@@ -50,7 +52,7 @@ def build(experiences: list[ExperienceDecl], placements: list[PlacementDecl] | N
     declarations = Declarations(
         placements={each.name: each for each in found}, experiences={each.name: each for each in experiences}
     )
-    return compile_experiences(declarations, conditions_of(experiences), playbook="abc")
+    return compile_experiences(declarations, conditions_of(experiences), contents_of(declarations), playbook="abc")
 
 
 def conditions_of(experiences: list[ExperienceDecl]) -> dict[str, Checked | None]:
@@ -436,9 +438,9 @@ def _span_one_bit_too_wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _remembers_what_varies(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = experiences_module.compile_content
+    plain = contents.compile_content
     monkeypatch.setattr(
-        experiences_module, "compile_content", lambda *args: plain(*args)._replace(steady=True)
+        contents, "compile_content", lambda *args: plain(*args)._replace(steady=True)
     )  # so a name of one shopper is shown to the next
 
 

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def paused() -> Iterator[None]:
-    """No collection inside the block; afterwards as it was before."""
+    """No collection inside the block; afterwards as it was before.
+
+    What was built is moved to the oldest generation as it stands: the first collection would walk all of it at once.
+    """
     running = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if running:
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()

@@ -7,7 +7,7 @@ from msgspec import Struct
 from cashwrap.attention import ALL, Cap, keys_of
 from cashwrap.condition import Checked
 from cashwrap.condition.index import Index, build_index
-from cashwrap.content import MAX_RECENT, Catalogue, Ineligible, Rendering, Shop, compile_content
+from cashwrap.content import MAX_RECENT, Catalogue, Ineligible, Rendering
 from cashwrap.declarations import (
     CONTROL,
     HOLDOUT,
@@ -148,18 +148,18 @@ def _nothing(_: str) -> bool:
 def compile_experiences(
     declarations: Declarations,
     conditions: Mapping[str, Checked | None],
+    renderings: Mapping[tuple[str, str], Rendering],
     *,
     playbook: str,
-    money: frozenset[str] = frozenset(),
     stable: Callable[[str], bool] = _nothing,
 ) -> Experiences:
     """Compile all enabled experiences.
 
-    ``conditions`` holds each one's checked condition by name, ``None`` or absent for everyone; ``money`` names
-    the attributes that hold amounts; ``stable`` those that are the same for some time, so that what they leave standing
-    of the index can be kept. Raises ContentError at the first mistake in a content.
+    ``conditions`` holds each one's checked condition by name, ``None`` or absent for everyone; ``renderings`` the
+    contents by experience and variation; ``stable`` tells the attributes that are the same for some time, so that what
+    they leave standing of the index can be kept.
     """
-    compiler = _Compiler(declarations, Shop(declarations.settings, money))
+    compiler = _Compiler(declarations, renderings)
     waiting = _in_order(declarations)
     spans: dict[str, tuple[int, int]] = {}
     ordered: list[Experience] = []
@@ -203,18 +203,15 @@ def _in_order(declarations: Declarations) -> dict[str, list[tuple[int, Experienc
 class _Compiler:
     """What all experiences of a playbook are compiled against."""
 
-    def __init__(self, declarations: Declarations, shop: Shop) -> None:
+    def __init__(self, declarations: Declarations, renderings: Mapping[tuple[str, str], Rendering]) -> None:
         self.declared = declarations
-        self.shop = shop
+        self.renderings = renderings
         self.slots = slots_of(declarations)
         self.numbers = {name: number for number, name in enumerate(declarations.placements)}
 
     def experience(self, number: int, declared: ExperienceDecl, condition: Checked | None) -> Experience:
         placement = self.declared.placements[declared.placement]
-        variations = tuple(
-            Variation(name, compile_content(content, placement, self.shop))
-            for name, content in declared.variations.items()
-        )
+        variations = tuple([Variation(name, self.renderings[declared.name, name]) for name in declared.variations])
         caps = tuple(self.caps(declared, placement))
         trial = self.trial(declared)
         plain = trial is None and not caps and not declared.weight and variations[0].content.steady

@@ -3,7 +3,7 @@
 from cashwrap.content.catalogue import Catalogue
 from cashwrap.content.components import MAX_RECENT, Render, Rendering, compile_content
 from cashwrap.content.message import Message, Placeholder, parse_message
-from cashwrap.content.reads import content_faults, placeholders
+from cashwrap.content.reads import examine_content, placeholders
 from cashwrap.content.texts import Ineligible, Shop
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "Rendering",
     "Shop",
     "compile_content",
-    "content_faults",
+    "examine_content",
     "parse_message",
     "placeholders",
 ]

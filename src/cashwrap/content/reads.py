@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cashwrap.content.components import COMPUTED, compile_content
+from cashwrap.content.components import COMPUTED, Rendering, compile_content
 from cashwrap.content.message import Placeholder, parse_message
 from cashwrap.content.texts import Shop
 from cashwrap.declarations import (
@@ -20,21 +20,19 @@ from cashwrap.declarations import (
 from cashwrap.errors import ContentError
 
 
-def content_faults(show: Content, placement: PlacementDecl, shop: Shop) -> list[ContentError]:
-    """Every mistake in the texts; where there is none, the first other one."""
+def examine_content(show: Content, placement: PlacementDecl, shop: Shop) -> Rendering | list[ContentError]:
+    """The content, compiled; else every mistake in its texts or, where there is none, the first other one."""
+    try:
+        return compile_content(show, placement, shop)
+    except ContentError as error:
+        first = error
     found = []
     for where, source in _sources(show):
         try:
             parse_message(source)
         except ContentError as error:
             found.append(ContentError(error.message, code=error.code, offset=error.offset, where=where))
-    if found:
-        return found
-    try:
-        compile_content(show, placement, shop)
-    except ContentError as error:
-        return [error]
-    return []
+    return found or [first]
 
 
 def placeholders(show: Content) -> list[tuple[str, Placeholder]]:

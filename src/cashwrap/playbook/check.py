@@ -10,7 +10,7 @@ from cashwrap.condition.ast import Attribute, In, Literal, walk
 from cashwrap.condition.check import Checked, check
 from cashwrap.condition.cost import excessive_segments
 from cashwrap.condition.environment import Environment, Type, did_you_mean
-from cashwrap.content import Shop, content_faults, placeholders
+from cashwrap.content import Rendering, Shop, examine_content, placeholders
 from cashwrap.content.locales import chain
 from cashwrap.declarations import (
     MAIN,
@@ -53,6 +53,8 @@ class CheckedPlaybook(Struct, frozen=True):
     experiences: dict[str, Checked | None]
     read: frozenset[str] = frozenset()
     """Every attribute that a condition or a text reads."""
+    renderings: dict[tuple[str, str], Rendering] = {}
+    """Contents, compiled, by experience and variation."""
 
     @property
     def money(self) -> frozenset[str]:
@@ -180,11 +182,13 @@ class _Checker:
             placement = self.declared.placements[experience.placement]
             for variation, show in experience.variations.items():
                 path = content_path(experience, variation)
-                found = content_faults(show, placement, shop)
-                for error in found:
-                    self.places.content(error, *path)
-                if not found:
+                found = examine_content(show, placement, shop)
+                if isinstance(found, Rendering):
+                    checked.renderings[experience.name, variation] = found
                     self.reads(path, show, checked.environment)
+                else:
+                    for error in found:
+                        self.places.content(error, *path)
                 self.translations(path, show)
                 if isinstance(show, Options):
                     self.contradictions(path, show)

@@ -130,8 +130,8 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
     experiences = compile_experiences(
         declared,
         checked.experiences,
+        checked.renderings,
         playbook=digest,
-        money=checked.money,
         stable=lambda name: not is_requested(name) and name not in moving,
     )
     return Playbook(
