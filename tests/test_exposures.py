@@ -143,6 +143,14 @@ def test_a_retry_another_tab_and_another_id_count_once(shop: Shop) -> None:
     assert shop.decide(shopper=who)["placements"]["banner"]["reason"] == "capped"
 
 
+def test_the_page_and_the_backend_may_both_report_it(shop: Shop) -> None:
+    """Each with its own key: one exposure all the same."""
+    who, token = someone(shop, "formal")
+    assert shop.keeps(viewed(shop, who, token)).stored == 1
+    assert shop.keeps(viewed(shop, {**who, "userId": "customer-7"}, token), trusted=True).duplicate == 1
+    assert seen(shop, who) == {'seen["shown"]': 1}
+
+
 def test_another_decision_is_another_exposure(shop: Shop) -> None:
     who, token = someone(shop, "formal")
     other = shop.decide(shopper=who)["token"]

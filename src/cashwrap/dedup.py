@@ -13,6 +13,8 @@ from cashwrap.model import Event, Millis
 DAYS = 7
 MOST = 50_000
 """Ids kept for one shopper: beyond what any person does in a week, and little enough to write with every commit."""
+PROVEN = "decision token"
+"""The source of an event whose content a token proved, whoever sent it; no key has this id."""
 _DAY = 86_400_000
 _WIDTH = 16
 _HALF = 8
@@ -23,8 +25,11 @@ Verdict = Literal["new", "duplicate", "conflict"]
 def event_key(event: Event, secret: bytes) -> bytes:
     """8 bytes naming the event: who sent it, the id claimed in its body, and its own id, under a secret of the folder.
 
-    Never the resolved shopper, which changes at a merge: a repeat after the merge is still a repeat.
+    Never the resolved shopper, which changes at a merge: a repeat after the merge is still a repeat. What a decision
+    token proved is named by its own id alone: the page and the backend may both report it.
     """
+    if event.source == PROVEN:
+        return blake2b(event.id.encode(), digest_size=8, key=secret).digest()
     claimed = event.anonymous_id or event.claimed_user_id or event.user_id or ""
     named = f"{len(event.source)}:{event.source}{len(claimed)}:{claimed}{event.id}"
     return blake2b(named.encode(), digest_size=8, key=secret).digest()

@@ -13,6 +13,7 @@ from hashlib import blake2b
 import msgspec
 
 from cashwrap import attention
+from cashwrap.dedup import PROVEN
 from cashwrap.errors import NotAllowed
 from cashwrap.events import Refused
 from cashwrap.experiences import Names
@@ -128,6 +129,5 @@ def _event(event: Event, proof: Proof, names: Names, exposure: Exposure) -> Even
     if shown.counted and exposure.outcome == SHOWN:
         properties["counted"] = list(shown.counted)
     told = f"{event.name}:{proof.decision}:{exposure.placement}:{exposure.experience}"
-    return msgspec.structs.replace(
-        event, id=told, properties=properties, fingerprint=blake2b(told.encode(), digest_size=8).digest()
-    )
+    fingerprint = blake2b(told.encode(), digest_size=8).digest()
+    return msgspec.structs.replace(event, id=told, source=PROVEN, properties=properties, fingerprint=fingerprint)
