@@ -241,3 +241,38 @@ def test_no_damage_crashes_the_reader(start: int, length: int, put: str) -> None
     assert (playbook is None) == any(fault.severity == "error" for fault in faults)
     if playbook is not None:
         lint(playbook, 1_780_000_000_000)
+
+
+# --- a placement's layer ---
+
+SLOTS = """
+layers: {payment: {unit: [anonymous]}, other: {}}
+placements:
+  top: {component: message, layer: payment}
+experiences:
+  one: {in: top, show: {text: {en: One}}, experiment: {control: 50%, traffic: 40%}}
+  two: {in: top, show: {text: {en: Two}}, experiment: {control: 50%, traffic: 60%}}
+  own: {in: top, show: {text: {en: Own}}, experiment: {control: 50%, layer: other}}
+"""
+
+
+def faults_of(text: str) -> list[str]:
+    return [fault.code for fault in examine({"a.yaml": text})[1]]
+
+
+def test_the_experiments_of_a_placement_are_in_its_layer() -> None:
+    playbook = compiled(SLOTS)
+    layers = {
+        name: each.experiment.layer for name, each in playbook.declarations.experiences.items() if each.experiment
+    }
+    assert layers == {"one": "payment", "two": "payment", "own": "other"}
+    slots = {each.name: each.trial.slot for each in playbook.experiences.ordered if each.trial is not None}
+    assert slots == {"one": ("layer:payment", 0), "two": ("layer:payment", 4_000), "own": ("layer:other", 0)}
+    assert {each.trial.units for each in playbook.experiences.ordered[:2] if each.trial} == {("anonymous",)}
+
+
+def test_a_placements_layer_is_checked_as_an_experiments_own() -> None:
+    assert faults_of(SLOTS.replace("traffic: 60%", "traffic: 61%")) == ["layer_full"]
+    assert faults_of(SLOTS.replace("traffic: 60%", "unit: [user], traffic: 60%")) == ["unit_of_layer"]
+    misspelt = SLOTS.replace("message, layer: payment", "message, layer: paymnt")
+    assert faults_of(misspelt) == ["unused_layer", "unknown_layer"]

@@ -89,7 +89,7 @@ class PlacementDecl(Struct, frozen=True):
 
     ``of`` says which list an ``options`` placement orders; ``purpose`` what a decision here needs
     beyond its level. ``format`` groups placements that claim the same kind of attention (``banner``, ``overlay``);
-    left out, it is the component.
+    left out, it is the component. ``layer`` is that of all its experiments which name none.
     """
 
     name: str
@@ -97,6 +97,7 @@ class PlacementDecl(Struct, frozen=True):
     of: Literal["payment_methods", "delivery_methods"] | None = None
     purpose: Purpose | None = None
     format: str = ""
+    layer: str | None = None
     caps: CapsDecl = CapsDecl()
     spot: Spot = Spot()
 

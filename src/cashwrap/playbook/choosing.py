@@ -1,6 +1,6 @@
 """What is wrong with how a playbook chooses and assigns: layers, salts, units, and caps of formats nobody has."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from cashwrap.attention import ALL
 from cashwrap.condition.ast import Attribute
@@ -37,14 +37,16 @@ def _experiments(declared: Declarations) -> Iterator[tuple[str, ExperimentDecl]]
 def _layers(declared: Declarations, places: Places) -> None:
     """A layer exists, and its experiments fit into it beside each other."""
     taken = dict.fromkeys(declared.layers, 0)
+    for name, placement in declared.placements.items():
+        if placement.layer is not None and placement.layer not in taken:
+            _no_layer(placement.layer, taken, places, ("placements", name, "layer"))
     for name, experiment in _experiments(declared):
         layer = experiment.layer
         if layer is None:
             continue
         if layer not in taken:
-            hint = places.faults.did_you_mean(layer, taken) or "; declare it under 'layers'"
-            spot = places.value_spot("experiences", name, "experiment", "layer")
-            places.faults.error(spot, "unknown_layer", f"{layer!r} is not a layer{hint}")
+            if layer != declared.placements[declared.experiences[name].placement].layer:
+                _no_layer(layer, taken, places, ("experiences", name, "experiment", "layer"))
             continue
         share = max(share for _, share in experiment.traffic)
         taken[layer] += share
@@ -55,6 +57,11 @@ def _layers(declared: Declarations, places: Places) -> None:
     for name, decl in declared.layers.items():
         if name not in used:
             places.faults.warn(decl.spot, "unused_layer", f"no experiment is in layer {name!r}")
+
+
+def _no_layer(layer: str, known: Collection[str], places: Places, path: tuple[str, ...]) -> None:
+    hint = places.faults.did_you_mean(layer, known) or "; declare it under 'layers'"
+    places.faults.error(places.value_spot(*path), "unknown_layer", f"{layer!r} is not a layer{hint}")
 
 
 def _salts(declared: Declarations, places: Places) -> None:

@@ -33,11 +33,14 @@ def read_experience(shape: Shape, name: str, node: Node, context: Context) -> Ex
     schedule = read_schedule(shape, fields["schedule"], context.zone) if "schedule" in fields else None
     caps = read_caps(shape, fields.get("attention"))
     named = _variations(shape, node, fields, name)
-    experiment = read_experiment(shape, fields["experiment"], named, context.zone) if "experiment" in fields else None
+    placement = _placement(shape, fields["in"], context) if "in" in fields else None
+    experiment = None
+    if "experiment" in fields:
+        layer = placement.layer if placement is not None else None
+        experiment = read_experiment(shape, fields["experiment"], named, context.zone, layer)
     if len(named) > 1 and "experiment" not in fields:
         message = f"experience {name!r} has several variations; an 'experiment' says who sees which"
         shape.faults.error(shape.key_spot(node), "missing_key", message)
-    placement = _placement(shape, fields["in"], context) if "in" in fields else None
     if placement is None or not named:
         return None
     contents = {key: read_content(shape, placement.component, each, context.locale) for key, each in named.items()}

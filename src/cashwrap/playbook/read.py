@@ -350,6 +350,7 @@ def _placement(shape: Shape, name: str, node: Node) -> PlacementDecl | None:
         of=cast("Methods | None", methods),
         purpose=purpose,
         format=_format(shape, fields["format"]) if "format" in fields else "",
+        layer=shape.text(fields["layer"], "a layer") if "layer" in fields else None,
         caps=read_caps(shape, fields.get("attention")),
         spot=spot,
     )

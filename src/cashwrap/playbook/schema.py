@@ -166,6 +166,7 @@ _PLACEMENT = _object(
     of=_choice("Which list an options placement orders.", METHODS),
     purpose=_choice("What a decision here needs beyond its level.", PURPOSES),
     format=_text("Placements of one format share its caps; left out, it is the component.", pattern=NAME),
+    layer=_text("The layer of its experiments that name none."),
     attention=_ref("caps"),
 )
 _SCHEDULE = _object(

@@ -81,8 +81,13 @@ def _salt(shape: Shape, node: Node | None) -> str:
 # --- experiments ---
 
 
-def read_experiment(shape: Shape, node: Node, variations: Collection[str], zone: str) -> ExperimentDecl | None:
-    """An experiment over these variations. ``zone`` is the shop's, whose clock the traffic goes by."""
+def read_experiment(
+    shape: Shape, node: Node, variations: Collection[str], zone: str, layer: str | None
+) -> ExperimentDecl | None:
+    """An experiment over these variations, in its placement's ``layer`` where it names none.
+
+    ``zone`` is the shop's, whose clock the traffic goes by.
+    """
     fields = shape.fields(node, DEFINITIONS["experiment"], "an experiment")
     if not fields:
         if isinstance(node.value, dict):
@@ -90,17 +95,19 @@ def read_experiment(shape: Shape, node: Node, variations: Collection[str], zone:
         return None
     before = len(shape.faults)
     arms = _arms(shape, node, fields, variations)
-    if "layer" in fields and "unit" in fields:
+    if "layer" in fields:
+        layer = shape.text(fields["layer"], "a layer")
+    if layer is not None and "unit" in fields:
         message = "the units of an experiment in a layer are the layer's; declare 'unit' there"
         shape.faults.error(shape.key_spot(fields["unit"]), "unit_of_layer", message)
-    goal, layer, holdout = (fields.get(key) for key in ("goal", "layer", "holdout"))
+    goal, holdout = fields.get("goal"), fields.get("holdout")
     sees = shape.choice(fields["control_sees"], SEES, "what control sees") if "control_sees" in fields else "default"
     experiment = ExperimentDecl(
         arms=arms,
         goal=(shape.text(goal, "a goal") if goal is not None else "") or "conversion",
         unit=read_unit(shape, fields.get("unit")),
         traffic=_traffic(shape, fields["traffic"], zone) if "traffic" in fields else ((0, SHARES),),
-        layer=shape.text(layer, "a layer") if layer is not None else None,
+        layer=layer,
         holdout=(shape.share(holdout, "a holdout") or 0) if holdout is not None else 0,
         control_sees=cast("Literal['default', 'next']", sees or "default"),
         salt=_salt(shape, fields.get("salt")),
