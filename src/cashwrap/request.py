@@ -21,6 +21,8 @@ Text = Annotated[str, Meta(max_length=200)]
 Names = Annotated[list[Text], Meta(max_length=50)]
 LINES = 500
 """Cart lines that are read; a longer cart is judged by its first lines and its total."""
+MOST = 10**12
+"""Amounts from here on, in major units, are no sensible ones."""
 
 
 class ShopperRef(Struct, frozen=True, rename="camel"):
@@ -79,7 +81,7 @@ class Cart(Struct, frozen=True, rename="camel"):
 
     token: Text | None = None
     total: Decimal | None = None
-    count: Annotated[int, Meta(ge=0)] | None = None
+    count: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
     items: CartItems = []
 
 
@@ -251,7 +253,7 @@ def zone_of(name: str) -> ZoneInfo | None:
 
 def to_minor(amount: Decimal, digits: int) -> Minor | None:
     """Major units to minor ones, exactly; ``None`` for what is no sensible amount."""
-    if not amount.is_finite() or abs(amount) >= 10**12:
+    if not amount.is_finite() or not -MOST < amount < MOST:  # abs() would raise where the exponent is absurd
         return None
     return int(amount.scaleb(digits).to_integral_value())
 

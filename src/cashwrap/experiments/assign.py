@@ -5,9 +5,10 @@ quotient which arm it is in: two numbers that do not know of each other, so that
 from one arm to another. All shares are whole parts of 10,000.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cmp_to_key, lru_cache
 from typing import Literal, NamedTuple
 
 import mmh3
@@ -20,6 +21,8 @@ SHARES = 10_000
 """Parts of a whole: shares, weights and propensities count them."""
 _TURNS = (1 << 32) // SHARES + 1
 """How many different quotients a 32-bit hash has."""
+_CLEAR = 1e-12
+"""What two logarithms differ by, at least, where rounding (below 1e-14) cannot have changed which is greater."""
 _hash = mmh3.hash
 
 
@@ -157,17 +160,20 @@ def draw(salt: str, unit: str, weights: Mapping[str, int]) -> list[str]:
 
     Weighted rendezvous hashing: each name has a number u of its own in (0, 1], and the greatest u ** (1 / weight)
     comes first, so that a name which joins, leaves or gains weight changes nothing between the others. Compared
-    exactly, as whole numbers: u ** w_other against u_other ** w. Efraimidis and Spirakis (2006), doi
-    10.1016/j.ipl.2005.11.003.
+    exactly, where logarithms do not tell, as whole numbers: u ** w_other against u_other ** w. Efraimidis and
+    Spirakis (2006), doi 10.1016/j.ipl.2005.11.003.
     """
     numbers = {name: hash_unit(f"{salt}:{name}", unit) + 1 for name in weights}
-    ordered: list[str] = []
-    for name, weight in weights.items():
-        at = len(ordered)
-        while at and _before(numbers[name], weight, numbers[ordered[at - 1]], weights[ordered[at - 1]]):
-            at -= 1
-        ordered.insert(at, name)
-    return ordered
+    logarithms = {name: (math.log2(numbers[name]) - 32) / weight for name, weight in weights.items()}
+
+    def compare(one: str, other: str) -> int:
+        apart = logarithms[other] - logarithms[one]
+        if abs(apart) > _CLEAR:
+            return 1 if apart > 0 else -1
+        earlier = _before(numbers[one], weights[one], numbers[other], weights[other])
+        return _before(numbers[other], weights[other], numbers[one], weights[one]) - earlier
+
+    return sorted(weights, key=cmp_to_key(compare))
 
 
 def _before(mine: int, weight: int, other: int, its: int) -> bool:
