@@ -124,9 +124,7 @@ BUGS: dict[str, Planted] = {
     "another seed": ("hashing", assigning, "_hash", lambda text, _seed, signed: mmh3.hash(text, 1, signed)),
     "a hash with a sign": ("hashing", assigning, "_hash", lambda text, seed, _signed: mmh3.hash(text, seed)),
     "a ramp is a step late": ("assignment", assigning, "share_at", lambda traffic, now: share_at(traffic, now - 1)),
-    "weights do not matter": (
-        "assignment", assigning, "_before", lambda mine, _weight, other, _its: mine > other,
-    ),
+    "a draw goes by name": ("assignment", assigning, "cmp_to_key", lambda _compare: str),
     "nobody is capped": ("decisions", decide_module.attention, "reached", lambda *_: None),
     "a draw is as written": ("decisions", decide_module, "draw", lambda _salt, _unit, weights: list(weights)),
     "everybody takes part": ("decisions", decide_module, "assign", without_a_ramp),

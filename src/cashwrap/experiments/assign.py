@@ -68,13 +68,16 @@ class Trial(Struct, frozen=True):
     sticky: bool = True
     quick: tuple[str, tuple[int, ...], tuple[Assigned, ...]] = ("", (), ())
     """For ``assign``: what is hashed before the unit, the layout's bounds as quotients, and what lies below each."""
+    everyone: bool = False
+    """Whether every unit takes part in an arm, now and later."""
 
 
 def trial(plain: Trial) -> Trial:
     """A trial with what ``assign`` needs to be quick."""
     bounds = tuple(-(-bound * _TURNS // SHARES) for bound in plain.layout.bounds)
     picks = tuple(plain.chances[owner] for owner in plain.layout.owners)
-    return msgspec.structs.replace(plain, quick=(f"{plain.salt}:", bounds, picks))
+    everyone = plain.traffic == ((0, SHARES),) and not plain.holdout and plain.slot is None
+    return msgspec.structs.replace(plain, quick=(f"{plain.salt}:", bounds, picks), everyone=everyone)
 
 
 def hash_unit(salt: str, unit: str) -> int:
@@ -112,20 +115,22 @@ def assign(trial: Trial, unit: str, now: Millis, seen: Mapping[str, str]) -> Ass
 
     ``seen`` has the arm that the shopper saw first, by salt: it stands as long as the experiment runs at all.
     """
-    traffic = trial.traffic
-    share = traffic[0][1] if len(traffic) == 1 else share_at(traffic, now)
+    if trial.everyone and unit and not seen:
+        prefix, bounds, picks = trial.quick
+        return picks[bisect_right(bounds, _hash(prefix + unit, 0, False) // SHARES)]  # noqa: FBT003
+    share = share_at(trial.traffic, now)
     if not share or not unit:
         return None
     if seen and trial.sticky and (arm := seen.get(trial.salt)) is not None and arm in trial.arms:
         return trial.chances[trial.arms.index(arm)]
     if trial.holdout and hash_unit(f"{trial.salt}:holdout", unit) % SHARES < trial.holdout:
         return trial.chances[-1]
+    slot = trial.slot
+    if slot is not None and (hash_unit(slot.salt, unit) - slot.start) % SHARES >= share:
+        return None
     prefix, bounds, picks = trial.quick
     hashed = _hash(prefix + unit, 0, False)  # noqa: FBT003
-    if trial.slot is not None:
-        if (hash_unit(trial.slot.salt, unit) - trial.slot.start) % SHARES >= share:
-            return None
-    elif share < SHARES and hashed % SHARES >= share:
+    if slot is None and hashed % SHARES >= share:
         return None
     return picks[bisect_right(bounds, hashed // SHARES)]
 
