@@ -211,6 +211,22 @@ def test_caps_of_placement_format_and_everything_reach_all_their_experiences() -
         assert {name for name, answer in found.items() if answer.reason == "capped"} == expected
 
 
+@pytest.mark.parametrize(
+    ("caps", "why"),
+    [
+        (CapsDecl(session=1), "experience a was shown as often as it may be in one visit (session: 1)"),
+        (CapsDecl(day=1), "experience a was shown as often as it may be in 24 hours (day: 1)"),
+        (CapsDecl(shopper=1), "experience a was shown as often as it may ever be (shopper: 1)"),
+        (CapsDecl(cool_down=1_000), "experience a was sent away, and its quiet is not over (cool_down)"),
+    ],
+)
+def test_an_explanation_names_the_limit(caps: CapsDecl, why: str) -> None:
+    experiences, _ = build(experience("a", caps=caps))
+    seen = {"experience:a": Impressions([NOW - 10], 1, NOW - 5)}
+    [told] = explain(experiences, inputs(impressions=seen))["top"].considered
+    assert (told.outcome, told.why) == ("capped", why)
+
+
 # --- weights ---
 
 

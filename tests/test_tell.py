@@ -63,6 +63,12 @@ def test_money_is_written_in_the_shops_currency_and_kept_as_it_is(playbook: Play
     assert (amount.result, amount.values, amount.written) == (True, {"cart.total": 9_400}, {"cart.total": "94.00 EUR"})
 
 
+def test_the_clock_is_written_as_people_read_it(playbook: Playbook) -> None:
+    assert playbook.written("time.local", 202612241805) == "2026-12-24 18:05"
+    assert playbook.written("time.weekday", 7) == "7, Sunday"
+    assert playbook.written("shop_time.weekday", 1) == "1, Monday"
+
+
 def test_a_segment_is_opened_one_level_deep(playbook: Playbook) -> None:
     placed = told(playbook, spent=12_050, orders=2, **{"cart.total": 9_400})
     opened = {each.name: each for part in parts(condition_of(placed)) for each in part.segments}

@@ -314,7 +314,9 @@ class _Case:
             return False
         limit = attention.reached(experience.caps, inputs.impressions, inputs.now, inputs.session_start)
         if limit is not None:
-            self._note(experience, "capped", "the limit '{1}' of {0} is reached", *limit)
+            key, name = limit
+            most = next(getattr(cap.limits, name) for cap in experience.caps if cap.key == key)
+            self._note(experience, "capped", _ENOUGH[name], key.replace(":", " "), most)
         return limit is not None
 
     def _expose(self, experience: Experience, assigned: Assigned, outcome: int) -> None:
@@ -326,6 +328,12 @@ class _Case:
 
 _EVERYBODY = Assigned(0, SHARES)
 _KILLED = Ineligible("switched off by an operator", "killed")
+_ENOUGH: dict[attention.Limit, str] = {
+    "session": "{} was shown as often as it may be in one visit (session: {})",
+    "day": "{} was shown as often as it may be in 24 hours (day: {})",
+    "shopper": "{} was shown as often as it may ever be (shopper: {})",
+    "cool_down": "{} was sent away, and its quiet is not over (cool_down)",
+}
 
 
 def _ends_here(experience: Experience, kept_back: Answer) -> bool:

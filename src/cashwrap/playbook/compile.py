@@ -27,6 +27,7 @@ from cashwrap.segments import PREFIX, Segments, compile_segments, segments_read
 MAX_FILES = 1_000
 _YEAR_9999 = 253_000_000_000_000
 """In milliseconds: what no calendar can write stays a number."""
+_DAYS = "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
 
 
 class Playbook(Struct, frozen=True):
@@ -64,7 +65,8 @@ class Playbook(Struct, frozen=True):
         return self.declarations.settings
 
     def written(self, name: str, value: object) -> str:
-        """An attribute's value as a person writes it: money in major units with the shop's currency, moments in UTC."""
+        """An attribute's value as a person writes it: money in major units with the shop's currency, moments in UTC,
+        the shopper's own time as on a clock, the weekday by its name."""
         if value is None:
             return "not known"
         if isinstance(value, tuple):  # an average: its sum and its count
@@ -76,6 +78,11 @@ class Playbook(Struct, frozen=True):
             return f"{Decimal(value).scaleb(-self.digits)} {self.settings.currency}"
         if isinstance(value, int) and abs(value) < _YEAR_9999 and not self.moments.isdisjoint(names):
             return datetime.fromtimestamp(value // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if isinstance(value, int) and name == "time.local":
+            digits = f"{value:012}"
+            return f"{digits[:-8]}-{digits[-8:-6]}-{digits[-6:-4]} {digits[-4:-2]}:{digits[-2:]}"
+        if isinstance(value, int) and name.endswith("time.weekday") and value in range(1, 8):
+            return f"{value}, {_DAYS[value - 1]}"
         return "{" + ", ".join(sorted(value)) + "}" if isinstance(value, frozenset) else str(value)
 
 
