@@ -67,6 +67,16 @@ class TestKeeping:
         assert [release.at for release in versions.releases()] == [START, START + DAY, START + 2 * DAY]
         assert listing(versions)["live"] == name(1)
 
+    def test_a_way_back_passes_over_the_names_that_upgrades_gave(self, versions: Versions) -> None:
+        """Versions 2 and 3 stand for one playbook, which a newer cashwrap named anew."""
+        publish(versions, 1)
+        publish(versions, 2)
+        versions.keep(playbook(3), files(3))
+        versions.go_live(name(3), "upgrade", instead_of=name(2))
+        assert versions.before() == name(1)
+        publish(versions, 1)
+        assert versions.before() == name(3)
+
     def test_what_is_asked_for_and_not_there_is_told(self, versions: Versions) -> None:
         for asked, code in (("live", "no_such_version"), ("0123", "no_such_version"), ("", "no_such_version")):
             with pytest.raises(InvalidInput) as raised:

@@ -109,11 +109,19 @@ class Versions:
         return _release.decode(documents[max(documents)]) if documents else None
 
     def before(self) -> str:
-        """The version that was live before this one. Raises ``InvalidInput`` (``nothing_before``)."""
-        releases, kept = self.releases(), self._versions()
-        for release in reversed(releases):
-            if release.hash != releases[-1].hash and release.hash in kept:
+        """The version that was live before this one, whatever names upgrades gave it since.
+
+        Raises ``InvalidInput`` (``nothing_before``).
+        """
+        kept = self._versions()
+        same: set[str] = set()
+        names_it = True
+        for release in reversed(self.releases()):
+            if names_it:
+                same.add(release.hash)
+            elif release.hash not in same and release.hash in kept:
                 return release.hash
+            names_it = release.by == "upgrade" and release.hash in same
         raise InvalidInput("no other version was live before; see 'cashwrap versions'", code="nothing_before")
 
     def of_folder(self) -> Release | None:
