@@ -18,7 +18,7 @@ DAY: Millis = 86_400_000
 KEPT = 50
 """Times kept of each thing that is counted: a cap for a session or a day is at most this."""
 KEYS = 200
-"""Things counted for one shopper."""
+"""Things counted for one shopper: the ones that happened last."""
 ALL = "all"
 """The key under which everything shown counts, and the name of its caps in a playbook."""
 
@@ -65,7 +65,7 @@ def _since(times: list[Millis], moment: Millis) -> int:
 def count(impressions: MutableMapping[str, Impressions], keys: Iterable[str], time: Millis) -> None:
     """Count one exposure under each key."""
     for key in keys:
-        seen = _at(impressions, key)
+        seen = _at(impressions, key, time)
         if seen is not None:
             insort(seen.times, time)
             del seen.times[:-KEPT]
@@ -75,7 +75,7 @@ def count(impressions: MutableMapping[str, Impressions], keys: Iterable[str], ti
 def dismiss(impressions: MutableMapping[str, Impressions], keys: Iterable[str], time: Millis) -> None:
     """Note under each key that the shopper sent it away."""
     for key in keys:
-        seen = _at(impressions, key)
+        seen = _at(impressions, key, time)
         if seen is not None:
             seen.dismissed = max(seen.dismissed, time)
 
@@ -83,16 +83,31 @@ def dismiss(impressions: MutableMapping[str, Impressions], keys: Iterable[str], 
 def merge(into: MutableMapping[str, Impressions], other: Mapping[str, Impressions]) -> None:
     """Take over what another device of the same shopper counted."""
     for key, theirs in other.items():
-        seen = _at(into, key)
+        seen = _at(into, key, _newest(theirs))
         if seen is not None:
             seen.times = sorted([*seen.times, *theirs.times])[-KEPT:]
             seen.count += theirs.count
             seen.dismissed = max(seen.dismissed, theirs.dismissed)
 
 
-def _at(impressions: MutableMapping[str, Impressions], key: str) -> Impressions | None:
-    if key not in impressions:
-        if len(impressions) >= KEYS:
+def _at(impressions: MutableMapping[str, Impressions], key: str, time: Millis) -> Impressions | None:
+    """What is counted under a key. Where there is no room for another, what happened longest ago makes way: else the
+    experiences of years ago would keep those of today from ever being counted."""
+    seen = impressions.get(key)
+    if seen is not None:
+        return seen
+    if len(impressions) >= KEYS:
+        oldest, when = min(((each, _newest(counted)) for each, counted in impressions.items()), key=_when)
+        if (when, oldest) > (time, key):
             return None
-        impressions[key] = Impressions()
-    return impressions[key]
+        del impressions[oldest]
+    seen = impressions[key] = Impressions()
+    return seen
+
+
+def _newest(seen: Impressions) -> Millis:
+    return max(seen.dismissed, seen.times[-1] if seen.times else 0)
+
+
+def _when(counted: tuple[str, Millis]) -> tuple[Millis, str]:
+    return counted[1], counted[0]

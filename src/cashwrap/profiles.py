@@ -21,7 +21,7 @@ CART_TOKENS = 20
 TRAITS = 100
 WISHLIST = 200
 EXPERIMENTS = 200
-"""Experiments whose arms are remembered for one shopper."""
+"""Experiments whose arms are remembered for one shopper: the ones begun last."""
 
 _WHERE = ("device", "os", "browser", "locale", "time_zone", "country", "region", "location_source")
 _MINUTE = 60_000
@@ -220,9 +220,13 @@ def _expose(profile: Profile, event: Event) -> None:
 
 
 def _see(arms: dict[str, dict[str, Millis]], salt: str, arm: str, since: Millis) -> None:
-    if salt in arms or len(arms) < EXPERIMENTS:
-        seen = arms.setdefault(salt, {})
-        seen[arm] = min(since, seen.get(arm, since))
+    if salt not in arms and len(arms) >= EXPERIMENTS:
+        begun, oldest = min((max(seen.values()), each) for each, seen in arms.items())
+        if (begun, oldest) > (since, salt):
+            return
+        del arms[oldest]  # else the experiments of years ago would leave no room for those of today
+    seen = arms.setdefault(salt, {})
+    seen[arm] = min(since, seen.get(arm, since))
 
 
 EXPOSED, DISMISSED = "Experience Viewed", "Experience Dismissed"
