@@ -69,6 +69,8 @@ export { inputsOf } from "./request.js";
  */
 
 const [SHOWN, IN_CONTROL, HELD_OUT, CAPPED] = [0, 1, 2, 3];
+/** Experiences kept back by a cap that one decision tells of. */
+const GHOSTS = 50;
 const NECESSARY = 1;
 const UNIT = ["anonymous", "user", "cart"];
 const DAY = 86_400_000;
@@ -158,6 +160,7 @@ class Case {
     this.held = Boolean(unit) && hash(/** @type {Prefix} */ (salt), unit) % SHARES < share;
     /** @type {number | null} */
     this.only = null;
+    this.ghosts = 0;
     this.place = 0;
   }
 
@@ -296,7 +299,8 @@ class Case {
       return kept(arm, "control");
     }
     if (experience.caps && this.isCapped(experience.caps)) {
-      this.expose(experience, [arm, propensity, CAPPED]);
+      this.ghosts += 1;
+      if (this.ghosts <= GHOSTS) this.expose(experience, [arm, propensity, CAPPED]);
       return kept(arm, "capped");
     }
     this.expose(experience, arm === 0 && propensity === SHARES ? [] : [arm, propensity, SHOWN]);

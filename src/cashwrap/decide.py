@@ -35,6 +35,8 @@ class Noted(NamedTuple):
     why: str
 
 
+GHOSTS = 50
+"""Experiences kept back by a cap that one decision tells of: where thousands fit, a token could not carry them all."""
 NOTHING_KILLED = Kills()
 NO_CATALOGUE = Catalogue()
 
@@ -113,6 +115,7 @@ class _Case:
         "_alone",
         "_catalogue",
         "_experiences",
+        "_ghosts",
         "_inputs",
         "_kills",
         "_noted",
@@ -137,6 +140,7 @@ class _Case:
         self._notes = notes
         self._noted: list[Noted] | None = None
         self._alone: str | None = None
+        self._ghosts = 0
         self.exposures: list[tuple[int, ...]] = []
         self.broken = False
         """Whether some experience failed."""
@@ -261,7 +265,9 @@ class _Case:
             self._expose(experience, assigned, IN_CONTROL)
             return Answer(experience.name, arm, None, "control")
         if self._is_capped(experience):
-            self._expose(experience, assigned, CAPPED)
+            self._ghosts += 1
+            if self._ghosts <= GHOSTS:
+                self._expose(experience, assigned, CAPPED)
             return Answer(experience.name, arm, None, "capped")
         self._note(experience, "shown", "its condition holds and nothing above it fits")
         self._expose(experience, assigned, SHOWN)

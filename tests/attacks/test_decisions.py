@@ -51,6 +51,18 @@ def test_more_pieces_than_anybody_carries_cost_no_decision_its_record(count: int
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize("path", ["/v1/decide", "/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags/basket_message"])
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "-1e-99999999999999999999", "1e" + "9" * 50_000])
+def test_a_number_beyond_all_bounds_is_no_failure_of_ours(
+    path: str, number: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(memory_world(TestClock())) as server:
+        for context in ('{"cart":{"total":%s}}', '{"anything":%s}', '{"cart":{"items":[{"id":"a","price":%s}]}}'):
+            answer = server.post(path, content=f'{{"context":{context % number}}}')
+            assert answer.status_code in (200, 400)
+    assert not caplog.records
+
+
 # --- many experiences that all fit ---
 
 

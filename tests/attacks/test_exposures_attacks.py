@@ -5,16 +5,21 @@ from typing import Any
 
 import pytest
 
+from bundle_world import MADE, Names
 from cashwrap import attention
 from cashwrap.attention import KEYS
+from cashwrap.decide import GHOSTS, decide
 from cashwrap.errors import NotAllowed
 from cashwrap.model import Impressions
 from cashwrap.playbook import Playbook, examine
 from cashwrap.previews import Wanted, make_link
 from cashwrap.profiles import EXPERIMENTS
+from cashwrap.tokens import MAX_TOKEN
+from decision_oracle import Asked
 from engines import LIVE, Shop, TestClock, memory_world, shop_over
+from test_bundle import node
 
-SHOP = "shop: {currency: EUR, locale: en}\nplacements:\n  banner: {component: message}\nexperiences:\n"
+SHOP = "shop: {{currency: EUR, locale: en}}\nplacements:\n  banner: {banner}\nexperiences:\n"
 CAPPED = """
   {name}:
     in: banner
@@ -43,8 +48,8 @@ VICTIM = {"anonymousId": "device-of-the-victim"}
 CART = "cart-0123456789abcdef"
 
 
-def playbook(experiences: str) -> Playbook:
-    compiled, faults = examine({"shop.yaml": SHOP + experiences})
+def playbook(experiences: str, banner: str = "{component: message}") -> Playbook:
+    compiled, faults = examine({"shop.yaml": SHOP.format(banner=banner) + experiences})
     assert compiled is not None, faults
     return compiled
 
@@ -54,14 +59,22 @@ LONG_LIFE = playbook("".join(CAPPED.format(name=name) for name in MANY))
 TRIAL = playbook(TRIED)
 
 
+HELLO = "  {name}:\n    in: {place}\n    show: {{text: {{en: Hello}}}}\n"
+CROWDED = playbook(
+    "".join(HELLO.format(name=f"banner_{number}", place="banner") for number in range(400))
+    + HELLO.format(name="welcome", place="hero"),
+    "{component: message, attention: {shopper: 1}}\n  hero: {component: message}",
+)
+
+
 @pytest.fixture
 def shop() -> Iterator[Shop]:
     with shop_over(memory_world(TestClock()), TRIAL) as shop:
         yield shop
 
 
-def seen(shop: Shop, token: str, who: dict[str, str], **more: Any) -> dict[str, Any]:
-    return shop.event(event="Experience Viewed", properties={"placement": "banner", "token": token}, **who, **more)
+def seen(shop: Shop, token: str, who: dict[str, str], at: str = "banner", **more: Any) -> dict[str, Any]:
+    return shop.event(event="Experience Viewed", properties={"placement": at, "token": token}, **who, **more)
 
 
 # --- who was a customer for years ---
@@ -106,6 +119,33 @@ def test_the_experiments_of_years_ago_leave_room_for_the_arms_of_today() -> None
         profile = shop.profile(anonymous=STRANGER["anonymousId"])
     assert profile is not None
     assert set(profile.arms) == set(names[-EXPERIMENTS:])
+
+
+# --- where thousands fit and all are capped ---
+
+
+def test_a_token_carries_its_exposures_however_many_are_capped() -> None:
+    """And no page view becomes a thousand events."""
+    with shop_over(memory_world(TestClock()), CROWDED) as shop:
+        shop.consents(STRANGER)
+        for reason in ("match", "capped"):
+            answer = shop.decide(shopper=STRANGER)
+            assert answer["placements"]["banner"]["reason"] == reason
+            assert answer["placements"]["hero"]["reason"] == "match"
+            assert len(answer["token"]) < MAX_TOKEN
+            both = (seen(shop, answer["token"], STRANGER), seen(shop, answer["token"], STRANGER, at="hero"))
+            assert 2 <= shop.keeps(*both).stored <= 1 + GHOSTS
+
+
+def test_a_browser_tells_of_as_many_as_the_server() -> None:
+    names = Names(CROWDED)
+    keys = {cap.key for each in CROWDED.experiences.ordered for cap in each.caps}
+    asked = Asked(MADE + 1, {}, impressions={key: Impressions([MADE], 1) for key in keys})
+    inputs = names.inputs(asked, {})
+    theirs = node([{"kind": "decide", "inputs": inputs, "bundle": names.bundle}])[0]
+    ours = decide(CROWDED.experiences, names.real_inputs(inputs))
+    assert len(ours.exposures) == GHOSTS + 1
+    assert names.exposed(ours.exposures, set()) == theirs["exposures"]
 
 
 # --- somebody else's caps and arms ---

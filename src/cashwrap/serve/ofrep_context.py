@@ -6,7 +6,7 @@ has the names and limits of ``request.PageContext``, nested or as dotted paths, 
 """
 
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -67,6 +67,8 @@ def _context(body: bytes) -> dict[str, Any]:
         return _decoder.decode(body).context or {}
     except msgspec.ValidationError as error:
         raise InvalidInput(f"the request does not fit: {error}", code="invalid_context") from None
+    except InvalidOperation:
+        raise InvalidInput("a number of the context is beyond all bounds", code="invalid_context") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"the body is not JSON: {error}", code="invalid_json") from None
 
