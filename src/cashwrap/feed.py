@@ -199,7 +199,7 @@ def _stock(value: object, availability: object) -> int | None:
         pieces = Decimal(str(value).strip())
     except InvalidOperation:
         pieces = Decimal("NaN")
-    if isinstance(value, bool) or not pieces.is_finite() or pieces != int(pieces) or abs(pieces) > LARGEST:
+    if isinstance(value, bool) or not pieces.is_finite() or not -LARGEST <= pieces <= LARGEST or pieces % 1:
         raise _Bad("invalid_stock", "stock is a whole number of pieces", "stock")
     return max(0, int(pieces))
 

@@ -82,7 +82,7 @@ def _decimal(value: object) -> Number:
         exact = Number(value.strip()) if len(value) <= 40 else Number("NaN")
     except InvalidOperation:
         exact = Number("NaN")
-    if not exact.is_finite() or abs(exact) > LARGEST_INTEGER:
+    if not exact.is_finite() or not -LARGEST_INTEGER <= exact <= LARGEST_INTEGER:
         raise InvalidEvent("Expected a finite number.", code="invalid_number")
     return exact
 

@@ -53,7 +53,7 @@ def to_minor(text: str, digits: int) -> Minor:
         amount = Decimal(text.strip()) if len(text) <= _LONGEST else Decimal("NaN")
     except InvalidOperation:
         amount = Decimal("NaN")
-    if not amount.is_finite() or abs(amount) > LARGEST:
+    if not amount.is_finite() or not -LARGEST <= amount <= LARGEST:  # abs() raises for an absurd exponent
         raise InvalidEvent("This is not an amount; send a number in major units such as 19.99.", code="invalid_money")
     return whole(int(amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP).scaleb(digits)))
 

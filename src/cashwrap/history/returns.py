@@ -7,7 +7,7 @@ total.
 
 from collections import defaultdict
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -76,5 +76,5 @@ def _refund(note: Envelope, order: object, lines: list[dict[str, object]]) -> En
 def _amount(line: dict[str, object]) -> Decimal:
     try:
         return Decimal(str(line.get("price", 0))) * _pieces(line)
-    except InvalidOperation:
+    except ArithmeticError:
         raise InvalidEvent("A price is no number.", code="invalid_number", path="products") from None
