@@ -89,7 +89,9 @@ def _replace(path: Path, text: str) -> None:
     if path.is_file() and path.read_bytes() == text.encode():
         return
     fresh = path.with_name(f".{path.name}.new")
-    fresh.write_bytes(text.encode())
+    fresh.unlink(missing_ok=True)  # left by a write that was cut off, or a link that leads elsewhere
+    with fresh.open("xb") as file:
+        file.write(text.encode())
     fresh.replace(path)
 
 
