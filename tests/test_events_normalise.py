@@ -85,6 +85,7 @@ def test_every_old_name_means_its_new_one() -> None:
 def test_every_standard_event_is_kept_with_every_field() -> None:
     values: dict[str, Any] = {"text": "t", "id": "i", "money": 1, "integer": 1, "quantity": 1, "number": "1.5"}
     values |= {"url": "/x", "currency": "EUR", "token": "t.t", "email": "a@b.de", "products": [], "filters": []}
+    values["texts"] = ["t"]
     for name, fields in (ECOMMERCE | CALLS).items():
         event = kept(track(name, {field: values[kind] for field, kind in fields.items()}), trusted=True)
         assert set(event.properties) == {field for field, kind in fields.items() if kind != "email"}

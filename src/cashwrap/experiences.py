@@ -73,7 +73,9 @@ class Experience(Struct, frozen=True):
         if isinstance(content, Ineligible):
             return content
         answer = Answer(self.name, shown.name, content, "match")
-        if recent is not None and len(recent) < MAX_RECENT:
+        if recent is not None:
+            if len(recent) >= MAX_RECENT:  # else sixteen made-up locales would fill it for good
+                recent.clear()
             recent[inputs.locale] = answer, self.shown
         return answer
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cashwrap.content.components import MAX_RECENT
 from cashwrap.experiments import draw, hash_unit
+from cashwrap.playbook import examine
 from cashwrap.request import to_minor
 from engines import Shop, TestClock, memory_world, shop_over
 from servers import serving
@@ -61,6 +63,18 @@ def test_a_number_beyond_all_bounds_is_no_failure_of_ours(
             answer = server.post(path, content=f'{{"context":{context % number}}}')
             assert answer.status_code in (200, 400)
     assert not caplog.records
+
+
+def test_made_up_locales_do_not_keep_the_shops_own_from_being_remembered(shop: Shop) -> None:
+    plain = "shop: {currency: EUR, locale: en}\nplacements: {a: {component: message}}\nexperiences:\n"
+    playbook, faults = examine({"shop.yaml": plain + "  hello:\n    in: a\n    show: {text: {en: Hello}}\n"})
+    assert playbook is not None, faults
+    shop.engine.publish(playbook)
+    for number in range(3 * MAX_RECENT):
+        shop.decide(context={"locale": f"junk-{number}"})
+        assert len(playbook.experiences.recent[0]) <= MAX_RECENT
+    shop.decide(context={"locale": "de-AT"})
+    assert "de-AT" in playbook.experiences.recent[0]
 
 
 # --- many experiences that all fit ---

@@ -43,7 +43,7 @@ MAX_PRODUCTS = 24
 """Products one placement may show."""
 MAX_INSTALLMENTS = 60
 MAX_RECENT = 16
-"""Answers remembered for one content; requests choose the keys, so there is a limit."""
+"""Answers remembered for one content. Requests choose the keys: at this limit all are forgotten."""
 MAX_TOKENS = 200
 """Design tokens one layout may set."""
 
@@ -272,7 +272,9 @@ def _options(show: Options, placement: PlacementDecl, shop: Shop) -> Render:
         if key in recent:
             return recent[key]
         done = arranged(inputs, offered)
-        if steady and isinstance(done, Raw) and len(recent) < MAX_RECENT:
+        if steady and isinstance(done, Raw):
+            if len(recent) >= MAX_RECENT:
+                recent.clear()
             recent[key] = done
         return done
 
