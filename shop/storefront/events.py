@@ -21,7 +21,7 @@ from oscar.apps.checkout.signals import start_checkout
 
 from . import catalogue
 from .models import OutboxEvent
-from .personalization import cart, cart_token, client, contents, refused, shopper, user_id
+from .personalization import cart, cart_token, client, contents, previewed, refused, shopper, user_id
 
 _waiting = queue.Queue(maxsize=1000)
 _wake = threading.Event()
@@ -83,6 +83,8 @@ def shown(request, decision):
     An experience without content was kept back, such as from a test's control arm: the moment counts all the same, or
     the two arms could not be compared. What was shown, the token proves.
     """
+    if previewed(request):
+        return
     rendered, token, placements = contents(decision), decision.get("token"), decision.get("placements")
     for placement, answer in placements.items() if token and isinstance(placements, dict) else ():
         reached = isinstance(answer, dict) and answer.get("experience")

@@ -17,6 +17,7 @@ from . import catalogue
 
 ANONYMOUS_COOKIE = "cw_id"  # written by the SDK, only after consent
 CHOICE_COOKIE = "cw_consent"  # the SDK's too: `personalization.1-analytics.0`
+PREVIEW = "cw_preview"  # in the address of a link by `cashwrap preview`
 ASKED_COOKIE = "kc_choice"  # the banner's: there was a choice, whatever it was
 _ANONYMOUS_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -123,7 +124,14 @@ def decide(request, placements, page_type, **extra):
         },
         "placements": placements,
     }
+    if previewed(request):
+        question["preview"] = request.GET[PREVIEW]
     return client().decide(question, gpc=gpc(request))
+
+
+def previewed(request):
+    """Return whether a preview link led here: the engine checks its signature, and nothing is reported for it."""
+    return PREVIEW in request.GET
 
 
 def gpc(request):

@@ -56,6 +56,8 @@ def ask(request):
             "paymentMethods": [method.code for method in METHODS],
             "deliveryMethods": [method.code for method in Repository.methods],
         }
+        if step := request.GET.get("step"):
+            facts["checkout"]["step"] = step[:40]
     who = personalization.shopper(request)
     asker = who if page == "payment" or choices(request).get("personalization") else {}
     gpc = personalization.gpc(request)

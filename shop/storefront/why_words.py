@@ -36,6 +36,7 @@ OUTCOMES = {
     "preview": "previewed",
     "quiet": "payment data is being typed",
 }
+SAID_BY_THE_ENGINE = ("capped", "not_enrolled")  # which limit, or why not: it knows, and says it in words
 LEVELS = {
     "profile": "everything the shopper allowed us to remember",
     "session": "what happened in this visit",
@@ -131,22 +132,30 @@ def summary(content):
 
 
 def experience(each):
+    told = OUTCOMES.get(each.get("outcome"))
     return {
         "name": each.get("experience"),
         "outcome": each.get("outcome"),
-        "says": OUTCOMES.get(each.get("outcome"), each.get("why")),
+        "says": each.get("why") if told is None or each.get("outcome") in SAID_BY_THE_ENGINE else told,
         "why": each.get("why"),
         "lines": conditions(each.get("condition")),
     }
 
 
 def conditions(node, depth=0):
-    """Return the condition as a flat list of lines: text, verdict, depth, and the values its leaves read."""
+    """Return the condition as a flat list of lines: text, verdict, depth, and the values its leaves read.
+
+    A segment is followed by what it is made of.
+    """
     if not node:
         return []
-    read = ", ".join(f"{name} is {show(name, value)}" for name, value in (node.get("values") or {}).items())
-    here = {"text": node["text"], "verdict": MARKS[node.get("result")], "indent": depth, "read": read}
-    return [here, *(line for part in node.get("parts") or [] for line in conditions(part, depth + 1))]
+    segments = node.get("segments") or []
+    opened = {f"segments.{each['name']}" for each in segments if each.get("condition")}
+    values = {name: value for name, value in (node.get("values") or {}).items() if name not in opened}
+    read = ", ".join(f"{name} is {show(name, value)}" for name, value in values.items())
+    here = {"text": node["text"], "verdict": MARKS[node.get("result")], "indent": min(depth, 4), "read": read}
+    below = [*(node.get("parts") or []), *(each["condition"] for each in segments if each.get("condition"))]
+    return [here, *(line for part in below for line in conditions(part, depth + 1))]
 
 
 # --- the profile ---

@@ -248,6 +248,20 @@ class TestWhy:
         card.locator("summary").click()
         expect(card.locator(".considered.shown b")).to_have_text("free_delivery_progress")
         expect(card.locator(".considered").first).to_contain_text('"high_value" in segments')
+        expect(card.locator(".considered").first).to_contain_text("spent > 500")  # what the segment is made of
+
+    def test_a_preview_link_shows_a_variation_where_the_backend_asks(
+        self, spine: Spine, desktop: BrowserContext
+    ) -> None:
+        page = desktop.new_page()
+        put_in_basket(page, spine.shop, "KC-C07")
+        named = ("code_field_for_discount_seekers", "--variation", "statement")
+        link = cashwrap("preview", *named, "--url", f"{spine.shop}/checkout/", "--data", spine.data)
+        page.goto(link)
+        expect(page.locator(".cw-help")).to_have_text("Codes go into the field beside your basket, before you pay.")
+        page.goto(f"{link}x")
+        expect(page.locator("h1")).to_have_text("Where may we write to?")
+        expect(page.locator(".cw-help")).to_have_count(0)
 
 
 class TestWithoutTheEngine:
