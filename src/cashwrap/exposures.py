@@ -28,6 +28,8 @@ TOKEN_LIFE: Millis = 24 * 3_600_000
 """How long an exposure may bring its decision's token back."""
 CARTS = 50_000
 """Carts without a profile whose impressions are remembered."""
+COUNTED = 4_000_000
+"""Times that they were shown something, in all carts together: some 200 MB, whoever makes carts up and fills them."""
 
 _names: msgspec.msgpack.Decoder[Names] = msgspec.msgpack.Decoder(Names)
 
@@ -42,7 +44,7 @@ class Exposures:
         self.refused: Counter[str] = Counter()
         """Exposures that proved nothing, by the code they were refused with."""
         self._counting = threading.Lock()
-        self._carts: Generations[tuple[Tenant, str], Mapping[str, Impressions]] = Generations(CARTS)
+        self._carts: Generations[tuple[Tenant, str], Mapping[str, Impressions]] = Generations(CARTS, COUNTED, _held)
 
     def learn(self, names: Names) -> None:
         """Remember what a playbook's numbers mean, for as long as tokens may hold them."""
@@ -109,6 +111,11 @@ class Exposures:
         }  # a copy: another thread may be deciding by the old one
         attention.count(impressions, counted, now)
         self._carts.put((tenant, cart), impressions)
+
+
+def _held(impressions: Mapping[str, Impressions]) -> int:
+    """How much memory a cart takes, in times: what they are listed under takes as much as some of them."""
+    return sum(len(seen.times) + 5 for seen in impressions.values())
 
 
 def _event(event: Event, proof: Proof, names: Names, exposure: Exposure) -> Event:

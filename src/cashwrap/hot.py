@@ -6,6 +6,7 @@ what is asked for again moves up.
 """
 
 import threading
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from cashwrap import profiles, sessions
@@ -28,10 +29,14 @@ class Generations(Generic[K, V]):
     an older value can never hide one that was published, or dropped, in the meantime.
     """
 
-    __slots__ = ("_limit", "_lock", "_old", "_young", "rotations")
+    __slots__ = ("_held", "_limit", "_lock", "_most", "_old", "_weigh", "_young", "rotations")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, most: int = 0, weigh: Callable[[V], int] | None = None) -> None:
+        """At most ``limit`` values and, where they differ much in size, so many that ``weigh`` to ``most`` together."""
         self._limit = max(1, limit // 2)
+        self._most = most // 2
+        self._weigh = weigh
+        self._held = 0
         self._lock = threading.Lock()
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
@@ -45,23 +50,23 @@ class Generations(Generic[K, V]):
             with self._lock:
                 value = self._young.get(key)
                 if value is None and (value := self._old.pop(key, None)) is not None:
-                    self._young[key] = value
-                    self._rotate()
+                    self._keep(key, value)
         return value
 
     def put(self, key: K, value: V) -> None:
         """Publish a value; the writer's call."""
         with self._lock:
-            self._young[key] = value
-            self._rotate()
+            self._keep(key, value)
 
     def offer(self, key: K, value: V, rotations: int) -> V:
         """Keep what a reader loaded, unless something newer is here or was forgotten since ``rotations``."""
         with self._lock:
             if rotations != self.rotations:
                 return value
-            kept = self._young.setdefault(key, value)
-            self._rotate()
+            kept = self._young.get(key)
+            if kept is None:
+                kept = value
+                self._keep(key, value)
             return kept
 
     def drop(self, key: K) -> None:
@@ -69,7 +74,9 @@ class Generations(Generic[K, V]):
         with self._lock:
             self.rotations += 1
             self._old.pop(key, None)
-            self._young.pop(key, None)
+            gone = self._young.pop(key, None)
+            if gone is not None and self._weigh is not None:
+                self._held -= self._weigh(gone)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -77,12 +84,18 @@ class Generations(Generic[K, V]):
             self.rotations += 1
             self._young = {}
             self._old = {}
+            self._held = 0
 
-    def _rotate(self) -> None:
-        if len(self._young) >= self._limit:
+    def _keep(self, key: K, value: V) -> None:
+        if self._weigh is not None:
+            before = self._young.get(key)
+            self._held += self._weigh(value) - (self._weigh(before) if before is not None else 0)
+        self._young[key] = value
+        if len(self._young) >= self._limit or self._held > self._most:
             self.rotations += 1
             self._old = self._young
             self._young = {}
+            self._held = 0
 
 
 class HotProfile:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from bundle_world import MADE, Names
-from cashwrap import attention
+from cashwrap import attention, exposures
 from cashwrap.attention import KEYS
 from cashwrap.decide import GHOSTS, decide
 from cashwrap.errors import NotAllowed
+from cashwrap.hot import Generations
 from cashwrap.model import Impressions
 from cashwrap.playbook import Playbook, examine
 from cashwrap.previews import Wanted, make_link
@@ -119,6 +120,36 @@ def test_the_experiments_of_years_ago_leave_room_for_the_arms_of_today() -> None
         profile = shop.profile(anonymous=STRANGER["anonymousId"])
     assert profile is not None
     assert set(profile.arms) == set(names[-EXPERIMENTS:])
+
+
+# --- who makes carts up, and without consent: in memory alone ---
+
+
+def test_made_up_carts_that_are_shown_much_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposures, "COUNTED", 1_000)
+    with shop_over(memory_world(TestClock()), TRIAL) as shop:
+        carts = shop.engine.exposures._carts
+        for _ in range(3):
+            for number in range(500):
+                shop.decide(context={"cart": {"token": f"cart-{number:020}"}})
+                held = [*carts._young.values(), *carts._old.values()]
+                assert sum(len(seen.times) for cart in held for seen in cart.values()) <= 1_000
+        assert len(held) > 50
+
+
+def test_a_cache_holds_what_its_weight_allows() -> None:
+    cache: Generations[int, str] = Generations(1_000, 20, len)
+    most = 0
+    for number in range(100):
+        cache.put(number, "x" * (number % 7))
+        cache.put(number, "xx")
+        assert sum(map(len, [*cache._young.values(), *cache._old.values()])) <= 20 + 2 * 7
+        cache.get(number - 5)
+        if number % 3 == 0:
+            cache.drop(number - 2)
+        most = max(most, len(cache._young) + len(cache._old))
+    assert cache.get(99) == "xx"
+    assert most >= 4
 
 
 # --- where thousands fit and all are capped ---
