@@ -207,3 +207,16 @@ def test_a_condition_that_is_too_long_with_its_schedule_says_so() -> None:
     playbook, faults = examine({"a.yaml": text})
     assert playbook is None
     assert [(fault.line, fault.message[:19]) for fault in faults] == [(9, "with its schedule: ")]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("2026-12-01", "2026-12-01 is a whole day; write 2026-12-01T00:00 for its beginning"),
+        ("2026-13-01", "'2026-13-01' is not a moment of this century; write it as 2026-12-01T08:00"),
+        ("1.12.2026", "'1.12.2026' is not a moment of this century; write it as 2026-12-01T08:00"),
+    ],
+)
+def test_a_time_that_cannot_be_meant_is_told_how_to_write(written: str, message: str) -> None:
+    _, faults = examine({"a.yaml": TEXT.replace("SCHEDULE", f"{{until: {written}}}")})
+    assert [(fault.code, fault.message) for fault in faults] == [("bad_value", message)]

@@ -132,12 +132,10 @@ def read_step(shape: Shape, node: Node, text: str, zone: str) -> Millis | None:
 
 
 def _moment(shape: Shape, text: str, zone: str, spot: Spot) -> str | None:
-    try:
-        known = _MOMENT.fullmatch(text) is not None and 2000 <= datetime.fromisoformat(text).year < 2100
-    except ValueError:  # a 13th month
-        known = False
-    if not known:
-        if text:
+    if not _is_moment(text):
+        if _is_moment(f"{text}T00:00"):
+            shape.faults.error(spot, "bad_value", f"{text} is a whole day; write {text}T00:00 for its beginning")
+        elif text:
             message = f"{text[:40]!r} is not a moment of this century; write it as 2026-12-01T08:00"
             shape.faults.error(spot, "bad_value", message)
         return None
@@ -147,6 +145,13 @@ def _moment(shape: Shape, text: str, zone: str, spot: Spot) -> str | None:
         message = f"{text} {how} in {zone}, where the clocks are set then; taken as {found.text}"
         shape.faults.warn(spot, f"time_{found.oddity}", message)
     return text
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return _MOMENT.fullmatch(text) is not None and 2000 <= datetime.fromisoformat(text).year < 2100
+    except ValueError:  # a 13th month
+        return False
 
 
 def _days(shape: Shape, node: Node) -> tuple[int, ...]:

@@ -146,7 +146,11 @@ def _bundle() -> Schema:
         "parameters": [_query("key"), _header("If-None-Match")],
         "responses": {"200": signed, "304": {"description": "the client has it already"}, **_errors()},
     }
-    keyless = {"operationId": "bundleKeys", "responses": {"200": {"description": "as named", "content": keys}}}
+    keyless = {
+        "operationId": "bundleKeys",
+        "summary": "The public keys that bundles are verified by",
+        "responses": {"200": {"description": "as named", "content": keys}},
+    }
     return {"/v1/bundle": {"get": get}, "/.well-known/cashwrap/jwks.json": {"get": keyless}}
 
 
