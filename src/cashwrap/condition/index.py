@@ -31,6 +31,9 @@ from cashwrap.condition.dimension import (
 )
 from cashwrap.condition.evaluate import Predicate, Values, compile_node
 
+MOST_CELLS = 4_000_000_000
+"""Bits of all masks together, half a gigabyte: an attribute that is compared with tens of thousands of values in as
+many conditions would take more, and its tests are residual."""
 Residual = tuple[tuple[Predicate, bool], ...]
 
 
@@ -241,7 +244,7 @@ class _Builder:
         self.starts.append(len(self.bits))
 
     def build(self, stable: Callable[[str], bool]) -> Index:
-        tests = _Tests(self.arms.predicates)
+        tests = _Tests(self.arms.predicates, len(self.bits))
         for bit, arm in enumerate(self.bits):
             tests.sort(bit, arm)
         spans = enumerate(pairwise(self.starts))
@@ -272,7 +275,7 @@ def _half(index: Index, name: str, stable: Callable[[str], bool]) -> Slices:
 class _Tests:
     """Every arm's tests, sorted by how they are answered."""
 
-    def __init__(self, predicates: dict[str, Node]) -> None:
+    def __init__(self, predicates: dict[str, Node], bits: int) -> None:
         self.predicates = predicates
         self.compiled: dict[str, Predicate] = {}
         self.subjects = {key: subject(node) for key, node in predicates.items()}
@@ -283,6 +286,12 @@ class _Tests:
         self.dimensions = {
             axis: Dimension(nodes) if axis[1] == "value" else Versions(nodes) for axis, nodes in about.items()
         }
+        places: dict[Axis | str, int] = {axis: dimension.count for axis, dimension in self.dimensions.items()}
+        for node in predicates.values():
+            if isinstance(node, In) and isinstance(node.container, Attribute):
+                places[node.container.name] = places.get(node.container.name, 0) + 2
+        self.crowded = _crowded(places, bits)
+        """Attributes, and sets by their name alone, that have no masks."""
         self.accepted: dict[Test, int] = {}
         self.dense: dict[Axis, dict[int, int]] = defaultdict(dict)
         """Attribute to bit to the places the bit accepts."""
@@ -297,7 +306,9 @@ class _Tests:
         rare: dict[Axis, list[Test]] = defaultdict(list)
         for test in arm:
             axis = self.subjects[test[0]]
-            if axis is not None and "[" in axis[0]:
+            if axis in self.crowded:
+                self.leave(bit, test)
+            elif axis is not None and "[" in axis[0]:
                 rare[axis].append(test)
             elif axis is not None:
                 places = self.dense[axis].get(bit, -1)
@@ -310,7 +321,7 @@ class _Tests:
         """A set's member, as long as it is the first this bit wants inside; all else is residual."""
         key, wanted = test
         match self.predicates[key]:
-            case In(Literal(str() as element), Attribute() as container):
+            case In(Literal(str() as element), Attribute() as container) if container.name not in self.crowded:
                 elements = self.members[container.name].setdefault(bit, [])
                 if not (wanted and any(inside for _, inside in elements)):
                     elements.append((element, wanted))
@@ -347,3 +358,13 @@ class _Tests:
         if key not in self.compiled:
             self.compiled[key] = compile_node(self.predicates[key])
         self.residuals[bit].append((self.compiled[key], wanted))
+
+
+def _crowded(places: Mapping[Axis | str, int], bits: int) -> frozenset[Axis | str]:
+    """The attributes with most places: those whose masks would not fit, once all smaller ones have theirs."""
+    left, crowded = MOST_CELLS, set()
+    for attribute, count in sorted(places.items(), key=lambda each: (each[1], str(each[0]))):
+        left -= count * bits
+        if left < 0:
+            crowded.add(attribute)
+    return frozenset(crowded)

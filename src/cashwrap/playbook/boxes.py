@@ -17,6 +17,9 @@ from cashwrap.model import Millis
 Box = dict[int, int]
 """Axis to the places allowed there, a set of bits; any place on every other axis."""
 
+MOST_CELLS = 1_000_000_000
+"""Places of one attribute times the tests of it: beyond, each test is on its own, and less is known of how they go
+together, but a hundred thousand prices take no gigabytes."""
 MAX_BOXES = 64
 """Boxes of one condition; of one with more nothing is said."""
 _MERGED = 16
@@ -87,6 +90,10 @@ class Boxes:
         for axis, tests in about.items():
             nodes = [same[0] for same in tests]
             dimension = Dimension(nodes) if axis[1] == "value" else Versions(nodes)
+            if dimension.count * len(tests) > MOST_CELLS:
+                for same in tests:
+                    self._settle(same, self._axis(_THREE), (0b010, 0b100))
+                continue
             possible = self._possible(axis, dimension)
             number = self._axis(possible)
             for same in tests:
