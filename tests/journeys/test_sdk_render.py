@@ -15,7 +15,10 @@ pytestmark = pytest.mark.browser
 
 SCRIPT = "/sdk/0.1.0/cashwrap.min.js"
 INTEGRITY = json.loads((SDK / "integrity.json").read_text())["cashwrap.min.js"]
-TAG = f'<script type="module" src="{SCRIPT}" integrity="{INTEGRITY}" data-cashwrap-key="cwp_test_1_x"></script>'
+TAG = (
+    f'<script type="module" src="{SCRIPT}" integrity="{INTEGRITY}" data-cashwrap-key="cwp_test_1_x" '
+    'data-cashwrap-timeout="9000"></script>'
+)
 VIOLATIONS = """window.violations = []; addEventListener("securitypolicyviolation",
   (violation) => violations.push(`${violation.violatedDirective} ${violation.sample}`));"""
 
@@ -212,7 +215,7 @@ def test_a_list_that_comes_too_late_is_not_shown(browser_page: Page, server: Rec
     """The part that renders lists may take its time: what the placement shows by then is newer."""
     path = "/sdk/0.1.0/products.js"
     held: list[Any] = []
-    browser_page.route(f"**{path}", held.append)
+    browser_page.route(f"**{path}", lambda route: held.append(route))  # noqa: PLW0108 - it takes no built-in
     server.answers["/v1/decide"] = lambda _: decision({"x": {"type": "products", "items": [PRODUCT]}})
     page = f"<!doctype html><title>Shop</title>{TAG}{place('Default')}"
     server.pages["/shop"] = (page, policy(server))
@@ -490,9 +493,7 @@ INSPECT = """() => { const found = [];
 def test_hostile_content_is_only_ever_text(browser_page: Page, server: Recorder, complaints: Complaints) -> None:
     turn = itertools.count()
     server.answers["/v1/decide"] = lambda _: decision(hostile(PAYLOADS[next(turn) % len(PAYLOADS)]))
-    page = (
-        f"<!doctype html><title>Shop</title>{TAG.replace('data-', 'data-cashwrap-timeout=9000 data-', 1)}{HOSTILE_PAGE}"
-    )
+    page = f"<!doctype html><title>Shop</title>{TAG}{HOSTILE_PAGE}"
     server.pages["/shop"] = (page, policy(server))
     browser_page.goto(f"{server.url}/shop")
     browser_page.wait_for_function("() => document.querySelector('i').textContent !== 'x'")
