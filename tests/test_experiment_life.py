@@ -147,6 +147,8 @@ def test_without_consent_the_cart_counts_and_nothing_is_kept(shop: Shop) -> None
     other = {**cart, "context": {"cart": {"token": "cart-other67890abcdef"}}}
     assert shop.decide(**other)["placements"]["side"]["reason"] == "match"
     assert shop.profile(anonymous="device-9") is None
+    guessed = {**cart, "context": {"cart": {"token": "basket-17"}}}
+    assert [shop.decide(**guessed)["placements"]["side"]["reason"] for _ in range(2)] == ["match", "match"]
 
 
 def test_an_exposure_counts_once_however_often_it_comes(shop: Shop) -> None:

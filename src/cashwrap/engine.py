@@ -11,7 +11,7 @@ library: ``serve`` puts HTTP in front of it, and any Python program may hold one
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -58,7 +58,7 @@ from cashwrap.switches import Switches
 from cashwrap.tell import Placed, tell
 from cashwrap.tokens import Proof, tokens_of
 from cashwrap.webhooks import Webhooks
-from cashwrap.window import Context, Submission, failures_of
+from cashwrap.window import UNGUESSABLE, Context, Submission, failures_of
 from cashwrap.writer import Writer
 
 
@@ -189,8 +189,8 @@ class Engine:
             exposures=exposures,
         )
         self.counts.decided(decision, live.playbook.experiences.names, degraded=late or decision.degraded)
-        if exposures and "cart" in units and not ahead and not inputs.mask & PERSONALIZATION:
-            self.exposures.count(tenant, units["cart"], decision, inputs.now)
+        if exposures and not ahead and not inputs.mask & PERSONALIZATION and (cart := _own_cart(units)):
+            self.exposures.count(tenant, cart, decision, inputs.now)
         token = self.tokens.sign(proof, units.values())
         return encode_answer(decision, decision_id, token, degraded=late)
 
@@ -198,7 +198,8 @@ class Engine:
         """Everything a decision by this playbook may depend on. Raises ``NotAllowed`` as ``answer`` does."""
         units = self.lookup.units(request, caller, hot)
         tenant, now = caller.key.tenant, self.world.clock.now()
-        impressions = self.exposures.of_cart(tenant, units["cart"]) if "cart" in units else {}
+        cart = _own_cart(units)
+        impressions = self.exposures.of_cart(tenant, cart) if cart else {}
         forced = self._forced(request, caller) if request.preview or request.force else {}
         return gather(playbook, request, caller, Known(units, hot, impressions, forced), now)
 
@@ -286,3 +287,9 @@ class Engine:
         """What the writer does between commits; whether more of it waits."""
         pruned = self.recorder.prune(self.world.clock.now())
         return self.sweeper.run() or pruned
+
+
+def _own_cart(units: Mapping[str, str]) -> str | None:
+    """The cart that counts what is shown without consent: one that nobody else could name by counting up numbers."""
+    cart = units.get("cart", "")
+    return cart if len(cart) >= UNGUESSABLE else None

@@ -71,6 +71,8 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> list[str]:
     for name in files:
         if not _NAME.fullmatch(name):
             raise InvalidInput(f"{name!r} is no name of a playbook's file", code="unreadable_file")
+    if (folder / EXPECT).is_symlink():
+        raise InvalidInput(f"{folder / EXPECT} is a link to elsewhere; remove it first", code="unreadable_file")
     there = _paths(folder)
     try:
         for name, text in files.items():
