@@ -89,10 +89,12 @@ def assigned(
 ) -> tuple[str, int] | None:
     """The unit's arm and its share, or ``None`` where it does not take part."""
     share = share_now(experiment.traffic, now)
-    if not unit or not share:
+    if not share:
         return None
     if experiment.sticky and seen.get(salt) in {*experiment.arms, "holdout"}:
         return seen[salt], experiment.arms.get(seen[salt], 0)
+    if not unit:
+        return None
     if number(f"{salt}:holdout", unit) % PLACES < experiment.holdout:
         return "holdout", 0
     hashed = number(salt, unit)
@@ -273,7 +275,7 @@ class Oracle:
         experiment = each.experiment
         assert experiment is not None
         salt, unit = experiment.salt or each.name, self.units(each)
-        if unit and self.declared.settings.one_experiment_per_shopper:
+        if (unit or salt in self.asked.arms) and self.declared.settings.one_experiment_per_shopper:
             salts = self.salts()
             seen = [one for one in salts if one in self.asked.arms]
             only = max(salts, key=lambda one: (number(f"alone:{one}", self.units(salts[one])), one))

@@ -325,10 +325,12 @@ class Naive(NamedTuple):
         if experiment is None:
             return "main"
         share = experiment.traffic[0][1]
-        if not unit or not share:
+        if not share:
             return None
         if each.name in case.arms:
             return case.arms[each.name]
+        if not unit:
+            return None
         hashed = hash_unit(each.name, unit)
         place = hashed % 10_000
         if experiment.layer is not None:

@@ -96,6 +96,17 @@ def test_a_login_on_the_device_changes_no_arm(shop: Shop) -> None:
         assert elsewhere == before, "and on the backend, which knows no device"
 
 
+def test_a_seen_arm_stands_where_its_unit_is_not_known(shop: Shop) -> None:
+    """A backend that asks by user id alone, of a test whose unit is the device."""
+    shop.engine.publish(playbook(PLAYBOOK.replace("{control: 50%}", "{control: 50%, unit: [anonymous, cart]}")))
+    for number, device in enumerate(two_devices(shop)):
+        who, user = known(shop, device), f"user-{number}"
+        before = reaches(shop, who)["variation"]
+        assert shop.decide(trusted=True, shopper={"userId": user})["placements"]["top"]["reason"] == "no_match"
+        shop.keeps(shop.event("identify", token=shop.token(user), userId=user, **who))
+        assert shop.decide(trusted=True, shopper={"userId": user})["placements"]["top"]["variation"] == before
+
+
 def test_who_saw_two_arms_keeps_the_first_and_is_tainted(shop: Shop) -> None:
     """In whatever order the devices log in."""
     for user, devices in (("one", two_devices(shop)), ("other", two_devices(shop)[::-1])):

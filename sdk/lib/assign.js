@@ -107,10 +107,11 @@ export function shareAt(traffic, now) {
  */
 export function assign(trial, unit, now, seen) {
   const share = shareAt(trial.traffic, now);
-  if (!share || !unit) return null;
+  if (!share) return null;
   const pick = (/** @type {number} */ arm) => ({ arm, propensity: trial.shares[arm] ?? 0 });
   const stays = trial.sticky === false ? -1 : trial.arms.indexOf(seen[trial.experiment] ?? -1);
   if (stays >= 0) return pick(stays);
+  if (!unit) return null;
   if (trial.holdout && hash(trial.holdout[1], unit) % SHARES < trial.holdout[0]) return pick(trial.arms.length - 1);
   const hashed = hash(trial.hash, unit);
   const place = trial.slot ? (hash(trial.slot[1], unit) - trial.slot[0] + SHARES) % SHARES : hashed % SHARES;

@@ -326,7 +326,7 @@ class Case {
   /** @param {import("./assign.js").Trial} trial */
   assign(trial) {
     const unit = unitOf(trial.units, this.units, this.values);
-    if (!unit) return null;
+    if (!unit && !Object.hasOwn(this.arms, trial.experiment)) return null;
     const { alone } = this.bundle;
     if (alone) {
       this.only ??= onlyExperiment(alone, this);

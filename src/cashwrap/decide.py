@@ -290,7 +290,7 @@ class _Case:
         """The shopper's arm, or ``None`` where the experience is not for them at all."""
         inputs = self._inputs
         unit = unit_of(trial.units, inputs.units, inputs.values)
-        if not unit:
+        if not unit and trial.salt not in inputs.arms:
             self._note(experience, "not_enrolled", "nobody to assign: none of {} is known", ", ".join(trial.units))
             return None
         if self._experiences.alone and (only := self._only_experiment()) != trial.salt:

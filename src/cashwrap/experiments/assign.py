@@ -119,10 +119,12 @@ def assign(trial: Trial, unit: str, now: Millis, seen: Mapping[str, str]) -> Ass
         prefix, bounds, picks = trial.quick
         return picks[bisect_right(bounds, _hash(prefix + unit, 0, False) // SHARES)]  # noqa: FBT003
     share = share_at(trial.traffic, now)
-    if not share or not unit:
+    if not share:
         return None
     if seen and trial.sticky and (arm := seen.get(trial.salt)) is not None and arm in trial.arms:
-        return trial.chances[trial.arms.index(arm)]
+        return trial.chances[trial.arms.index(arm)]  # also where the unit of that time is not known here and now
+    if not unit:
+        return None
     if trial.holdout and hash_unit(f"{trial.salt}:holdout", unit) % SHARES < trial.holdout:
         return trial.chances[-1]
     slot = trial.slot
