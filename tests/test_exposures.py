@@ -281,13 +281,14 @@ def test_a_previews_token_proves_nothing(shop: Shop) -> None:
 
 def test_a_preview_counts_under_no_cart(shop: Shop) -> None:
     token = shop.engine.tokens.sign_preview(preview(shop))
-    cart = {"cart": {"token": "cart-1"}}
+    cart = {"cart": {"token": "cart-nobody-guesses"}}
     for _ in range(3):
         shop.decide(context=cart, preview=token)
-    assert shop.engine.exposures.of_cart(LIVE, "cart-1") == {}
+    assert shop.engine.exposures.of_cart(LIVE, "cart-nobody-guesses") == {}
     shown = {
-        shop.decide(context={"cart": {"token": f"c{number}"}})["placements"]["banner"]["reason"] for number in range(20)
+        shop.decide(context={"cart": {"token": f"cart-nobody-guesses-{number}"}})["placements"]["banner"]["reason"]
+        for number in range(20)
     }
     assert shown == {"match", "control"}
-    counted = [number for number in range(20) if shop.engine.exposures.of_cart(LIVE, f"c{number}")]
+    counted = [number for number in range(20) if shop.engine.exposures.of_cart(LIVE, f"cart-nobody-guesses-{number}")]
     assert counted, "what is shown is counted, so that the test above means something"

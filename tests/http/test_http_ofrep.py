@@ -203,7 +203,7 @@ def test_flags_fetched_ahead_use_up_no_attention(tmp_path: Path) -> None:
     folder = tmp_path / "playbook"
     shutil.copytree(STARTER, folder)
     (folder / "capped.yaml").write_text(CAPPED)
-    asked = {"context": {"cart": {"token": "cart-1", "total": 60}}}
+    asked = {"context": {"cart": {"token": "cart-nobody-guesses", "total": 60}}}
     with serving(memory_world(TestClock())) as server:
         server.shop.engine.publish(load_playbook(folder))
         polled = [flags(server.post(BULK, asked))["home_hero"]["metadata"]["reason"] for _ in range(5)]

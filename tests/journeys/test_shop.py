@@ -257,7 +257,7 @@ class TestTells:
         ]
         headers, last = asked[-1]
         assert headers["sec-gpc"] == "1"
-        assert last["deadlineMs"] == 50
+        assert last["deadlineMs"] == int(PATIENT["CASHWRAP_DEADLINE_MS"])
         assert last["context"]["cart"]["items"] == [
             {"id": "KC-C01", "quantity": 1, "price": 89.0, "category": "coffee"}
         ]
