@@ -115,6 +115,7 @@ class Ours:
 
         parts["choose"] = best_of(choose, self.gathered, REPEATS, still)
 
+        parts["gather"] = best_of(self.gather, self.shoppers, REPEATS, still)
         parts["whole"] = best_of(whole, self.shoppers, REPEATS, still)
         parts["anew"] = best_of(whole, self.shoppers, REPEATS, self.second)
         parts["bytes"] = best_of(
@@ -173,7 +174,20 @@ def run_size(count: int, *, narrow: bool) -> dict[str, Any]:
     return row
 
 
-COLUMNS = ("rules", "held %", "winners", "load s", "kept MB", "peak MB", "match", "choose", "whole", "anew", "bytes")
+COLUMNS = (
+    "rules",
+    "held %",
+    "winners",
+    "load s",
+    "kept MB",
+    "peak MB",
+    "match",
+    "choose",
+    "gather",
+    "whole",
+    "anew",
+    "bytes",
+)
 PEER_COLUMNS = ("growthbook", "cel-expr-python", "datalogic-py, all rules", "datalogic-py, first match")
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from msgspec import structs
 
-from cashwrap.cli.world import open_world
 from cashwrap.engine import Engine, World
 from cashwrap.errors import Unavailable
+from cashwrap.library import open_world
 from cashwrap.publishing import PlaybookSource
 from cashwrap.serve import hot
 from cashwrap.serve.publish import Publisher

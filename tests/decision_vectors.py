@@ -92,14 +92,12 @@ def trial_of(plain: Document) -> Trial:
     slot = plain.get("slot")
     return trial(
         Trial(
-            name="experience",
             salt=plain["salt"],
             units=("anonymous",),
             arms=arms,
             chances=tuple(Assigned(at, share) for at, share in enumerate(shares)),
             layout=lay_out(shares, control),
             traffic=tuple((since, share) for since, share in plain["traffic"]),
-            control=control,
             holdout=plain.get("holdout", 0),
             slot=Slot(**slot) if slot else None,
             sticky=plain.get("sticky", True),

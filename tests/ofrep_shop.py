@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import httpx
 
-from cashwrap.cli.world import open_world
 from cashwrap.keys import Keys
+from cashwrap.library import open_world
 from engines import LIVE, STARTER
 from processes import Process, client, process
 

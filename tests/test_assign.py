@@ -23,6 +23,7 @@ from cashwrap.experiments import (
     trial,
     unit_of,
 )
+from decision_oracle import murmur
 
 UNITS = [f"anon-{number}" for number in range(20_000)]
 CHI2_999 = {1: 10.83, 3: 16.27, 9: 27.88, 99: 148.2}
@@ -36,13 +37,11 @@ def a_trial(*shares: int, **changes: Any) -> Trial:
     names = [chr(ord("a") + number) for number in range(len(shares))]
     all_shares = (*shares, SHARES - sum(shares), 0)
     given: dict[str, Any] = {
-        "name": "e",
         "salt": "e",
         "units": ("anonymous",),
         "arms": (*names, "control", "holdout"),
         "chances": tuple(Assigned(number, share) for number, share in enumerate(all_shares)),
         "layout": lay_out(all_shares, len(shares)),
-        "control": len(shares),
     }
     return trial(Trial(**(given | changes)))
 
@@ -59,35 +58,14 @@ def chi_square(seen: Mapping[Any, int], expected: Mapping[Any, float]) -> float:
 # --- the hash ---
 
 
-def murmur3(data: bytes) -> int:
-    """MurmurHash3 x86_32, seed 0, written from its description: the oracle for the library and for other languages."""
-
-    def rotated(value: int, by: int) -> int:
-        return (value << by | value >> 32 - by) & 0xFFFFFFFF
-
-    state = 0
-    blocks, tail = data[: len(data) & ~3], data[len(data) & ~3 :]
-    for start in range(0, len(blocks), 4):
-        block = int.from_bytes(blocks[start : start + 4], "little") * 0xCC9E2D51 & 0xFFFFFFFF
-        state ^= rotated(block, 15) * 0x1B873593 & 0xFFFFFFFF
-        state = (rotated(state, 13) * 5 + 0xE6546B64) & 0xFFFFFFFF
-    if tail:
-        block = int.from_bytes(tail, "little") * 0xCC9E2D51 & 0xFFFFFFFF
-        state ^= rotated(block, 15) * 0x1B873593 & 0xFFFFFFFF
-    state ^= len(data)
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        state = (state ^ state >> shift) * factor & 0xFFFFFFFF
-    return state ^ state >> 16
-
-
 def test_the_oracle_has_the_published_values() -> None:
     published = {b"": 0, b"hello": 0x248BFA47, b"hello, world": 0x149BBB7F, b"The quick brown fox jumps over the lazy dog": 0x2E4FF723}  # fmt: skip  # noqa: E501
-    assert {text: murmur3(text) for text in published} == published
+    assert {text: murmur(text) for text in published} == published
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_text_hashes_as_the_oracle_says(salt: str, unit: str) -> None:
-    assert hash_unit(salt, unit) == murmur3(f"{salt}:{unit}".encode())
+    assert hash_unit(salt, unit) == murmur(f"{salt}:{unit}".encode())
 
 
 # --- uniform and independent ---

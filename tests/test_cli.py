@@ -7,10 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from cashwrap.cli.main import app
-from cashwrap.cli.world import open_world, operator
+from cashwrap.cli.world import operator
 from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput
 from cashwrap.history import read_members
+from cashwrap.library import open_world
 from cashwrap.model import Tenant
 from cashwrap.playbook import load_playbook, starter
 from processes import cashwrap, client, process

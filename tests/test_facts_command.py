@@ -6,8 +6,8 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from cashwrap.cli.main import app
-from cashwrap.cli.world import open_world
 from cashwrap.engine import Engine
+from cashwrap.library import open_world
 from cashwrap.model import Event, Tenant
 from cashwrap.playbook import load_playbook
 

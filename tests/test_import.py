@@ -22,10 +22,10 @@ from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import MemoryVault
 from cashwrap.cli.main import app
-from cashwrap.cli.world import open_world
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.history import Options, Report, import_file, load_mapping, read_mapping, rebuild
+from cashwrap.library import open_world
 from cashwrap.model import Product, Tenant
 from cashwrap.playbook import Playbook, examine, load_playbook
 

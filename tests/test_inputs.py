@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 
 from cashwrap import inputs as inputs_module
-from cashwrap.attributes import ATTRIBUTES
 from cashwrap.decide import decide
 from cashwrap.events import RequestFacts
 from cashwrap.hot import HotProfile
@@ -119,7 +118,3 @@ def test_the_comparison_notices_a_planted_bug(plant: object, monkeypatch: pytest
     plant(monkeypatch)
     with pytest.raises(AssertionError):
         what_is_remembered_says_the_same()
-
-
-def test_every_attribute_belongs_to_the_request_or_to_the_profile() -> None:
-    assert {attribute.source for attribute in ATTRIBUTES} == {"request", "profile"}

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cashwrap.cli.main import app
-from cashwrap.cli.world import open_world
 from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput
+from cashwrap.library import open_world
 from cashwrap.model import Tenant
 from cashwrap.previews import LONGEST, Link, Wanted, make_link
 from cashwrap.tokens import Tokens, tokens_of

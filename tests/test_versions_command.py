@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cashwrap.cli.main import app
-from cashwrap.cli.world import open_world
+from cashwrap.library import open_world
 from cashwrap.playbook import load_playbook
 from cashwrap.versions import Versions
 from engines import STARTER
@@ -126,7 +126,7 @@ def test_a_version_taken_back_over_http_is_served(shop: Shop) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from cashwrap.cli.world import open_world
+from cashwrap.library import open_world
 from cashwrap.publishing import draft_of
 from cashwrap.versions import Versions
 

@@ -4,14 +4,10 @@ from bisect import bisect_left
 from collections import Counter
 
 from cashwrap.experiences import Names
-from cashwrap.model import OUTCOMES, Decision, Exposure
+from cashwrap.model import PLAIN, Decision
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 """Upper bounds, in seconds, by which the time of decisions is told."""
-
-
-_PLAIN = 2
-"""Numbers of an exposure with nothing to tally: shown, and in no test."""
 
 
 class Counts:
@@ -30,11 +26,9 @@ class Counts:
         self.decisions += 1
         self.degraded += degraded
         for each in decision.exposures:
-            if len(each) > _PLAIN:
-                exposure = Exposure(*each)
-                experience = names.experiences[exposure.experience]
-                arm, outcome = experience.arms[exposure.arm], OUTCOMES[exposure.outcome]
-                self.arms[experience.name, arm, outcome] += 1
+            if len(each) > PLAIN:
+                reached = names.read(each)
+                self.arms[reached.experience, reached.arm, reached.outcome] += 1
 
     def took(self, seconds: float) -> None:
         """How long an answer took, from the whole request to the bytes."""

@@ -16,6 +16,9 @@ Kind = Literal["text", "integer", "number", "money", "boolean", "time", "texts",
 Component = Literal["options", "message", "products", "button", "field", "help", "layout", "installments"]
 
 
+Methods = Literal["payment_methods", "delivery_methods"]
+
+
 class Spot(Struct, frozen=True):
     """Where something was written; lines and columns count from 1."""
 
@@ -94,7 +97,7 @@ class PlacementDecl(Struct, frozen=True):
 
     name: str
     component: Component
-    of: Literal["payment_methods", "delivery_methods"] | None = None
+    of: Methods | None = None
     purpose: Purpose | None = None
     format: str = ""
     layer: str | None = None

@@ -20,7 +20,7 @@ from cashwrap.declarations import (
     PlacementDecl,
 )
 from cashwrap.experiments import Assigned, Slot, Trial, lay_out, trial
-from cashwrap.model import Answer, Inputs
+from cashwrap.model import OUTCOMES, Answer, Exposure, Inputs
 
 _NO_CAPS = CapsDecl()
 
@@ -106,6 +106,21 @@ class Names(Struct, frozen=True, array_like=True):
     playbook: str
     placements: tuple[str, ...]
     experiences: tuple["ExperienceName", ...]
+
+    def read(self, numbers: tuple[int, ...]) -> "Reached":
+        """An exposure, as a decision and its token hold it, by its names."""
+        exposure = Exposure(*numbers)
+        shown = self.experiences[exposure.experience]
+        return Reached(shown.name, shown.arms[exposure.arm], exposure.propensity, OUTCOMES[exposure.outcome])
+
+
+class Reached(Struct, frozen=True):
+    """An experience that a placement came to: the shopper's arm, its chance of 10,000, and what became of it."""
+
+    experience: str
+    arm: str
+    propensity: int
+    outcome: str
 
 
 class ExperienceName(Struct, frozen=True, array_like=True):
@@ -250,14 +265,12 @@ class _Compiler:
         layer = self.declared.layers.get(experiment.layer or "")
         return trial(
             Trial(
-                name=declared.name,
                 salt=salt_of(declared, experiment),
                 units=layer.unit if layer is not None else experiment.unit,
                 arms=arms,
                 chances=tuple(Assigned(number, share) for number, share in enumerate(shares)),
                 layout=lay_out(shares, control),
                 traffic=experiment.traffic,
-                control=control,
                 holdout=experiment.holdout,
                 slot=self.slots.get(declared.name),
                 sees=experiment.control_sees,

@@ -9,9 +9,8 @@ from cashwrap.condition import Explanation
 from cashwrap.condition import explain as explain_condition
 from cashwrap.content import Catalogue
 from cashwrap.decide import NO_CATALOGUE, NOTHING_KILLED, Kills, Noted, decide
-from cashwrap.experiences import Experience, Experiences
-from cashwrap.model import OUTCOMES as EXPOSED
-from cashwrap.model import Answer, Decision, Exposure, Inputs
+from cashwrap.experiences import Experience, Experiences, Reached
+from cashwrap.model import Answer, Decision, Inputs
 
 OUTCOMES = (
     "shown", "outranked", "condition_false", "condition_unknown", "killed", "no_consent", "no_content", "error",
@@ -28,15 +27,6 @@ class Considered(Struct, frozen=True):
     outcome: str
     why: str
     condition: Explanation | None
-
-
-class Reached(Struct, frozen=True):
-    """An experience that a placement came to: the shopper's arm, its chance of 10,000, and what became of it."""
-
-    experience: str
-    arm: str
-    propensity: int
-    outcome: str
 
 
 class Explained(Struct, frozen=True):
@@ -69,17 +59,7 @@ def explain(
 def reached(experiences: Experiences, decision: Decision, placement: str) -> list[Reached]:
     """The exposures that a decision came to in a placement, by their names."""
     names = experiences.names
-    found = (Exposure(*each) for each in decision.exposures)
-    return [
-        Reached(
-            names.experiences[each.experience].name,
-            names.experiences[each.experience].arms[each.arm],
-            each.propensity,
-            EXPOSED[each.outcome],
-        )
-        for each in found
-        if names.placements[each.placement] == placement
-    ]
+    return [names.read(each) for each in decision.exposures if names.placements[each[0]] == placement]
 
 
 def _considered(experience: Experience, answer: Answer, inputs: Inputs, noted: Noted | None) -> Considered:

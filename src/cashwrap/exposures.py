@@ -34,13 +34,18 @@ COUNTED = 4_000_000
 _names: msgspec.msgpack.Decoder[Names] = msgspec.msgpack.Decoder(Names)
 
 
+def remembered(registry: Registry) -> dict[str, Names]:
+    """What the numbers of decisions and tokens mean, by playbook, for as long as tokens live."""
+    return {playbook: _names.decode(document) for playbook, document in registry.documents(KIND).items()}
+
+
 class Exposures:
     """Opens exposures, and counts those of shoppers who have nothing but a cart: in memory, never on disk."""
 
     def __init__(self, registry: Registry, tokens: Tokens) -> None:
         self._registry = registry
         self._tokens = tokens
-        self._names = {name: _names.decode(document) for name, document in registry.documents(KIND).items()}
+        self._names = remembered(registry)
         self.refused: Counter[str] = Counter()
         """Exposures that proved nothing, by the code they were refused with."""
         self._counting = threading.Lock()

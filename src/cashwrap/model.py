@@ -299,6 +299,10 @@ OUTCOMES = ("shown", "control", "holdout", "capped")
 SHOWN, IN_CONTROL, HELD_OUT, CAPPED = range(4)
 
 
+PLAIN = 2
+"""Numbers of an exposure with nothing more to say than who was shown: it was in no test, and nothing kept it back."""
+
+
 class Exposure(NamedTuple):
     """An experience that a placement came to, as the playbook counts placements, experiences and arms.
 

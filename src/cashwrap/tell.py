@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from cashwrap.condition import Explanation
 from cashwrap.condition import explain as explain_condition
-from cashwrap.explain import Explained, Reached
+from cashwrap.experiences import Reached
+from cashwrap.explain import Explained
 from cashwrap.model import Answer, Value
 from cashwrap.playbook import Playbook
 from cashwrap.segments import Segment

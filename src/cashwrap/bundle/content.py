@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from cashwrap.content import Catalogue, Ineligible, Rendering, parse_message
+from cashwrap.content import Catalogue, Ineligible, Rendering, methods_of, parse_message
 from cashwrap.content.locales import canonical
 from cashwrap.declarations import (
     Button,
@@ -76,7 +76,6 @@ def _options(content: Options, placement: PlacementDecl) -> Show:
     names, badges = _all_fixed(content.rename), _all_fixed(content.badge)
     if names is None or badges is None:
         return SERVER
-    of = placement.of or ("delivery_methods" if placement.name == "delivery_methods" else "payment_methods")
     operations: dict[str, object] = {
         "first": content.first,
         "last": content.last,
@@ -85,7 +84,7 @@ def _options(content: Options, placement: PlacementDecl) -> Show:
         "names": names,
         "badges": badges,
     }
-    return ("options", {"of": of, **{name: value for name, value in operations.items() if value}})
+    return ("options", {"of": methods_of(placement), **{name: value for name, value in operations.items() if value}})
 
 
 def _all_fixed(texts: Mapping[str, Texts]) -> dict[str, dict[str, str]] | None:

@@ -2,22 +2,19 @@
 
 from collections.abc import Mapping
 
-from cashwrap.attributes import ATTRIBUTES
+from cashwrap.attributes import is_requested
 from cashwrap.condition.ast import And, Attribute, Call, Compare, Literal, Node, Not, Or
 from cashwrap.condition.restrict import restrict
 from cashwrap.model import Millis, Purpose
 
 _HIDDEN = frozenset({"request.networks"})
 """Of a request, but only the server can know it, and its names are the shop's own."""
-_KNOWN = frozenset(
-    [attribute.path for attribute in ATTRIBUTES if attribute.source == "request" and attribute.path not in _HIDDEN]
-    + [f"consent.{str(purpose.name).lower()}" for purpose in Purpose]
-)
+_CONSENT = frozenset(f"consent.{str(purpose.name).lower()}" for purpose in Purpose)
 
 
 def is_known(attribute: str) -> bool:
     """Whether a decision at level ``request`` may know an attribute, and a browser may read its name."""
-    return attribute in _KNOWN
+    return attribute in _CONSENT or (is_requested(attribute) and attribute not in _HIDDEN)
 
 
 def narrowed(node: Node) -> Node | None:

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
-from cashwrap.cli.world import open_world
 from cashwrap.errors import InvalidInput
 from cashwrap.history.backtest import LIMIT, Scope, backtest
 from cashwrap.history.tally import Backtest, Count, Placement
+from cashwrap.library import open_world
 from cashwrap.model import Millis
 from cashwrap.playbook import load_playbook
 

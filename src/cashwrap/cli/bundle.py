@@ -7,8 +7,8 @@ import typer
 
 from cashwrap.bundle import bundle_of, encode, signer_of
 from cashwrap.cli.options import Data, Environment, PlaybookFolder, Store, tenant_of
-from cashwrap.cli.world import open_world
 from cashwrap.errors import InvalidInput
+from cashwrap.library import open_world
 from cashwrap.playbook import load_playbook
 from cashwrap.switches import Switches
 

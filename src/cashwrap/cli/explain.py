@@ -22,9 +22,10 @@ from cashwrap.cli.options import (
     shopper_of,
     tenant_of,
 )
-from cashwrap.cli.world import open_engine, open_world, operator
+from cashwrap.cli.world import open_engine, operator
 from cashwrap.errors import InvalidInput
 from cashwrap.experiments import SHARES
+from cashwrap.library import open_world
 from cashwrap.model import Tenant
 from cashwrap.playbook import Playbook, load_playbook
 from cashwrap.request import DecideRequest, PageContext, unread_keys

@@ -18,11 +18,11 @@ from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import MemoryVault
 from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, print_json, tenant_of
-from cashwrap.cli.world import open_world
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.feed import Format, RowFault, read_feed, sniff
 from cashwrap.history import Options, Report, import_file, load_mapping
+from cashwrap.library import open_world
 from cashwrap.model import Millis, Product
 from cashwrap.playbook import load_playbook
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
-from cashwrap.cli.world import open_world
 from cashwrap.keys import Keys
+from cashwrap.library import open_world
 
 Kind = Literal["publishable", "secret"]
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")

@@ -9,11 +9,11 @@ import typer
 
 from cashwrap.adapters.backup import backup as copy
 from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, print_json, tenant_of
-from cashwrap.cli.world import FACTS, open_world
 from cashwrap.condition.environment import did_you_mean
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput, PlaybookError
 from cashwrap.history import write_facts
+from cashwrap.library import FACTS, open_world
 from cashwrap.playbook import examine, read_files
 from cashwrap.ports import Failure
 from cashwrap.switches import Scope, Switch, Switches

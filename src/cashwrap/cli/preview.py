@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
-from cashwrap.cli.world import open_world
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
+from cashwrap.library import open_world
 from cashwrap.model import Millis
 from cashwrap.playbook import Playbook, load_playbook
 from cashwrap.previews import Wanted, make_link

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cashwrap.cli.options import Data, PlaybookFolder
-from cashwrap.cli.world import open_world
 from cashwrap.engine import Engine
+from cashwrap.library import open_world
 from cashwrap.publishing import PlaybookSource
 from cashwrap.serve.publish import Publisher
 from cashwrap.serve.run import ServeOptions

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from cashwrap.cli.options import Data, Json, print_json
-from cashwrap.cli.world import open_world
 from cashwrap.differences import Change, difference, words
 from cashwrap.errors import InvalidInput
+from cashwrap.library import open_world
 from cashwrap.model import Millis
 from cashwrap.playbook import Playbook, examine, read_files
 from cashwrap.playbook.compile import refusal

@@ -8,12 +8,10 @@ from cashwrap.engine import Engine
 from cashwrap.events import RequestFacts
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
-from cashwrap.library import FACTS, open_world
+from cashwrap.library import open_world
 from cashwrap.model import Tenant
 from cashwrap.playbook import load_playbook
 from cashwrap.ports import Clock
-
-__all__ = ["FACTS", "open_engine", "open_world", "operator"]
 
 
 @contextmanager

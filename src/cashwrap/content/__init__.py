@@ -1,7 +1,7 @@
 """What a placement shows: messages and typed content, compiled once and rendered to plain strings."""
 
 from cashwrap.content.catalogue import Catalogue
-from cashwrap.content.components import MAX_RECENT, Render, Rendering, compile_content
+from cashwrap.content.components import MAX_RECENT, Render, Rendering, compile_content, methods_of
 from cashwrap.content.message import Message, Placeholder, parse_message
 from cashwrap.content.reads import examine_content, placeholders
 from cashwrap.content.texts import Ineligible, Shop
@@ -17,6 +17,7 @@ __all__ = [
     "Shop",
     "compile_content",
     "examine_content",
+    "methods_of",
     "parse_message",
     "placeholders",
 ]

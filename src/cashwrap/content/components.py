@@ -21,6 +21,7 @@ from cashwrap.declarations import (
     Installments,
     Layout,
     Message,
+    Methods,
     Options,
     PlacementDecl,
     Products,
@@ -258,8 +259,13 @@ def _installments(show: Installments, shop: Shop) -> Render:
 # --- options ---
 
 
+def methods_of(placement: PlacementDecl) -> Methods:
+    """Which list an options placement orders."""
+    return placement.of or ("delivery_methods" if placement.name == "delivery_methods" else "payment_methods")
+
+
 def _options(show: Options, placement: PlacementDecl, shop: Shop) -> Render:
-    of = placement.of or ("delivery_methods" if placement.name == "delivery_methods" else "payment_methods")
+    of = methods_of(placement)
     names = {method: Localised(texts, shop, where=f"rename.{method}") for method, texts in show.rename.items()}
     badges = {method: Localised(texts, shop, where=f"badge.{method}") for method, texts in show.badge.items()}
     highlight = frozenset(show.highlight)

@@ -50,18 +50,15 @@ class Assigned(NamedTuple):
 class Trial(Struct, frozen=True):
     """An experiment, compiled. Arms are counted as in ``arms``; the last one is always the holdout.
 
-    ``control`` is the arm that sees nothing of the experience, -1 where there is none; ``holdout`` the share of
-    units kept out for good; ``chances`` what a unit of each arm is assigned.
+    ``holdout`` is the share of units kept out for good; ``chances`` what a unit of each arm is assigned.
     """
 
-    name: str
     salt: str
     units: tuple[str, ...]
     arms: tuple[str, ...]
     chances: tuple[Assigned, ...]
     layout: Layout
     traffic: tuple[tuple[Millis, int], ...] = ((0, SHARES),)
-    control: int = -1
     holdout: int = 0
     slot: Slot | None = None
     sees: Literal["default", "next"] = "default"

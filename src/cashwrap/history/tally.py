@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping
 
-import msgspec
 from msgspec import Struct
 
 from cashwrap.engine import World
 from cashwrap.errors import CashwrapError
 from cashwrap.experiences import Names
-from cashwrap.exposures import KIND
-from cashwrap.model import OUTCOMES, SHOWN, Answer, Decision, Exposure, Inputs, Millis
+from cashwrap.exposures import remembered
+from cashwrap.model import OUTCOMES, PLAIN, SHOWN, Answer, Decision, Inputs, Millis
 from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
 from cashwrap.records import Kept
@@ -19,9 +18,6 @@ from cashwrap.versions import Versions
 
 DEFAULT = ""
 """Stands for the shop's own default where an experience is named."""
-_PLAIN = 2
-"""Numbers of an exposure that was shown outside of any test."""
-_names: msgspec.msgpack.Decoder[Names] = msgspec.msgpack.Decoder(Names)
 
 
 class Move(Struct, frozen=True):
@@ -134,7 +130,7 @@ class Tally:
     def __init__(self, world: World, draft: Playbook) -> None:
         self._world = world
         self._draft = draft
-        self._names: dict[str, Names | None] = {}
+        self._names: dict[str, Names | None] = {**remembered(world.registry)}
         self._placements: dict[str, _Placed] = {}
         self._shoppers: dict[ShopperKey, tuple[Mapping[str, bool], frozenset[str]]] = {}
         self._touched: set[ShopperKey] = set()
@@ -193,20 +189,17 @@ class Tally:
 
     def _count(self, decision: Decision, names: Names | None, side: int) -> None:
         """Arms and ghosts of one side, by their names."""
-        for each in decision.exposures if names is not None else ():
-            if names is None or len(each) == _PLAIN:
-                continue
-            exposure = Exposure(*each)
-            experience = names.experiences[exposure.experience]
-            self._arms[side][experience.name, experience.arms[exposure.arm]] += 1
-            if exposure.outcome != SHOWN:
-                self._ghosts[side][experience.name, OUTCOMES[exposure.outcome]] += 1
+        if names is None:
+            return
+        for reached in [names.read(each) for each in decision.exposures if len(each) > PLAIN]:
+            self._arms[side][reached.experience, reached.arm] += 1
+            if reached.outcome != OUTCOMES[SHOWN]:
+                self._ghosts[side][reached.experience, reached.outcome] += 1
 
     def _names_of(self, playbook: str) -> Names | None:
         """What the numbers of a recorded decision mean: remembered for tokens, else by the version itself."""
         if playbook not in self._names:
-            document = self._world.registry.documents(KIND).get(playbook)
-            self._names[playbook] = _names.decode(document) if document is not None else self._compiled(playbook)
+            self._names[playbook] = self._compiled(playbook)
         return self._names[playbook]
 
     def _compiled(self, playbook: str) -> Names | None:

@@ -3,7 +3,7 @@
 import ipaddress
 import zoneinfo
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 from babel.numbers import list_currencies
@@ -19,6 +19,7 @@ from cashwrap.declarations import (
     HoldoutDecl,
     Kind,
     Measure,
+    Methods,
     PlacementDecl,
     SegmentDecl,
     Settings,
@@ -56,7 +57,6 @@ LIMITS = {
 _T = TypeVar("_T")
 _Section = dict[str, tuple[Shape, Node]]
 _Unread = set[tuple[str, str]]
-Methods = Literal["payment_methods", "delivery_methods"]
 
 
 class Reading(Struct, frozen=True):
