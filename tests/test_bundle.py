@@ -16,7 +16,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 
 from bundle_world import MADE, TENANT, Document, Names, compiled
-from cashwrap.bundle import LIFE, Signer, bundle_of, encode, prefix, signer_of
+from cashwrap.bundle import LIFE, bundle_of, encode, prefix
 from cashwrap.bundle.narrow import inlined, may_hold, narrowed
 from cashwrap.condition import parse
 from cashwrap.condition.ast import Attribute, Literal, Node, walk
@@ -29,6 +29,7 @@ from cashwrap.keys import ApiKey
 from cashwrap.model import Tenant
 from cashwrap.playbook import Playbook, load_playbook
 from cashwrap.request import DecideRequest
+from cashwrap.signing import Signer, signer_of
 from condition_vectors import decode
 from condition_vectors import encode as encode_value
 from decision_oracle import murmur

@@ -11,7 +11,7 @@ library: ``serve`` puts HTTP in front of it, and any Python program may hold one
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -33,6 +33,7 @@ from cashwrap.events import (
 )
 from cashwrap.explain import explain
 from cashwrap.exposures import TOKEN_LIFE, Exposures
+from cashwrap.forgetting import Forgetting
 from cashwrap.hot import Hot, HotProfile
 from cashwrap.inputs import Caller, Gathered, Known, gather
 from cashwrap.keys import Keys
@@ -40,10 +41,12 @@ from cashwrap.lookup import Lookup
 from cashwrap.model import PERSONALIZATION, Event, Tenant
 from cashwrap.playbook import Playbook
 from cashwrap.ports import (
+    AuditLog,
     CatalogueStore,
     Clock,
     Facts,
     FailedEvents,
+    Ledger,
     Outbox,
     Random,
     Registry,
@@ -75,6 +78,10 @@ class World(Struct, frozen=True):
     random: Random
     facts: Facts | None = None
     """The fact table, where there is one."""
+    ledger: Ledger | None = None
+    """Where offers are held and spent; without one no offer is granted."""
+    audit: AuditLog | None = None
+    """Where it is kept who changed what."""
 
 
 class Live(Struct, frozen=True):
@@ -104,6 +111,7 @@ class Engine:
         self.recorder = Recorder(world.store, world.vault, self.hot)
         self.publish(playbook)
         self.lookup = Lookup(world.store, world.vault, self.hot, self.keys, lambda: self.live.normaliser)
+        self.forgetting = Forgetting(world.store, world.vault, world.facts, self.hot, self.lookup)
         self.sweeper = Sweeper(world.store, world.vault, world.clock, self.hot, lambda: self.live.playbook)
         self.writer = Writer(self._context, self._tend, world.clock.monotonic)
 
@@ -240,27 +248,8 @@ class Engine:
     def forget(self, key: ShopperKey) -> bool:
         """Destroy the shopper's keys and rows, merged devices included; ``False`` where nobody was there."""
         found: list[bool] = []
-
-        def erase() -> None:
-            hot = self.lookup.fetch(key)
-            others: list[bytes] = []
-            if hot is not None:
-                others = hot.profile.absorbed
-                self._forget_facts([hot.profile.analytic_id, *hot.profile.former_analytic_ids])
-            for shopper in (*others, key.shopper):  # the last key is what finds the others, should this be cut off
-                found.append(self.world.vault.destroy(shopper))
-                self.world.store.forget(ShopperKey(key.tenant, shopper))
-                self.hot.profiles.drop(ShopperKey(key.tenant, shopper))
-            self.hot.identities.clear()
-
-        self.writer.call(erase)
+        self.writer.call(lambda: found.append(self.forgetting.erase(key)))
         return any(found)
-
-    def _forget_facts(self, analytic_ids: Iterable[bytes]) -> None:
-        """Before the keys go: afterwards nobody knows the shopper's name in the fact table."""
-        if self.world.facts is not None:
-            for analytic_id in analytic_ids:
-                self.world.facts.forget(analytic_id)
 
     def refresh(self) -> None:
         """See keys, switches, webhooks and products that another process wrote."""

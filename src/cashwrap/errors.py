@@ -7,6 +7,7 @@
     │   ├── ContentError        a text or token an experience shows, with the position of the fault
     │   └── PlaybookError       a playbook, with all of its faults
     ├── NotAllowed          the key, origin or token may not do this
+    ├── Conflict            what is asked contradicts what was asked, or is being done, under the same name
     ├── TooMuch             a limit on size or rate; ``retry_after`` says when to come back
     └── StoreError          what we keep cannot be read or written
         ├── Unavailable         for now: nothing was acknowledged, try again
@@ -93,6 +94,16 @@ class NotAllowed(CashwrapError):
     """The key, the origin or the token may not do this."""
 
     code = "not_allowed"
+
+
+class Conflict(CashwrapError):
+    """What is asked contradicts what was asked, or is being done, under the same name.
+
+    ``idempotency_key_reused``: the key came with another body before. ``in_flight``: the first request with this key
+    has no answer yet; ask again.
+    """
+
+    code = "conflict"
 
 
 class TooMuch(CashwrapError):

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
-from cashwrap.model import Millis, Product, Tenant
+from cashwrap.model import Claim, Code, Entry, Millis, Minor, Outcome, Product, Reservation, Tenant
 
 
 class Clock(Protocol):
@@ -256,3 +256,109 @@ class Facts(Protocol):
 
     def forget(self, analytic_id: bytes) -> int:
         """Rewrite what holds the id without it, durably; how many files that were."""
+
+
+class Once(NamedTuple):
+    """Makes a request happen once: its key, and a fingerprint of its body.
+
+    The same key with the same fingerprint is answered as the first time; with another one the ledger raises
+    ``Conflict`` (``idempotency_key_reused``), and (``in_flight``) where the first is not yet answered.
+    """
+
+    key: str
+    fingerprint: bytes
+
+
+class Ledger(Protocol):
+    """Offers held and spent: limits, codes and money in whole minor units, exact under any concurrency and crash.
+
+    Every change is one durable transaction with its answer: a caller who heard nothing asks again with the same
+    ``Once``. What a limit or state forbids is an ``Outcome`` with ``refused``, remembered like any other; what is
+    broken raises ``Unavailable`` and did nothing that was promised.
+    """
+
+    def reserve(self, asked: Reservation, claims: Sequence[Claim], once: Once, now: Millis) -> Outcome:
+        """Hold an offer: all claims find room, and are counted, or none is."""
+
+    def redeem(
+        self, tenant: Tenant, reservation: bytes, order: str, amount: Minor | None, once: Once, now: Millis
+    ) -> Outcome:
+        """Spend what was held, for an order; ``amount`` may be less than what was held (``None``: all of it).
+
+        Redeeming again for the same order is no error and does nothing. Up to ``GRACE`` after it expires a
+        reservation that was not yet released can still be redeemed.
+        """
+
+    def release(self, tenant: Tenant, reservation: bytes, once: Once, now: Millis) -> Outcome:
+        """Give back what is held: the claims are free again."""
+
+    def roll_back(self, tenant: Tenant, reservation: bytes, amount: Minor | None, once: Once, now: Millis) -> Outcome:
+        """Take a redemption back (a refund): wholly, with its claims, or money for a part of it."""
+
+    def expire(self, now: Millis, limit: int) -> int:
+        """Release what expired more than ``GRACE`` ago, oldest first; how many."""
+
+    def reservation(self, tenant: Tenant, reservation: bytes) -> Reservation | None:
+        """The reservation as it is now."""
+
+    def of_order(self, tenant: Tenant, order: str) -> list[Reservation]:
+        """What was redeemed for an order."""
+
+    def used(self, tenant: Tenant, keys: Sequence[str]) -> dict[str, int]:
+        """How far these counters are; those never counted are left out."""
+
+    def entries(self, tenant: Tenant, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Lines with a greater sequence, ascending."""
+
+    def balance(self, tenant: Tenant, offer: str) -> dict[str, tuple[Minor, Minor]]:
+        """By currency what is held and what was spent."""
+
+    def add_codes(self, tenant: Tenant, codes: Sequence[Code]) -> None:
+        """Make codes good; one that is there stays as it is."""
+
+    def code(self, tenant: Tenant, digest: bytes) -> Code | None:
+        """The code with this digest."""
+
+    def notices(self, limit: int) -> list[tuple[int, Reservation]]:
+        """Changes of state that nobody was told of yet, oldest first, with a number to settle them by."""
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """Forget the told ones."""
+
+    def forget(self, tenant: Tenant, shoppers: Sequence[bytes]) -> None:
+        """Remove these digests from reservations and counters' names; the money stays in the books."""
+
+    def check(self) -> list[str]:
+        """What does not add up, in words: counters against claims, balances against states. Empty when all is well."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+GRACE: Millis = 60_000
+"""How long after its end a reservation is still honoured: clocks of a shop and ours may differ."""
+
+
+class AuditEntry(Struct, frozen=True):
+    """Who did what to what, when. ``subject`` and ``details`` hold no personal data: shoppers by pseudonym only."""
+
+    time: Millis
+    actor: str
+    """A key's id, or ``command:`` and the account that ran it."""
+    action: str
+    """What was done, such as ``offer.codes``, ``playbook.publish``, ``shopper.forget``, ``decision.read``."""
+    subject: str = ""
+    details: Mapping[str, str] = {}
+
+
+class AuditLog(Protocol):
+    """Append-only and hash-chained: an entry, once durable, can neither be changed nor left out unseen."""
+
+    def append(self, entry: AuditEntry) -> int:
+        """Make it durable; its number, ascending by one. Raises ``Unavailable``."""
+
+    def entries(self, after: int = 0, limit: int = 1000) -> list[tuple[int, AuditEntry]]:
+        """Entries with a greater number, ascending."""
+
+    def verify(self) -> list[str]:
+        """Every break of the chain, in words with its number or place; empty when all is as it was written."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from cashwrap.errors import CashwrapError, Unavailable
 from cashwrap.events import Accounting
+from cashwrap.faults import crash_point
 from cashwrap.window import Context, Submission, Window, failure_of
 
 log = logging.getLogger(__name__)
@@ -167,8 +168,11 @@ class Writer:
                 window.take(submission)
             changes, newest = window.changes(), 0
             if changes:
+                crash_point("writer.folded")
                 context.vault.persist()
+                crash_point("vault.persisted")
                 newest = context.store.commit(changes)
+                crash_point("store.committed")
         except Exception:
             window.abandon()
             for submission in batch:
@@ -176,6 +180,7 @@ class Writer:
             raise
         if changes:
             window.publish(newest)
+            crash_point("writer.published")
 
     def _keep_decisions(self) -> None:
         """Commit decisions that no event takes along."""

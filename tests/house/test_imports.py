@@ -16,6 +16,7 @@ LAYERS: list[set[str]] = [
     {"cashwrap"},
     {"library"},
     {"engine"},
+    {"forgetting"},
     {"writer", "lookup"},
     {"window", "sweep"},
     {"publishing"},
@@ -25,9 +26,10 @@ LAYERS: list[set[str]] = [
     {"hot"},
     {"dedup"},
     {"playbook"},
-    {"keys", "switches", "webhooks", "catalogues"},
+    {"keys", "switches", "webhooks", "catalogues", "signing"},
     {"counts", "explain", "differences"},
     {"decide"},
+    {"offers"},
     {"experiences", "segments", "profiles", "tokens", "request", "facts"},
     {"attributes", "attention", "experiments"},
     {"features", "content", "enrich", "feed"},
@@ -39,11 +41,11 @@ LAYERS: list[set[str]] = [
     {"declarations"},
     {"ports", "codec"},
     {"model"},
-    {"errors", "collector"},
+    {"errors", "collector", "faults"},
 ]
 """Top to bottom; rooms of one layer do not import each other. ``cashwrap`` is ``__init__``, the public names."""
 
-ADAPTERS_MAY = {"adapters", "ports", "model", "errors"}
+ADAPTERS_MAY = {"adapters", "ports", "model", "errors", "faults"}
 OPTIONAL = {"pyarrow"}
 """Heavy extras: imported inside one marked function each."""
 

@@ -2,17 +2,14 @@
 
 from cashwrap.bundle.document import LIFE, Bundle, BundleTrial, bundle_of, bundle_trial, encode
 from cashwrap.bundle.salts import Prefix, prefix
-from cashwrap.bundle.signing import Signer, signer_of
 
 __all__ = [
     "LIFE",
     "Bundle",
     "BundleTrial",
     "Prefix",
-    "Signer",
     "bundle_of",
     "bundle_trial",
     "encode",
     "prefix",
-    "signer_of",
 ]

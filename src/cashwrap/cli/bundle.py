@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from cashwrap.bundle import bundle_of, encode, signer_of
+from cashwrap.bundle import bundle_of, encode
 from cashwrap.cli.options import Data, Environment, PlaybookFolder, Store, tenant_of
 from cashwrap.errors import InvalidInput
 from cashwrap.library import open_world
 from cashwrap.playbook import load_playbook
+from cashwrap.signing import jwks, signer_of
 from cashwrap.switches import Switches
 
 DAY = 86_400_000
@@ -42,7 +43,7 @@ def bundle(  # noqa: PLR0913 - each one is an option of the command
     try:
         out.write_text(signer.sign(encode(made)), encoding="ascii")
         if keys is not None:
-            keys.write_bytes(signer.jwks)
+            keys.write_bytes(jwks(signer))
     except OSError as error:
         raise InvalidInput(f"{error.filename} cannot be written: {error.strerror}", code="unwritable_file") from None
     typer.echo(f"{out} is bundle {made.version} of playbook {made.playbook}, good for {days} days.")

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cashwrap.bundle import bundle_of, encode, signer_of
+from cashwrap.bundle import bundle_of, encode
 from cashwrap.decide import Kills
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError, NotAllowed
@@ -16,6 +16,7 @@ from cashwrap.model import Millis, Tenant
 from cashwrap.serve.hot import HotRoutes, heads
 from cashwrap.serve.rates import Rates
 from cashwrap.serve.wire import PREFLIGHT, Headers, error_body, internal, retry_after, status_of
+from cashwrap.signing import OFFER, jwks, signer_of
 
 PATH = "/v1/bundle"
 KEYS = "/.well-known/cashwrap/jwks.json"
@@ -69,6 +70,7 @@ class Bundles:
 def routes(engine: Engine, hot: HotRoutes, rates: Rates) -> list[Route]:
     """``GET /v1/bundle`` for any key, and the keys that sign for everyone."""
     bundles = Bundles(engine)
+    public = jwks(bundles.signer, signer_of(engine.world.vault, OFFER))
 
     async def bundle(request: Request) -> Response:
         headers, granted = heads(request.scope), Headers()
@@ -90,7 +92,7 @@ def routes(engine: Engine, hot: HotRoutes, rates: Rates) -> list[Route]:
 
     async def keys(_: Request) -> Response:
         shared = {"access-control-allow-origin": "*", "cache-control": "public, max-age=3600"}
-        return Response(bundles.signer.jwks, 200, shared, "application/jwk-set+json")
+        return Response(public, 200, shared, "application/jwk-set+json")
 
     return [Route(PATH, bundle, methods=["GET", "OPTIONS"]), Route(KEYS, keys)]
 

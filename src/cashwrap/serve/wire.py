@@ -8,6 +8,7 @@ import msgspec
 
 from cashwrap.errors import (
     CashwrapError,
+    Conflict,
     Forgotten,
     InvalidInput,
     Locked,
@@ -102,6 +103,8 @@ def status_of(error: CashwrapError) -> int:
         return 401 if error.code in _UNAUTHORIZED else 403
     if isinstance(error, TooMuch):
         return 429 if error.retry_after else 413
+    if isinstance(error, Conflict):
+        return 422 if error.code == "idempotency_key_reused" else 409
     if isinstance(error, Forgotten) or error.code == "decision_expired":
         return 410
     if isinstance(error, Locked | StoreError):

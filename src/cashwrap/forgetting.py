@@ -1,0 +1,40 @@
+"""Forget a shopper: what it reaches, and in which order, so that one cut off half-way can be asked for again."""
+
+from collections.abc import Iterable
+
+from cashwrap.faults import crash_point
+from cashwrap.hot import Hot
+from cashwrap.lookup import Lookup
+from cashwrap.ports import Facts, ShopperKey, Store, Vault
+
+
+class Forgetting:
+    """Destroys keys and rows. Only the writer's thread may call it."""
+
+    def __init__(self, store: Store, vault: Vault, facts: Facts | None, hot: Hot, lookup: Lookup) -> None:
+        self._store = store
+        self._vault = vault
+        self._facts = facts
+        self._hot = hot
+        self._lookup = lookup
+
+    def erase(self, key: ShopperKey) -> bool:
+        """The shopper with all devices that were merged into them; whether anybody was there."""
+        hot, found = self._lookup.fetch(key), False
+        others: list[bytes] = []
+        if hot is not None:
+            others = hot.profile.absorbed
+            self._forget_facts([hot.profile.analytic_id, *hot.profile.former_analytic_ids])
+        for shopper in (*others, key.shopper):  # the last key is what finds the others, should this be cut off
+            found |= self._vault.destroy(shopper)
+            crash_point("forget.destroyed")
+            self._store.forget(ShopperKey(key.tenant, shopper))
+            self._hot.profiles.drop(ShopperKey(key.tenant, shopper))
+        self._hot.identities.clear()
+        return found
+
+    def _forget_facts(self, analytic_ids: Iterable[bytes]) -> None:
+        """Before the keys go: afterwards nobody knows the shopper's name in the fact table."""
+        if self._facts is not None:
+            for analytic_id in analytic_ids:
+                self._facts.forget(analytic_id)
