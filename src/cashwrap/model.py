@@ -263,6 +263,23 @@ class Profile(Struct, array_like=True, gc=False):
     """Arms seen, by the experiment's salt, each since when: more than one, and the shopper is tainted for it."""
     impressions: dict[str, Impressions] = {}
     """What attention caps count, by what is capped: ``placement:x``, ``format:x``, ``experience:x`` or ``all``."""
+    offers: dict[str, "OfferUse"] = {}
+    """What the shopper was granted and used, by offer."""
+
+
+class OfferUse(Struct, array_like=True, gc=False):
+    """What became of one offer for one shopper. Times are the first ever, 0 for never."""
+
+    considered: Millis = 0
+    """When it was first found not to be for them, where that verdict is kept (``freeze``)."""
+    granted: Millis = 0
+    expires: Millis = 0
+    """When what was promised ends; 0 for with the offer itself."""
+    reserved: dict[str, Millis] = {}
+    """By reservation, when."""
+    redeemed: dict[str, Millis] = {}
+    released: dict[str, Millis] = {}
+    """Given back, also by a refund: it no longer counts as a use."""
 
 
 # --- what a shop sells ---
@@ -287,81 +304,35 @@ class Product(Struct, frozen=True, omit_defaults=True):
     sensitive: bool = False
 
 
-# --- money: what offers promise, hold and spend ---
-
-OfferState = Literal["reserved", "redeemed", "released", "expired", "rolled_back"]
+# --- what offers promise ---
 
 
-class Claim(NamedTuple):
-    """One limit that a reservation counts against.
+class Promise(Struct, frozen=True, array_like=True, gc=False):
+    """What the shopper was told when an offer was first granted to them, which nothing they do later betters."""
 
-    ``key`` names a counter of the store, such as ``spring/total`` or ``spring/budget/EUR``; the reservation adds
-    ``amount`` to it (1 for a use, minor units for money) and is refused where that would pass ``most``.
-    """
-
-    key: str
-    amount: int
-    most: int
-
-
-class Reservation(Struct, frozen=True, array_like=True, gc=False):
-    """An offer held for one cart, and what became of it. Holds no identity: ``shopper`` and ``cart`` are digests."""
-
-    id: bytes
-    """12 random bytes; in hex the id that a shop knows it by."""
-    tenant: Tenant
-    offer: str
-    currency: str
-    amount: Minor
-    """What it takes off: what is held while ``reserved``, what was granted once ``redeemed``."""
-    created: Millis
     expires: Millis
-    shopper: bytes = b""
-    """A keyed digest of who it is for, empty where nobody is known."""
-    cart: bytes = b""
-    code: bytes = b""
-    """The keyed digest of the code it was opened with, empty where there was none."""
-    state: OfferState = "reserved"
-    order: str = ""
-    """The order it was redeemed for."""
-    changed: Millis = 0
-    """When it came to this state."""
+    """When it ends for this shopper; 0 for with the offer itself."""
 
 
-class Outcome(Struct, frozen=True, array_like=True, gc=False):
-    """What the ledger answers: the reservation as it is now, and, where nothing was done, why not."""
+class Disclosure(Struct, frozen=True):
+    """What the law of a market wants said beside a price that personal data had a part in."""
 
-    reservation: Reservation | None = None
-    refused: str = ""
-    """Empty, or a stable code: ``limit_reached``, ``no_such_reservation``, ``reservation_expired``,
-    ``already_redeemed``, ``already_closed``, ``amount_too_high``."""
-    limit: str = ""
-    """The key of the claim that found no room."""
-    replayed: bool = False
-    """The same request was answered before: this is that answer, and nothing happened again."""
+    id: str
+    text: str
 
 
-class Entry(Struct, frozen=True, array_like=True, gc=False):
-    """One line of the ledger. ``held`` and ``spent`` are signed minor units; the sum of all lines is the balance."""
+class Grant(Struct, frozen=True, omit_defaults=True):
+    """An offer as a decision grants it. ``amount`` is what it takes off the cart that was sent, in minor units."""
 
-    sequence: int
-    reservation: bytes
     offer: str
+    benefit: Mapping[str, object]
+    """As it was declared, for who shows it: ``{"type": "percentage", "percent": "10"}``."""
+    amount: Minor
     currency: str
-    kind: Literal["reserve", "redeem", "release", "expire", "roll_back"]
-    held: Minor
-    spent: Minor
-    time: Millis
-
-
-class Code(Struct, frozen=True, array_like=True, gc=False):
-    """A code that opens an offer, known by its keyed digest only. ``uses`` is how often, 0 for as the offer says."""
-
-    digest: bytes
-    offer: str
-    uses: int = 1
-    expires: Millis = 0
-    """0 for never."""
+    expires: Millis
+    personal: bool
+    """Whether personal data had a part in granting it."""
+    disclosure: Disclosure | None = None
 
 
 # --- what goes out ---
@@ -422,9 +393,16 @@ class Inputs(Struct, frozen=True):
     """Experience to variation: a preview shows these whatever their conditions say."""
     quiet: bool = False
     """The shopper is typing payment data: nothing may change around them."""
+    lines: tuple[Line, ...] = ()
+    """The cart that offers are worked out on, prices in minor units."""
+    shipping: Minor | None = None
+    """What delivery costs as chosen now; ``None`` where the page did not say."""
+    closed: Mapping[str, str] = {}
+    """Offers that cannot be granted now, and why: ``exhausted``, ``used``, ``ended``, ``cooling`` or ``frozen``."""
+    promised: Mapping[str, Promise] = {}
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, omit_defaults=True):
     """What one placement shows. ``content`` is encoded JSON, or ``None`` for the shop's default.
 
     An ``experience`` without content is one that was kept back: the moment is an exposure all the same.
@@ -434,6 +412,8 @@ class Answer(Struct, frozen=True):
     variation: str | None
     content: msgspec.Raw | None
     reason: Reason
+    offer: Grant | None = None
+    """What was granted with it; goes out signed, see ``engine``."""
 
 
 class Decision(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What the core needs from the world, as small protocols over ``model`` only.
+"""What the core needs from the world, as small protocols over ``model`` and ``ledger`` only.
 
 Adapters are named by technology and live in ``adapters``; they are chosen in ``cli`` (or passed to
 ``Engine``). One contract suite,
@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
-from cashwrap.model import Claim, Code, Entry, Millis, Minor, Outcome, Product, Reservation, Tenant
+from cashwrap.ledger import Claim, Code, Entry, Once, Outcome, Reservation
+from cashwrap.model import Millis, Minor, Product, Tenant
 
 
 class Clock(Protocol):
@@ -258,17 +259,6 @@ class Facts(Protocol):
         """Rewrite what holds the id without it, durably; how many files that were."""
 
 
-class Once(NamedTuple):
-    """Makes a request happen once: its key, and a fingerprint of its body.
-
-    The same key with the same fingerprint is answered as the first time; with another one the ledger raises
-    ``Conflict`` (``idempotency_key_reused``), and (``in_flight``) where the first is not yet answered.
-    """
-
-    key: str
-    fingerprint: bytes
-
-
 class Ledger(Protocol):
     """Offers held and spent: limits, codes and money in whole minor units, exact under any concurrency and crash.
 
@@ -333,10 +323,6 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
-
-
-GRACE: Millis = 60_000
-"""How long after its end a reservation is still honoured: clocks of a shop and ours may differ."""
 
 
 class AuditEntry(Struct, frozen=True):

@@ -40,12 +40,13 @@ LAYERS: list[set[str]] = [
     {"condition", "networks"},
     {"declarations"},
     {"ports", "codec"},
+    {"ledger"},
     {"model"},
     {"errors", "collector", "faults"},
 ]
 """Top to bottom; rooms of one layer do not import each other. ``cashwrap`` is ``__init__``, the public names."""
 
-ADAPTERS_MAY = {"adapters", "ports", "model", "errors", "faults"}
+ADAPTERS_MAY = {"adapters", "ports", "ledger", "model", "errors", "faults"}
 OPTIONAL = {"pyarrow"}
 """Heavy extras: imported inside one marked function each."""
 
