@@ -1,0 +1,1 @@
+"""What an offer takes off, for whom, and what the law wants said beside it. Pure."""
