@@ -39,7 +39,7 @@ LAYERS: list[set[str]] = [
     {"condition", "networks"},
     {"declarations"},
     {"ports", "codec"},
-    {"ledger"},
+    {"ledger", "overload"},
     {"model"},
     {"errors", "collector", "faults"},
 ]
