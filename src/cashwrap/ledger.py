@@ -22,6 +22,8 @@ class Claim(NamedTuple):
     key: str
     amount: int
     most: int
+    money: bool = False
+    """It counts minor units: a redemption or refund of less gives the difference back."""
 
 
 class Reservation(Struct, frozen=True, array_like=True, gc=False):
@@ -54,7 +56,7 @@ class Outcome(Struct, frozen=True, array_like=True, gc=False):
     reservation: Reservation | None = None
     refused: str = ""
     """Empty, or a stable code: ``limit_reached``, ``no_such_reservation``, ``reservation_expired``,
-    ``already_redeemed``, ``already_closed``, ``amount_too_high``."""
+    ``already_redeemed``, ``not_redeemed``, ``already_closed``, ``amount_too_high``."""
     limit: str = ""
     """The key of the claim that found no room."""
     replayed: bool = False
