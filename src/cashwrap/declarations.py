@@ -280,6 +280,12 @@ class Settings(Struct, frozen=True):
     """Whether decisions run on request facts alone before consent."""
     gpc_allows_personalization: dict[str, str] = {}
     """Markets (country codes) where ``Sec-GPC`` leaves personalization alone, with the recorded reason."""
+    markets: tuple[str, ...] = ()
+    """Where the shop sells, as countries or parts of them (``DE``, ``US-NY``): what holds where the market is unknown."""
+    no_personal_prices: tuple[str, ...] = ()
+    """Markets where no offer is made that personal data has a part in."""
+    personal_prices: dict[str, str] = {}
+    """Markets where such offers are made although the table of market rules says no, with the recorded reason."""
     internal_networks: tuple[str, ...] = ()
     """Address ranges (CIDR) whose traffic is the shop's own."""
     locales: tuple[str, ...] = ()

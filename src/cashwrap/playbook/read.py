@@ -1,6 +1,7 @@
 """Documents to declarations: what a shop wrote, as typed values, with every mistake of form told at once."""
 
 import ipaddress
+import re
 import zoneinfo
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
@@ -26,6 +27,7 @@ from cashwrap.declarations import (
 )
 from cashwrap.model import Purpose
 from cashwrap.networks import MAX_NETWORKS, parse_network
+from cashwrap.offers.markets import MARKET
 from cashwrap.playbook.contents import is_locale
 from cashwrap.playbook.document import Document, Node
 from cashwrap.playbook.experiences import Context, read_experience
@@ -164,6 +166,9 @@ def _settings(section: _Section) -> Settings:
             "gpc_allows_personalization",
             lambda node: shape.text(node, "a reason"),
         ),
+        markets=_markets(shape, nodes, "markets"),
+        no_personal_prices=_markets(shape, nodes, "no_personal_prices"),
+        personal_prices=_reasons(shape, nodes.get("personal_prices")),
         internal_networks=tuple(
             _network(shape, node) for node in shape.items(nodes.get("internal_networks"), "internal_networks")
         ),
@@ -222,6 +227,27 @@ def _time_zone(shape: Shape, node: Node) -> str:
         hint = shape.faults.did_you_mean(text, zoneinfo.available_timezones())
         shape.fail(node, "unknown_time_zone", f"{text!r} is not a time zone{hint or '; write Europe/Berlin'}")
         return Settings().time_zone
+    return text
+
+
+def _markets(shape: Shape, nodes: dict[str, Node], name: str) -> tuple[str, ...]:
+    return tuple(_market(shape, node, node.value) for node in shape.items(nodes.get(name), name))
+
+
+def _reasons(shape: Shape, node: Node | None) -> dict[str, str]:
+    """Why each market named may have personal prices: an override without a reason is none."""
+    found = shape.mapped(node, "personal_prices", lambda each: shape.text(each, "a reason"))
+    for market, each in (shape.entries(node, "personal_prices") if node is not None else {}).items():
+        _market(shape, each, market)
+        if not found[market].strip():
+            shape.fail(each, "bad_value", f"write why personal prices are allowed in {market}")
+    return {market: reason for market, reason in found.items() if reason.strip()}
+
+
+def _market(shape: Shape, node: Node, text: object) -> str:
+    if not isinstance(text, str) or not re.fullmatch(MARKET, text):
+        shape.fail(node, "bad_value", f"{text!r} is not a market; write a country, DE, or a part of one, US-NY")
+        return ""
     return text
 
 

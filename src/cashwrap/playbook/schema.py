@@ -7,6 +7,7 @@ import msgspec
 from cashwrap.attention import KEPT
 from cashwrap.declarations import Component, Kind, Measure
 from cashwrap.model import Purpose, Reason
+from cashwrap.offers.markets import MARKET
 
 Schema = dict[str, object]
 
@@ -92,6 +93,8 @@ _CONDITION: Schema = {
 }
 _IDS = _list("Method ids, as the shop's checkout names them.", {"type": "string"})
 
+_MARKET: Schema = {"type": "string", "pattern": f"^{MARKET}$"}
+
 _SHOP = _object(
     "What holds for the whole shop.",
     currency=_text("ISO 4217 code; money in conditions is in its major units.", pattern="^[A-Z]{3}$"),
@@ -107,6 +110,12 @@ _SHOP = _object(
     gpc_allows_personalization=_map(
         "Markets where Sec-GPC leaves personalization alone, each with the recorded reason.",
         {"type": "string"},
+    ),
+    markets=_list("Where you sell: countries or parts of them, such as DE or US-NY.", _MARKET),
+    no_personal_prices=_list("Markets where no offer is made that personal data has a part in.", _MARKET),
+    personal_prices=_map(
+        "Markets where such offers are made although the table of market rules says no, with the recorded reason.",
+        {"type": "string", "minLength": 1},
     ),
     internal_networks=_list("Address ranges (CIDR) of your own people.", {"type": "string"}),
     networks=_map('Address ranges (CIDR) by name, for conditions: "office" in request.networks.', _ONE_OR_MORE, NAME),

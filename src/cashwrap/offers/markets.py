@@ -1,0 +1,172 @@
+"""What the law of a market says about prices that personal data had a part in: a dated table, and how it is read.
+
+The table is ``markets.json`` beside this module; docs/reference/offers-law.md tells of every entry. It is what we could
+find out, not legal advice: where a text was not read, the entry says so and its default is the stricter one.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct, field
+
+from cashwrap.declarations import Settings
+from cashwrap.model import Disclosure, Millis
+
+MARKET = "[A-Z]{2}(-[A-Z0-9]{1,3})?"
+"""A country (ISO 3166-1), or one part of it (ISO 3166-2): ``DE``, ``US-NY``."""
+
+IN_FORCE = "in force"
+"""The only status that binds: what has merely passed, or was vetoed, is listed and does nothing."""
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True):
+    """One law. ``start`` and ``until`` are days, from midnight UTC; ``until`` is the first day it no longer holds."""
+
+    id: str
+    countries: tuple[str, ...]
+    rule: Literal["disclosure", "no_personal_prices"]
+    status: Literal["in force", "passed", "vetoed", "repealed"]
+    link: str
+    note: str
+    region: str | None = None
+    """The part of the country it is the law of, as ISO 3166-2 has it without the country."""
+    names: tuple[str, ...] = ()
+    """What else that part is called where a source does not use the code."""
+    start: str | None = field(name="from", default=None)
+    until: str | None = None
+    prescribed: bool = False
+    """Whether the law gives the very words."""
+    texts: dict[str, str] = {}
+
+    def binds(self, now: Millis) -> bool:
+        """Whether it holds at a moment."""
+        if self.status != IN_FORCE or self.start is None:
+            return False
+        return _millis(self.start) <= now and (self.until is None or now < _millis(self.until))
+
+
+class General(Struct, frozen=True):
+    """What is said where no law asks: a price that was made for somebody never goes without a word."""
+
+    id: str
+    texts: dict[str, str]
+
+
+class Table(Struct, frozen=True):
+    """The whole table and the day it was last looked over."""
+
+    as_of: str
+    general: General
+    rules: tuple[Rule, ...]
+
+
+class MarketRules(NamedTuple):
+    """What holds for one shopper at one moment."""
+
+    no_personal_prices: bool
+    """Whether offers that personal data has a part in are not made at all."""
+    disclosure: Mapping[str, str] | None
+    """What is said beside such an offer, by locale; ``None`` exactly where there are none."""
+    id: str
+    """Which rule decided: an entry of the table, ``general`` or ``playbook``."""
+    link: str
+    """Where to read it; empty where no law decided."""
+
+    def said(self, locale: str, fallback: str = "en") -> Disclosure | None:
+        """The disclosure for a reader: in their language, else the shop's, else English, else whatever there is."""
+        if self.disclosure is None:
+            return None
+        for wanted in (locale, locale.partition("-")[0], fallback, fallback.partition("-")[0], "en"):
+            if wanted in self.disclosure:
+                return Disclosure(self.id, self.disclosure[wanted])
+        return Disclosure(self.id, next(iter(self.disclosure.values())))
+
+
+@cache
+def _millis(day: str) -> Millis:
+    return int(datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def _load() -> Table:
+    table = resources.files("cashwrap.offers").joinpath("markets.json").read_bytes()
+    return msgspec.json.decode(table, type=Table)
+
+
+TABLE = _load()
+_COUNTRY = re.compile("[A-Z]{2}")
+_REGION = re.compile("[A-Z0-9]{1,3}")
+
+
+def rules_for(country: str | None, region: str | None, now: Millis, settings: Settings) -> MarketRules:
+    """What holds for a shopper there, at that moment, in this shop.
+
+    A shop's own ``no_personal_prices`` comes first, then its recorded reason in ``personal_prices``, then the table.
+    Of several places that a shopper may be in, the strictest counts: no personal prices before prescribed words
+    before our own.
+    """
+    places = _places(_country(country), region, settings)
+    return max((_at(place, now, settings) for place in places), key=_strictness, default=_GENERAL)
+
+
+def _country(told: str | None) -> str | None:
+    code = (told or "").strip().upper()
+    return code if _COUNTRY.fullmatch(code) else None
+
+
+def _places(country: str | None, region: str | None, settings: Settings) -> list[str]:
+    """Where the shopper may be: one place where country and region are known, else every one that is possible."""
+    if country is None:
+        return [place for market in settings.markets for place in _within(market, settings)]
+    known = _region(country, region)
+    if known is not None:
+        return [f"{country}-{known}"]
+    own = [market for market in settings.markets if market.startswith(f"{country}-")]
+    return own if own and country not in settings.markets else _within(country, settings)
+
+
+def _within(market: str, settings: Settings) -> list[str]:
+    """A market, and those parts of it that anything is known of."""
+    listed = [f"{country}-{rule.region}" for rule in TABLE.rules if rule.region for country in rule.countries]
+    parts = [place for place in (*listed, *settings.no_personal_prices) if place.startswith(f"{market}-")]
+    return [market, *dict.fromkeys(parts)]
+
+
+def _region(country: str, told: str | None) -> str | None:
+    """The code of a region that a source names in its own way (``NY``, ``us-ny``, ``New York``); ``None`` if unclear."""
+    name = (told or "").strip()
+    for rule in TABLE.rules:
+        if country in rule.countries and name.casefold() in {each.casefold() for each in rule.names}:
+            return rule.region
+    code = name.upper().removeprefix(f"{country}-")
+    return code if _REGION.fullmatch(code) else None
+
+
+def _at(place: str, now: Millis, settings: Settings) -> MarketRules:
+    country, _, region = place.partition("-")
+    own = {place, country}
+    if own & set(settings.no_personal_prices):
+        return _PLAYBOOK
+    allowed = bool(own & set(settings.personal_prices))
+    rules = [rule for rule in TABLE.rules if country in rule.countries and rule.region in (None, region)]
+    found = [_meaning(rule) for rule in rules if rule.binds(now) and not (allowed and rule.rule != "disclosure")]
+    return max(found, key=_strictness, default=_GENERAL)
+
+
+def _meaning(rule: Rule) -> MarketRules:
+    if rule.rule == "no_personal_prices":
+        return MarketRules(no_personal_prices=True, disclosure=None, id=rule.id, link=rule.link)
+    return MarketRules(no_personal_prices=False, disclosure=rule.texts, id=rule.id, link=rule.link)
+
+
+def _strictness(rules: MarketRules) -> tuple[bool, bool, bool]:
+    return rules.no_personal_prices, rules.id in _PRESCRIBED, bool(rules.link)
+
+
+_PRESCRIBED = {rule.id for rule in TABLE.rules if rule.prescribed}
+_PLAYBOOK = MarketRules(no_personal_prices=True, disclosure=None, id="playbook", link="")
+_GENERAL = MarketRules(no_personal_prices=False, disclosure=TABLE.general.texts, id=TABLE.general.id, link="")
