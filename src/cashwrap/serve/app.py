@@ -22,10 +22,11 @@ class Application:
 
     def __init__(self, engine: Engine, rates: Rates, health: Health) -> None:
         self._hot = HotRoutes(engine, rates)
+        self.overload = self._hot.overload
         self._ofrep = Ofrep(engine, self._hot, rates)
         self._rest = Starlette(
             routes=[
-                *operation_routes(engine, health),
+                *operation_routes(engine, health, self.overload),
                 *bundle_routes(engine, self._hot, rates),
                 *admin_routes(engine, self._hot),
             ],

@@ -17,6 +17,7 @@ from cashwrap.events.normalise import RequestFacts
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
+from cashwrap.overload import Overload
 from cashwrap.request import DecideRequest
 from cashwrap.serve.rates import Rates
 from cashwrap.serve.wire import (
@@ -28,6 +29,7 @@ from cashwrap.serve.wire import (
     Scope,
     Send,
     cors,
+    error_body,
     internal,
     read,
     respond,
@@ -50,6 +52,7 @@ known by its ids."""
 LOOKUPS = 32
 """Cold profile reads at once; beyond them a decision does not wait."""
 _SUCCESS = b'{"success":true}'
+_COME_BACK = error_body(Unavailable("more comes in than can be stored; send the same request again", code="overloaded"))
 DECIDE = "/v1/decide"
 _CALLS = {
     **{f"/v1/{name}": name for name in ("track", "identify", "page", "screen", "group", "alias", "consent")},
@@ -117,6 +120,7 @@ class HotRoutes:
     def __init__(self, engine: Engine, rates: Rates) -> None:
         self._engine = engine
         self._rates = rates
+        self.overload = Overload()
         self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="cashwrap-read")
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="cashwrap-parse")
         self._reading = 0
@@ -156,8 +160,11 @@ class HotRoutes:
     async def _collect(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, granted: Headers
     ) -> None:
-        engine = self._engine
+        engine, overload = self._engine, self.overload
         body = await read(receive, COLLECT_LIMIT)
+        if overload.shed and not overload.takes(trusted=self._is_trusted(headers)):
+            await respond(send, 503, _COME_BACK, [*self.known_origin(headers), (b"retry-after", b"5")])
+            return
         loop, kind = asyncio.get_running_loop(), _CALLS[scope["path"]]
         aside = self._parser if len(body) > LARGE or body.startswith(GZIP) else None
         batch = await loop.run_in_executor(aside, engine.parse, body, kind) if aside else engine.parse(body, kind)
@@ -176,6 +183,13 @@ class HotRoutes:
             await respond_error(send, error, granted)
             return
         await respond(send, 200, _receipt(refused), granted)
+
+    def _is_trusted(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether the key in the header is a backend's; one inside the body is not looked for under load."""
+        try:
+            return self._engine.keys.find(_key_text(headers.get(b"authorization"))).trusted
+        except NotAllowed:
+            return False
 
     # --- decide ---
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from cashwrap.counts import BUCKETS, Counts
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
+from cashwrap.overload import Overload
 from cashwrap.playbook.schema import playbook_schema
 from cashwrap.records import Recorder
 from cashwrap.serve.openapi import document
@@ -37,9 +38,10 @@ class Health:
 class EngineMetrics(Collector):
     """The engine's counts in Prometheus' form."""
 
-    def __init__(self, engine: Engine, health: Health) -> None:
+    def __init__(self, engine: Engine, health: Health, overload: Overload) -> None:
         self._engine = engine
         self._health = health
+        self._overload = overload
 
     def collect(self) -> Iterator[Metric]:
         """One scrape. The fates of events always add up to ``cashwrap_events_received_total``."""
@@ -74,13 +76,28 @@ class EngineMetrics(Collector):
         yield GaugeMetricFamily(
             "cashwrap_requests_waiting", "Requests whose events wait to be stored.", value=engine.writer.waiting()
         )
+        yield from _overload(self._overload)
         dropped = CounterMetricFamily("cashwrap_fields_dropped", "Undeclared fields dropped.", labels=["event"])
         for event, count in list(engine.live.normaliser.dropped.items()):
             dropped.add_metric([event], count)
         yield dropped
+        reserve = engine.world.reserve
+        full = GaugeMetricFamily("cashwrap_disk_full", "1 while events are refused because the disk is full.")
+        full.add_metric([], 1 if reserve is not None and reserve.full() else 0)
+        yield full
         broken = GaugeMetricFamily("cashwrap_playbook_broken", "1 while the newest playbook has mistakes.")
         broken.add_metric([], 1 if self._health.playbook_error else 0)
         yield broken
+
+
+def _overload(overload: Overload) -> Iterator[Metric]:
+    """How far the server is from answering everything in full."""
+    step = GaugeMetricFamily("cashwrap_shedding", "What is left out: 0 nothing, 1 events ... 4 all decisions.")
+    step.add_metric([], overload.shed)
+    yield step
+    yield GaugeMetricFamily("cashwrap_events_share", "The share of browsers' events that is taken.", overload.share)
+    text = "Requests with events that were told to come back."
+    yield CounterMetricFamily("cashwrap_requests_turned_away", text, value=overload.turned_away)
 
 
 def _decision_records(recorder: Recorder) -> Iterator[Metric]:
@@ -98,10 +115,10 @@ def _decision_seconds(counts: Counts) -> HistogramMetricFamily:
     return HistogramMetricFamily("cashwrap_decision_seconds", text, buckets=buckets, sum_value=counts.seconds)
 
 
-def routes(engine: Engine, health: Health) -> list[Route]:
+def routes(engine: Engine, health: Health, overload: Overload) -> list[Route]:
     """The routes that need no key."""
     registry = CollectorRegistry()
-    registry.register(EngineMetrics(engine, health))
+    registry.register(EngineMetrics(engine, health, overload))
     sdk = _sdk_files()
 
     async def healthz(_: Request) -> Response:
@@ -109,7 +126,10 @@ def routes(engine: Engine, health: Health) -> list[Route]:
 
     async def readyz(_: Request) -> Response:
         playbook = {"hash": engine.live.playbook.hash, "error": health.playbook_error or None}
-        return _json({"ready": health.ready, "playbook": playbook}, 200 if health.ready else 503)
+        reserve = engine.world.reserve
+        disk = "full" if reserve is not None and reserve.full() else "ok"
+        found = {"ready": health.ready, "disk": disk, "playbook": playbook}
+        return _json(found, 200 if health.ready else 503)
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")

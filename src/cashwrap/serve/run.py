@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
+from cashwrap.overload import Overload
 from cashwrap.serve.app import Application
 from cashwrap.serve.deliver import Deliverer
 from cashwrap.serve.operations import Health
@@ -24,6 +25,8 @@ from cashwrap.serve.publish import Publisher
 from cashwrap.serve.rates import Rates
 
 log = logging.getLogger("cashwrap")
+BEAT = 0.01
+"""Seconds between two looks at how late the event loop is."""
 LOOK = 0.25
 """Seconds between two looks at the playbook's files and the registry."""
 
@@ -55,7 +58,7 @@ async def _serve(engine: Engine, publisher: Publisher, options: ServeOptions, re
     app = Application(engine, rates, health)
     server = uvicorn.Server(_config(app, options))
     listener = _listen(options)
-    async with _beside(engine, publisher, health, server):
+    async with _beside(engine, publisher, health, server), _watched(app.overload):
         task = asyncio.create_task(_quietly(server, listener, app))
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.005)
@@ -153,6 +156,27 @@ async def _beside(engine: Engine, publisher: Publisher, health: Health, server: 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _watched(overload: Overload) -> AsyncIterator[None]:
+    """Tell ``overload`` every ten milliseconds how late the event loop is."""
+    loop = asyncio.get_running_loop()
+    due, timer = loop.time(), None
+
+    def beat() -> None:
+        nonlocal due, timer
+        now = loop.time()
+        overload.note(int((now - due) * 1000), int(now * 1000))
+        due = now + BEAT
+        timer = loop.call_at(due, beat)
+
+    beat()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 async def _watch_playbook(engine: Engine, publisher: Publisher, health: Health) -> None:
