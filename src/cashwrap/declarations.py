@@ -246,6 +246,101 @@ class HoldoutDecl(Struct, frozen=True):
     salt: str = "holdout"
 
 
+# --- offers: amounts are in major units of the offer's currency, as written; percentages are parts of 10,000 ---
+
+OfferKind = Literal["promotion", "repeat", "loyalty", "recovery", "bundle"]
+Codes = Literal["none", "single", "shared"]
+HOLDS: Millis = 15 * 60_000
+"""How long a reservation lasts where nothing is said."""
+
+
+class PercentDecl(Struct, frozen=True, tag="percent"):
+    """A percentage off, ``most`` at most."""
+
+    percent: int
+    most: str | None = None
+
+
+class AmountDecl(Struct, frozen=True, tag="amount"):
+    """An amount off."""
+
+    amount: str
+
+
+class FreeDeliveryDecl(Struct, frozen=True, tag="free_delivery"):
+    """Delivery by one of these methods costs nothing."""
+
+    methods: tuple[str, ...]
+
+
+class FreeItemDecl(Struct, frozen=True, tag="free_item"):
+    """One piece of a product that is in the cart costs nothing."""
+
+    product: str
+
+
+class TierDecl(Struct, frozen=True):
+    """From this amount on a percentage, or an amount; the other one is 0."""
+
+    start: str
+    percent: int = 0
+    amount: str = "0"
+
+
+class TiersDecl(Struct, frozen=True, tag="tiers"):
+    """The last tier that is reached counts; ascending."""
+
+    tiers: tuple[TierDecl, ...]
+
+
+BenefitDecl = PercentDecl | AmountDecl | FreeDeliveryDecl | FreeItemDecl | TiersDecl
+
+
+class LimitsDecl(Struct, frozen=True):
+    """How often an offer may be used, and how much all uses may come to; ``None`` is no limit."""
+
+    total: int | None = None
+    shopper: int | None = None
+    code: int | None = None
+    day: int | None = None
+    budget: str | None = None
+
+
+class OfferDecl(Struct, frozen=True):
+    """A promotion beside the shop's own: for whom, what, and up to where.
+
+    ``bundle`` are products that must all be in the cart; the benefit is off these alone. ``lasts`` runs from when it
+    was first granted to a shopper, who gets it again only ``again_after`` that; ``freeze`` is how long one keeps
+    being nothing for a shopper it once was not for. ``currency`` is that of its amounts; ``None`` is the shop's.
+    """
+
+    name: str
+    benefit: BenefitDecl
+    when: Condition | None = None
+    kind: OfferKind = "promotion"
+    bundle: tuple[str, ...] = ()
+    group: str | None = None
+    limits: LimitsDecl = LimitsDecl()
+    currency: str | None = None
+    lasts: Millis | None = None
+    again_after: Millis | None = None
+    freeze: Millis | None = None
+    holds: Millis = HOLDS
+    codes: Codes = "none"
+    text: Texts = {}
+    enabled: bool = True
+    spot: Spot = Spot()
+
+
+class OfferGroupDecl(Struct, frozen=True):
+    """Offers of which a cart has one at most. Where one of them is to be chosen, the ``best`` on that cart is, or the
+    ``first`` as written that can be granted."""
+
+    name: str
+    pick: Literal["best", "first"] = "best"
+    spot: Spot = Spot()
+
+
 class ExperienceDecl(Struct, frozen=True):
     """When this condition holds, show one of these variations in this placement.
 
@@ -263,6 +358,10 @@ class ExperienceDecl(Struct, frozen=True):
     schedule: ScheduleDecl | None = None
     caps: CapsDecl = CapsDecl()
     experiment: ExperimentDecl | None = None
+    offer: str | None = None
+    """The offer that it grants."""
+    best_of: str | None = None
+    """The group of offers of which it grants one."""
     spot: Spot = Spot()
 
 
@@ -312,6 +411,8 @@ class Declarations(Struct, frozen=True):
     segments: dict[str, SegmentDecl] = {}
     placements: dict[str, PlacementDecl] = {}
     layers: dict[str, LayerDecl] = {}
+    offers: dict[str, OfferDecl] = {}
+    offer_groups: dict[str, OfferGroupDecl] = {}
     experiences: dict[str, ExperienceDecl] = field(default_factory=dict)
     traits: dict[str, Kind] = {}
     """Traits that may be kept, beside the standard ones."""

@@ -51,6 +51,7 @@ class CheckedPlaybook(Struct, frozen=True):
     environment: Environment
     segments: dict[str, Checked | None]
     experiences: dict[str, Checked | None]
+    offers: dict[str, Checked | None] = {}
     read: frozenset[str] = frozenset()
     """Every attribute that a condition or a text reads."""
     renderings: dict[tuple[str, str], Rendering] = {}

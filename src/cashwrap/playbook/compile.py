@@ -18,9 +18,11 @@ from cashwrap.events.vocabulary import Vocabulary
 from cashwrap.experiences import Experiences, compile_experiences
 from cashwrap.features import FeatureSet
 from cashwrap.networks import Networks, compile_networks
+from cashwrap.offers.terms import Group, Offer
 from cashwrap.playbook.check import CheckedPlaybook, check_playbook
 from cashwrap.playbook.document import MAX_BYTES, read_document
 from cashwrap.playbook.faults import Fault, Faults
+from cashwrap.playbook.granting import Personal, compile_groups, compile_offers
 from cashwrap.playbook.read import read_documents
 from cashwrap.segments import PREFIX, Segments, compile_segments, segments_read
 
@@ -48,6 +50,9 @@ class Playbook(Struct, frozen=True):
     experiences: Experiences
     digits: int
     networks: Networks
+    offers: Mapping[str, Offer] = {}
+    """All of them, those that are switched off too."""
+    offer_groups: Mapping[str, Group] = {}
     money: frozenset[str] = frozenset()
     """The attributes that hold amounts, in minor units."""
     moments: frozenset[str] = frozenset()
@@ -133,6 +138,7 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         for segment in segments_read(condition)
     ]
     standing, deciding = segments.only(read).split(lambda name: not is_requested(name))
+    offers = compile_offers(declared, checked.offers, Personal(segments))
     moving = {PREFIX + name for name in deciding.names}
     experiences = compile_experiences(
         declared,
@@ -152,6 +158,8 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         experiences=experiences,
         digits=checked.environment.digits,
         networks=compile_networks(declared.settings.networks),
+        offers=offers,
+        offer_groups=compile_groups(declared, offers),
         money=checked.money,
         moments=checked.moments,
     )
