@@ -50,6 +50,7 @@ from cashwrap.ports import (
     Outbox,
     Random,
     Registry,
+    Reserve,
     ShopperKey,
     Store,
     Vault,
@@ -82,6 +83,8 @@ class World(Struct, frozen=True):
     """Where offers are held and spent; without one no offer is granted."""
     audit: AuditLog | None = None
     """Where it is kept who changed what."""
+    reserve: Reserve | None = None
+    """Space for what must go on when the disk is full."""
 
 
 class Live(Struct, frozen=True):
@@ -113,7 +116,7 @@ class Engine:
         self.lookup = Lookup(world.store, world.vault, self.hot, self.keys, lambda: self.live.normaliser)
         self.forgetting = Forgetting(world.store, world.vault, world.facts, self.hot, self.lookup)
         self.sweeper = Sweeper(world.store, world.vault, world.clock, self.hot, lambda: self.live.playbook)
-        self.writer = Writer(self._context, self._tend, world.clock.monotonic)
+        self.writer = Writer(self._context, self._tend, world.clock.monotonic, world.reserve)
 
     # --- the life of an event ---
 

@@ -11,6 +11,7 @@
     ├── TooMuch             a limit on size or rate; ``retry_after`` says when to come back
     └── StoreError          what we keep cannot be read or written
         ├── Unavailable         for now: nothing was acknowledged, try again
+        │   └── DiskFull            until somebody makes room
         ├── Locked              another process serves this data folder
         └── Forgotten           the shopper's key was destroyed: the payload is gone for good
 
@@ -129,6 +130,12 @@ class Unavailable(StoreError):
     """
 
     code = "unavailable"
+
+
+class DiskFull(Unavailable):
+    """There is no room on the disk: nothing is taken until there is; decisions go on."""
+
+    code = "disk_full"
 
 
 class Locked(StoreError):

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from cashwrap.adapters.ballast import SIZE
 from cashwrap.adapters.folder import pair
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.parquet import ParquetFacts
@@ -207,24 +208,26 @@ def memory_world() -> World:
 
 
 @contextmanager
-def open_world(data: Path, *, serving: bool = True, make: bool = False) -> Iterator[World]:
+def open_world(data: Path, *, serving: bool = True, make: bool = False, reserve: int = SIZE) -> Iterator[World]:
     """The embedded store in a folder; with ``make`` it is made where it is not there.
 
     ``serving`` takes the folder's lock (one process that folds and commits); without it only small documents such as
-    keys and switches, and products, may be written, also while a server runs. Raises ``InvalidInput``
-    (``no_data_folder``), ``Locked``, and ``StoreError`` where the keys belong to another folder.
+    keys and switches, and products, may be written, also while a server runs. ``reserve`` bytes of the disk are kept
+    back for what must go on when it is full. Raises ``InvalidInput`` (``no_data_folder``), ``Locked``, and
+    ``StoreError`` where the keys belong to another folder.
     """
     if not make and not data.is_dir():
         message = f"there is no data folder {data}: say where it is with --data, or make it with 'cashwrap keys create'"
         raise InvalidInput(message, code="no_data_folder")
     random = SystemRandom()
-    store = SqliteStore(data, serving=serving)
+    store = SqliteStore(data, serving=serving, reserve=reserve)
     try:
-        vault = FileVault(data, random)
+        vault = FileVault(data, random, ballast=store.ballast)
         try:
             pair(store, vault)
             facts = ParquetFacts(data / FACTS)
-            yield World(store, store, store, store, store, vault, SystemClock(), random, facts)
+            clock, ballast = SystemClock(), store.ballast
+            yield World(store, store, store, store, store, vault, clock, random, facts, reserve=ballast)
         finally:
             vault.close()
     finally:

@@ -325,6 +325,19 @@ class Ledger(Protocol):
         """Let go of connections."""
 
 
+class Reserve(Protocol):
+    """Space kept back on the disk, so that what must go on when it is full can: forget, redeem, release."""
+
+    def full(self) -> bool:
+        """Whether it is given away: events and everything else that only adds must not touch the disk."""
+
+    def give(self) -> None:
+        """Give it away, because the disk refused a write."""
+
+    def tend(self) -> None:
+        """Take it again as soon as there is room for twice of it."""
+
+
 class AuditEntry(Struct, frozen=True):
     """Who did what to what, when. ``subject`` and ``details`` hold no personal data: shoppers by pseudonym only."""
 

@@ -3,16 +3,20 @@
 Requests submit and are told when their events are durable. Many submissions share one fsync, so throughput grows with
 load while a lone request waits for one fsync only. Between commits the thread sweeps: it re-evaluates the segments of
 shoppers whose time has come.
+
+On a full disk events are refused before they touch it, nothing is swept, and actions (a forget) go on with the reserve.
 """
 
+import errno
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from cashwrap.errors import CashwrapError, Unavailable
+from cashwrap.errors import CashwrapError, DiskFull, Unavailable
 from cashwrap.events import Accounting
 from cashwrap.faults import crash_point
+from cashwrap.ports import Reserve
 from cashwrap.window import Context, Submission, Window, failure_of
 
 log = logging.getLogger(__name__)
@@ -28,18 +32,23 @@ EVENTS_AT_ONCE = 5_000
 
 
 class Writer:
-    """Folds and commits on its own thread until ``close``, which finishes what is waiting."""
+    """Folds and commits on its own thread until ``close``, which finishes what is waiting.
+
+    ``pause`` is in seconds: how long it rests where there is nothing to do.
+    """
 
     def __init__(
         self,
         context: Callable[[], Context],
         sweep: Callable[[], bool],
         monotonic: Callable[[], float],
+        reserve: Reserve | None = None,
         pause: float = 0.25,
     ) -> None:
         self._context = context
         self._sweep = sweep
         self._monotonic = monotonic
+        self._reserve = reserve
         self._pause = pause
         self._next_sweep = 0.0
         self._behind = False
@@ -53,20 +62,23 @@ class Writer:
         self._thread.start()
 
     def submit(self, submission: Submission) -> None:
-        """Queue a submission. Raises ``Unavailable`` when too much waits or the writer is closing."""
+        """Queue a submission. Raises ``Unavailable`` when too much waits, the disk is full or the writer is closing."""
+        if self._is_full():
+            raise _no_room()
         self._put(submission, len(submission.events))
 
     def call(self, action: Callable[[], None]) -> None:
         """Run ``action`` on the writer thread between commits (a forget, a rebuild); returns when it is done.
 
-        Whatever it raises is raised here.
+        Whatever it raises is raised here. It is run again where it was the first to find the disk full, this time with
+        the reserve to use: so it must be one that may be cut off and asked for again.
         """
         done = threading.Event()
         failure: list[BaseException] = []
 
         def run() -> None:
             try:
-                action()
+                self._with_reserve(action)
             except BaseException as error:
                 failure.append(error)
             finally:
@@ -76,6 +88,20 @@ class Writer:
         done.wait()
         if failure:
             raise failure[0]
+
+    def _is_full(self) -> bool:
+        return self._reserve is not None and self._reserve.full()
+
+    def _with_reserve(self, action: Callable[[], None]) -> None:
+        was_full = self._is_full()
+        try:
+            action()
+        except (DiskFull, OSError) as error:
+            no_room = isinstance(error, DiskFull) or error.errno == errno.ENOSPC
+            if self._reserve is None or was_full or not no_room:
+                raise
+            self._reserve.give()
+            action()
 
     def waiting(self) -> int:
         """How many requests wait to be stored."""
@@ -143,10 +169,12 @@ class Writer:
 
     def _commit(self, batch: list[Submission]) -> None:
         try:
-            self._keep(batch)
+            if self._is_full():  # since they were queued
+                _turn_away(batch, _no_room())
+            else:
+                self._keep(batch)
         except CashwrapError as error:
-            for submission in batch:
-                _give_up(submission, error)
+            _turn_away(batch, error)
         except Exception:
             log.exception("a commit failed; its events are tried one by one")
             for submission in batch:
@@ -184,6 +212,8 @@ class Writer:
 
     def _keep_decisions(self) -> None:
         """Commit decisions that no event takes along."""
+        if self._is_full():
+            return
         try:
             recorder = self._context().recorder
             while recorder is not None and recorder.waits():
@@ -213,16 +243,28 @@ class Writer:
         submission.accounting = total
 
     def _tidy(self, *, idle: bool = False) -> None:
-        """Sweep now and then; with nothing to commit, until nobody is due any more."""
+        """Sweep now and then; with nothing to commit, until nobody is due any more. See whether there is room again."""
         now = self._monotonic()
         if now < self._next_sweep and not (idle and self._behind):
             return
         self._next_sweep = now + (self._pause if idle else 4 * self._pause)
         self._behind = False
         try:
-            self._behind = self._sweep()
+            if self._reserve is not None:
+                self._reserve.tend()
+            if not self._is_full():
+                self._behind = self._sweep()
         except Exception:
             log.exception("the sweep failed; it is tried again")
+
+
+def _no_room() -> DiskFull:
+    return DiskFull("the disk is full: nothing was taken; send the same request again when somebody has made room")
+
+
+def _turn_away(batch: Iterable[Submission], error: CashwrapError) -> None:
+    for submission in batch:
+        _give_up(submission, error)
 
 
 def _give_up(submission: Submission, error: Exception) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import apsw
 
+from cashwrap.adapters.ballast import Ballast
 from cashwrap.adapters.queries import migrations, statements
-from cashwrap.errors import StoreError, Unavailable
+from cashwrap.errors import DiskFull, StoreError, Unavailable
 
 _SETUP = statements("connection.sql")
 _BUSY_MILLIS = 5_000
@@ -25,20 +26,22 @@ _FULL = 2
 class Database:
     """Connections to one file whose schema is kept current by the scripts in ``sql/<schema>``.
 
-    Every method may be called from any thread. Raises ``Unavailable`` where the disk refuses for now and
-    ``StoreError`` where the file is damaged, is not ours or comes from a newer version.
+    Every method may be called from any thread. Raises ``Unavailable`` where the disk refuses for now (``DiskFull``
+    where it has no room; the folder's reserve, if any, is then given away) and ``StoreError`` where the file is
+    damaged, is not ours or comes from a newer version.
     """
 
-    def __init__(self, path: Path, schema: str, *, vfs: str | None = None) -> None:
+    def __init__(self, path: Path, schema: str, *, vfs: str | None = None, ballast: Ballast | None = None) -> None:
         self.path = path
         self._schema = migrations(schema)
         self._vfs = vfs
+        self._ballast = ballast
         self._writing = threading.Lock()
         self._writer: apsw.Connection | None = None
         self._idle: deque[apsw.Connection] = deque()
         self._closed = False
         _create_private(path)
-        with self._writing, _translated(path):
+        with self._writing, self._translated():
             try:
                 self._migrate(self._connected())
             except BaseException:
@@ -52,7 +55,7 @@ class Database:
         Where the disk fails in the very moment of syncing and the process dies on top, the transaction may be there
         after the restart: refused means "not promised", and whoever retries must be idempotent.
         """
-        with self._writing, _translated(self.path):
+        with self._writing, self._translated():
             db = self._connected()
             try:
                 db.execute("BEGIN IMMEDIATE")
@@ -65,7 +68,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
         """A connection that sees what was committed last. Finish every cursor inside the block."""
-        with _translated(self.path):
+        with self._translated():
             db = self._idle_reader() or self._open("reader", apsw.SQLITE_OPEN_READONLY)
             try:
                 yield db
@@ -82,7 +85,7 @@ class Database:
 
         Raises ``Unavailable`` where a reader in another process holds it open for too long.
         """
-        with self._writing, _translated(self.path):
+        with self._writing, self._translated():
             self._connected().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def close(self) -> None:
@@ -143,21 +146,31 @@ class Database:
                 code="schema_newer",
             )
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """SQLite's errors as ours. No room gives the reserve away, so that who must go on can when asked again."""
+        try:
+            yield
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise StoreError(f"{self.path} is damaged or not a cashwrap file: restore it from a backup") from error
+        except (apsw.FullError, apsw.IOError, apsw.CantOpenError) as error:
+            ballast = self._ballast
+            if not isinstance(error, apsw.FullError) and not (ballast is not None and ballast.is_scarce()):
+                raise self._unavailable(error) from error
+            if ballast is not None:
+                ballast.give()
+            raise DiskFull(f"the disk of {self.path.name} is full: nothing was acknowledged, make room") from error
+        except apsw.Error as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: apsw.Error) -> Unavailable:
+        return Unavailable(f"{self.path.name} cannot be used now ({error}); nothing was acknowledged")
+
 
 def _run(db: apsw.Connection, script: str) -> None:
     """Run all of it: apsw stops at a statement that answers a row until somebody asks for the next."""
     for _ in db.execute(script):
         pass
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise StoreError(f"{path} is damaged or not a cashwrap file: restore it from a backup") from error
-    except apsw.Error as error:
-        raise Unavailable(f"{path.name} cannot be used now ({error}); nothing was acknowledged") from error
 
 
 def _close(db: apsw.Connection) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
+from cashwrap.adapters.ballast import Ballast
 from cashwrap.adapters.database import Database
 from cashwrap.adapters.folder import FolderLock
 from cashwrap.adapters.queries import statements
@@ -51,15 +52,16 @@ class SqliteStore:
 
     With ``serving`` (the default) the folder is locked for this process; a second one gets ``Locked``. Without it
     the store may be used beside a running server: everything can be read, documents and products can be written,
-    but not what the server holds in memory (``commit`` and ``forget`` raise ``Locked``). ``vfs`` names a registered
-    SQLite VFS, for tests of faulty disks.
+    but not what the server holds in memory (``commit`` and ``forget`` raise ``Locked``). ``reserve`` bytes of the disk
+    are kept back in ``ballast`` where it is serving. ``vfs`` names a registered SQLite VFS, for tests of faulty disks.
     """
 
-    def __init__(self, folder: str | Path, *, serving: bool = True, vfs: str | None = None) -> None:
+    def __init__(self, folder: str | Path, *, serving: bool = True, vfs: str | None = None, reserve: int = 0) -> None:
         self.folder = Path(folder)
         self._lock = FolderLock(self.folder) if serving else None
         try:
-            self._database = Database(self.folder / FILE, "store", vfs=vfs)
+            self.ballast = Ballast(self.folder, reserve) if serving and reserve else None
+            self._database = Database(self.folder / FILE, "store", vfs=vfs, ballast=self.ballast)
         except BaseException:
             self._unlock()
             raise

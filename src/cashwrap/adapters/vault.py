@@ -15,6 +15,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from cashwrap.adapters.ballast import Ballast
 from cashwrap.adapters.database import Database
 from cashwrap.adapters.queries import statements
 from cashwrap.errors import Forgotten, StoreError
@@ -141,8 +142,10 @@ class AesGcmVault:
 class FileVault(AesGcmVault):
     """Keeps its keys in ``keys.db``, which only the owner may read. ``folder`` may be another than the store's."""
 
-    def __init__(self, folder: str | Path, random: Random, *, vfs: str | None = None) -> None:
-        self._table = _KeyFile(Path(folder) / FILE, vfs=vfs)
+    def __init__(
+        self, folder: str | Path, random: Random, *, vfs: str | None = None, ballast: Ballast | None = None
+    ) -> None:
+        self._table = _KeyFile(Path(folder) / FILE, vfs=vfs, ballast=ballast)
         super().__init__(self._table, self._table.secret("digest", random.token(_KEY_SIZE)), random)
 
     def close(self) -> None:
@@ -172,8 +175,8 @@ class _KeyDict:
 
 
 class _KeyFile:
-    def __init__(self, path: Path, *, vfs: str | None) -> None:
-        self._database = Database(path, "vault", vfs=vfs)
+    def __init__(self, path: Path, *, vfs: str | None, ballast: Ballast | None) -> None:
+        self._database = Database(path, "vault", vfs=vfs, ballast=ballast)
         self.close = self._database.close
 
     def find(self, shopper: bytes) -> bytes | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cashwrap.adapters.ballast import SIZE
 from cashwrap.cli.options import Data, PlaybookFolder
 from cashwrap.engine import Engine
 from cashwrap.library import open_world
@@ -21,12 +22,14 @@ def register(app: typer.Typer) -> None:
     app.command()(serve)
 
 
-def serve(
+def serve(  # noqa: PLR0913 - each one is an option of the command
+    *,
     playbook: PlaybookFolder = Path("playbook"),
     data: Data = Path("data"),
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8377,
     rate: Annotated[int, typer.Option(help="Events and decisions a second per client with a publishable key.")] = 200,
+    reserve: Annotated[int, typer.Option(help="MB of the disk kept back for when it is full.", min=1)] = SIZE >> 20,
     proxy: Annotated[
         list[str] | None, typer.Option(help="A proxy whose X-Forwarded-For is believed; left out, this machine.")
     ] = None,
@@ -40,7 +43,7 @@ def serve(
     if not data.is_dir():
         source.load()  # a data folder is made for a playbook that can run, and not for a mistyped path
     proxies = tuple(proxy) if proxy else ServeOptions().proxies
-    with open_world(data, make=True) as world:
+    with open_world(data, make=True, reserve=reserve << 20) as world:
         publisher = Publisher(Versions(world.registry, world.clock), source)
         engine = Engine(publisher.first(), world)
         try:
