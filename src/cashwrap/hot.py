@@ -2,12 +2,12 @@
 
 Written by the writer thread after each commit and read by request threads without a lock: a published profile is never
 changed, only replaced. Both caches are two generations of plain dictionaries: a full young one becomes the old one, and
-what is asked for again moves up.
+what is asked for again moves up. Where another process writes, each entry is as good as its version in shared memory.
 """
 
 import threading
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from cashwrap import profiles, sessions
 from cashwrap.dedup import Seen
@@ -20,6 +20,30 @@ MISSING = ShopperKey(Tenant(), b"")
 """Stands for an identifier that is known to name nobody."""
 K = TypeVar("K")
 V = TypeVar("V")
+_Key = TypeVar("_Key", contravariant=True)
+
+
+class Cache(Protocol[_Key, V]):
+    """What is kept of something that may change behind it. Any thread may call it."""
+
+    def get(self, key: _Key) -> V | None:
+        """The value, or ``None``."""
+
+    def put(self, key: _Key, value: V) -> None:
+        """Publish a value; the writer's call."""
+
+    def mark(self, digest: bytes) -> int:
+        """To be taken before a value is read, and handed to ``offer`` with it. ``digest`` is random bytes that name
+        what is read: of a shopper the id, of an identifier its keyed hash."""
+
+    def offer(self, key: _Key, value: V, mark: int) -> V:
+        """Keep what a reader loaded, unless it may have changed since the mark; what is newest, as far as known."""
+
+    def drop(self, key: _Key) -> None:
+        """Forget one entry."""
+
+    def clear(self) -> None:
+        """Forget everything."""
 
 
 class Generations(Generic[K, V]):
@@ -58,10 +82,14 @@ class Generations(Generic[K, V]):
         with self._lock:
             self._keep(key, value)
 
-    def offer(self, key: K, value: V, rotations: int) -> V:
-        """Keep what a reader loaded, unless something newer is here or was forgotten since ``rotations``."""
+    def mark(self, _: bytes) -> int:
+        """The rotations so far: after another one, a reader may have loaded what is out of date."""
+        return self.rotations
+
+    def offer(self, key: K, value: V, mark: int) -> V:
+        """Keep what a reader loaded, unless something newer is here or was forgotten since the mark."""
         with self._lock:
-            if rotations != self.rotations:
+            if mark != self.rotations:
                 return value
             kept = self._young.get(key)
             if kept is None:
@@ -96,6 +124,68 @@ class Generations(Generic[K, V]):
             self._old = self._young
             self._young = {}
             self._held = 0
+
+
+class Stamps(Protocol):
+    """Versions that the process that writes advances after each commit, before it is acknowledged."""
+
+    def slot(self, digest: bytes) -> int:
+        """Where the version of this shopper or identifier is; others may share it."""
+
+    def __getitem__(self, slot: int) -> int:
+        """The version there."""
+
+
+class Stamped(NamedTuple, Generic[V]):
+    """A value that was read after its version."""
+
+    value: V
+    slot: int
+    version: int
+
+
+_VERSION_BITS = 40
+_VERSION = (1 << _VERSION_BITS) - 1
+
+
+class Checked(Generic[K, V]):
+    """A cache in front of what another process writes: a value is good as long as its version stands.
+
+    Two that share a version only cost each other a read.
+    """
+
+    def __init__(self, limit: int, stamps: Stamps) -> None:
+        """At most ``limit`` values."""
+        self._kept: Generations[K, Stamped[V]] = Generations(limit)
+        self._stamps = stamps
+
+    def get(self, key: K) -> V | None:
+        """The value, if it is as new as the last acknowledged event."""
+        kept = self._kept.get(key)
+        if kept is None or self._stamps[kept[1]] != kept[2]:
+            return None
+        return kept[0]
+
+    def put(self, _key: K, _value: V) -> None:
+        """Nothing is published here: whoever writes does so in another process."""
+
+    def mark(self, digest: bytes) -> int:
+        """The version now, with its place."""
+        slot = self._stamps.slot(digest)
+        return slot << _VERSION_BITS | self._stamps[slot] & _VERSION
+
+    def offer(self, key: K, value: V, mark: int) -> V:
+        """Keep what was read after the mark; it is asked for as long as nothing was written since."""
+        self._kept.put(key, Stamped(value, mark >> _VERSION_BITS, mark & _VERSION))
+        return value
+
+    def drop(self, key: K) -> None:
+        """Forget one entry."""
+        self._kept.drop(key)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
 
 
 class HotProfile:
@@ -162,8 +252,11 @@ class Facts(NamedTuple):
 
 
 class Hot:
-    """The two caches."""
+    """The two caches; with ``stamps`` of what another process writes."""
 
-    def __init__(self, profiles: int = 50_000, identities: int = 200_000) -> None:
-        self.profiles: Generations[ShopperKey, HotProfile] = Generations(profiles)
-        self.identities: Generations[Identifier, ShopperKey] = Generations(identities)
+    profiles: Cache[ShopperKey, HotProfile]
+    identities: Cache[Identifier, ShopperKey]
+
+    def __init__(self, profiles: int = 50_000, identities: int = 200_000, stamps: Stamps | None = None) -> None:
+        self.profiles = Generations(profiles) if stamps is None else Checked(profiles, stamps)
+        self.identities = Generations(identities) if stamps is None else Checked(identities, stamps)

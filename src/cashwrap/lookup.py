@@ -50,14 +50,14 @@ class Lookup:
 
     def find(self, ref: ShopperRef, caller: Caller) -> HotProfile | None:
         """The shopper's profile from memory or the store; may block, so a server calls it under the deadline."""
-        rotations = self._hot.identities.rotations
         user, identifiers = self._named(ref, caller)
         for identifier in identifiers:
             key = self._hot.identities.get(identifier)
             if key is None:
                 digest = digest_of(self._vault, identifier)
+                mark = self._hot.identities.mark(digest)
                 found = self._store.resolve([digest]).get(digest, MISSING)
-                key = self._hot.identities.offer(identifier, found, rotations)
+                key = self._hot.identities.offer(identifier, found, mark)
             hot = None if key is MISSING else self.recall(key) or self.fetch(key)
             if hot is not None and _is_theirs(hot, user):
                 return hot
@@ -102,7 +102,7 @@ class Lookup:
 
     def fetch(self, key: ShopperKey) -> HotProfile | None:
         """The profile from the store; may block, so a server calls it under the deadline."""
-        rotations = self._hot.profiles.rotations
+        mark = self._hot.profiles.mark(key.shopper)
         row = self._store.load([key]).get(key)
         if row is None:
             return None
@@ -110,7 +110,7 @@ class Lookup:
             state = self._vault.open(key.shopper, row.state)
         except Forgotten:
             return None
-        return self._hot.profiles.offer(key, HotProfile(profiles.decode(state), state, None), rotations)
+        return self._hot.profiles.offer(key, HotProfile(profiles.decode(state), state, None), mark)
 
     def users(self, tenant: Tenant, shoppers: Iterable[bytes]) -> dict[bytes, str]:
         """The shop's own ids of these shoppers, where they are identified."""
