@@ -268,15 +268,14 @@ class Profile(Struct, array_like=True, gc=False):
 
 
 class OfferUse(Struct, array_like=True, gc=False):
-    """What became of one offer for one shopper. Times are the first ever, 0 for never."""
+    """What became of one offer for one shopper."""
 
     considered: Millis = 0
-    """When it was first found not to be for them, where that verdict is kept (``freeze``)."""
-    granted: Millis = 0
-    expires: Millis = 0
-    """When what was promised ends; 0 for with the offer itself."""
+    """When it was last found not to be for them, where that verdict is kept (``freeze``); 0 for never."""
+    grants: list[tuple[Millis, Millis]] = []
+    """Each time it was promised to them, ascending: when, and when that ends (0 for with the offer itself)."""
     reserved: dict[str, Millis] = {}
-    """By reservation, when."""
+    """By reservation, when first."""
     redeemed: dict[str, Millis] = {}
     released: dict[str, Millis] = {}
     """Given back, also by a refund: it no longer counts as a use."""
@@ -398,7 +397,8 @@ class Inputs(Struct, frozen=True):
     shipping: Minor | None = None
     """What delivery costs as chosen now; ``None`` where the page did not say."""
     closed: Mapping[str, str] = {}
-    """Offers that cannot be granted now, and why: ``exhausted``, ``used``, ``ended``, ``cooling`` or ``frozen``."""
+    """Offers that cannot be granted now, and why: ``exhausted``, ``used``, ``ended``, ``cooling``, ``frozen``,
+    ``unavailable`` (nobody can say what is left) or ``nobody`` (its clock needs a shopper who may be remembered)."""
     promised: Mapping[str, Promise] = {}
 
 
