@@ -339,7 +339,7 @@ class Grant(Struct, frozen=True, omit_defaults=True):
 Level = Literal["profile", "session", "request", "default"]
 Reason = Literal[
     "match", "no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error",
-    "control", "holdout", "capped", "quiet", "preview",
+    "control", "holdout", "capped", "quiet", "preview", "no_offer",
 ]  # fmt: skip
 OUTCOMES = ("shown", "control", "holdout", "capped")
 """What became of an experience that had won: its content was shown, or something kept it back (a *ghost*)."""
@@ -396,6 +396,8 @@ class Inputs(Struct, frozen=True):
     """The cart that offers are worked out on, prices in minor units."""
     shipping: Minor | None = None
     """What delivery costs as chosen now; ``None`` where the page did not say."""
+    delivery: str | None = None
+    """The delivery method chosen now."""
     closed: Mapping[str, str] = {}
     """Offers that cannot be granted now, and why: ``exhausted``, ``used``, ``ended``, ``cooling``, ``frozen``,
     ``unavailable`` (nobody can say what is left) or ``nobody`` (its clock needs a shopper who may be remembered)."""
@@ -425,3 +427,5 @@ class Decision(Struct, frozen=True):
     degraded: bool = False
     exposures: tuple[tuple[int, ...], ...] = ()
     """Each as ``Exposure(*it)``, without the defaults at its end: what a token carries, and few bytes of it."""
+    grants: tuple[Grant, ...] = ()
+    """The offers granted, each once, however many placements show it."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date
+from babel.dates import format_date, format_time, get_datetime_format
 from babel.numbers import format_currency, format_decimal, get_currency_precision
 
 from cashwrap.model import Millis, Minor
@@ -100,6 +100,15 @@ def date(when: Millis, time_zone: str, tag: str) -> str:
     """The day of a time in a time zone, medium length: ``Jan 2, 2026``."""
     day = datetime.fromtimestamp(when // 1000, UTC).astimezone(zone(time_zone))
     return str(format_date(day, "medium", rules(tag)))
+
+
+def moment(when: Millis, time_zone: str, tag: str) -> str:
+    """A time in a time zone, to the minute: ``Jan 2, 2026, 8:30 PM``."""
+    there = datetime.fromtimestamp(when // 1000, UTC).astimezone(zone(time_zone))
+    both = str(get_datetime_format("medium", rules(tag)))
+    return both.replace("{1}", str(format_date(there, "medium", rules(tag)))).replace(
+        "{0}", str(format_time(there, "short", locale=rules(tag)))
+    )
 
 
 def minor(text: str, currency: str) -> Minor | None:

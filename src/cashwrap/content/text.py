@@ -23,6 +23,10 @@ LAST_DAY = 250_000_000_000_000
 """Times from here on (the year 9892, in milliseconds) count as missing: calendars end soon after."""
 _DIGITS, _FINEST = Decimal("0.01"), Decimal("0.000001")
 
+OFFER_NAME, OFFER_AMOUNT, OFFER_EXPIRES = "offer.name", "offer.amount", "offer.expires"
+"""What a text may say of the offer that is granted with it: a text, an amount in ``OFFER_CURRENCY``, a moment."""
+OFFER_CURRENCY = "offer.currency"
+
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
     "\ud800-\udfff\U000e0000-\U000e0fff]"
@@ -83,6 +87,7 @@ def _writer(part: Placeholder | Count | Plural, money: Collection[str]) -> Write
     kind = "number" if isinstance(part, Count) else part.format
     if kind == "plain" and name in money:
         kind = "money"
+    kind = _OFFERED.get((name, kind), kind)
     write = _FORMATS[kind]
 
     def placeholder(scope: Scope) -> str | None:
@@ -161,9 +166,28 @@ def _as_date(value: Value, scope: Scope) -> str | None:
     return locales.date(value, scope.time_zone, scope.tag)
 
 
+def _as_amount(value: Value, scope: Scope) -> str | None:
+    currency = scope.values.get(OFFER_CURRENCY)
+    return locales.money(value, currency, scope.tag) if type(value) is int and isinstance(currency, str) else None
+
+
+def _as_moment(value: Value, scope: Scope) -> str | None:
+    if type(value) is not int or not 0 <= value < LAST_DAY:
+        return None
+    return locales.moment(value, scope.time_zone, scope.tag)
+
+
+_OFFERED = {
+    (OFFER_AMOUNT, "plain"): "amount",
+    (OFFER_AMOUNT, "money"): "amount",
+    (OFFER_EXPIRES, "plain"): "moment",
+}
+"""How what is said of an offer is written: its amount in its own currency, its end with the time of day."""
 _FORMATS: dict[str, Callable[[Value, Scope], str | None]] = {
     "plain": _as_plain,
     "number": _as_number,
     "money": _as_money,
     "date": _as_date,
+    "amount": _as_amount,
+    "moment": _as_moment,
 }

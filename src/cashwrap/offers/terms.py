@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from cashwrap.condition import Checked, Predicate, compile_condition
+from cashwrap.content import parse_message
 from cashwrap.declarations import Codes, OfferDecl, OfferKind
 from cashwrap.model import Millis, Minor
 from cashwrap.offers.benefits import Benefit, amount_off, compile_benefit, minor
@@ -83,7 +84,7 @@ def compile_offer(declared: OfferDecl, condition: Checked | None, currency: str,
         lasts=declared.lasts,
         again_after=declared.again_after,
         freeze=declared.freeze,
-        text=declared.text,
+        text={tag: parse_message(source).fixed or "" for tag, source in declared.text.items()},
         enabled=declared.enabled,
         personal=personal,
         condition=condition,

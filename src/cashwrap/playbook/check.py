@@ -31,6 +31,7 @@ from cashwrap.model import Purpose
 from cashwrap.playbook.choosing import check_choosing
 from cashwrap.playbook.faults import Faults
 from cashwrap.playbook.features import check_features
+from cashwrap.playbook.granting import check_granting, check_words, granted_by, granting_text, is_granted, wrapped
 from cashwrap.playbook.places import Places
 from cashwrap.playbook.read import Reading
 from cashwrap.playbook.schedule import schedule_text
@@ -101,9 +102,11 @@ class _Checker:
         self.cycles(segments)
         for name, error in excessive_segments(segments):
             self.places.condition(error, "segments", name, "when")
-        experiences = {name: self.experience(each, names) for name, each in declared.experiences.items()}
+        offers = {name: self.condition(each.when, names, "offers", name) for name, each in declared.offers.items()}
+        experiences = {name: self.experience(each, names, offers) for name, each in declared.experiences.items()}
         check_choosing(declared, names, self.places)
-        checked = CheckedPlaybook(declared, vocabulary, features, names, segments, experiences)
+        check_granting(self.reading, self.places)
+        checked = CheckedPlaybook(declared, vocabulary, features, names, segments, experiences, offers)
         self.contents(checked)
         self.purposes(checked)
         if not len(self.faults):
@@ -145,19 +148,25 @@ class _Checker:
                         error = ConditionError(message, code="unknown_network", offset=element.offset, hint=hint)
                         self.places.condition(error, section, name, "when")
 
-    def experience(self, declared: ExperienceDecl, names: Environment) -> Checked | None:
-        """An experience's condition; its schedule is a part of it."""
+    def experience(
+        self, declared: ExperienceDecl, names: Environment, offers: Mapping[str, Checked | None]
+    ) -> Checked | None:
+        """An experience's condition; its schedule and what its offer asks for are parts of it."""
         checked = self.condition(declared.when, names, "experiences", declared.name)
-        if declared.schedule is None or (declared.when is not None and checked is None):
-            return checked
-        text = schedule_text(declared.schedule, self.declared.settings.time_zone)
-        if not text:
+        granted = granted_by(declared, self.declared)
+        if any(each.when is not None and offers[each.name] is None for each in granted):
+            return None
+        zone = self.declared.settings.time_zone
+        schedule = schedule_text(declared.schedule, zone) if declared.schedule is not None else ""
+        more = [text for text in (schedule, granting_text(granted)) if text]
+        if not more or (declared.when is not None and checked is None):
             return checked
         try:
-            return check(text if declared.when is None else f"{text} && ({declared.when.text})", names)
+            return check(" && ".join(more if declared.when is None else [*more, wrapped(declared.when.text)]), names)
         except ConditionError as error:  # such as one that is too long with it
-            spot = self.places.spot("experiences", declared.name, "schedule")
-            self.faults.error(spot, error.code, f"with its schedule: {error.message}")
+            key = "schedule" if schedule else "offer"
+            spot = self.places.spot("experiences", declared.name, key)
+            self.faults.error(spot, error.code, f"with its {key}: {error.message}")
             return None
 
     def cycles(self, segments: Mapping[str, Checked | None]) -> None:
@@ -187,6 +196,7 @@ class _Checker:
                 if isinstance(found, Rendering):
                     checked.renderings[experience.name, variation] = found
                     self.reads(path, show, checked.environment)
+                    check_words(self.declared, experience, show, self.places, path)
                 else:
                     for error in found:
                         self.places.content(error, *path)
@@ -197,6 +207,8 @@ class _Checker:
     def reads(self, at: tuple[str, ...], show: Content, names: Environment) -> None:
         """Every value that a content reads must be declared."""
         for where, placeholder in placeholders(show):
+            if is_granted(placeholder.name):
+                continue
             path = _declared_path(placeholder.name, names)
             if path is None:
                 hint = names.suggest(placeholder.name)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from cashwrap.declarations import MAIN, Content, ExperienceDecl, PlacementDecl
 from cashwrap.playbook.contents import read_content
 from cashwrap.playbook.document import Node
+from cashwrap.playbook.offers import read_grants
 from cashwrap.playbook.schedule import read_schedule
 from cashwrap.playbook.schema import DEFINITIONS, MAX_WEIGHT
 from cashwrap.playbook.shape import Shape
@@ -34,6 +35,7 @@ def read_experience(shape: Shape, name: str, node: Node, context: Context) -> Ex
     caps = read_caps(shape, fields.get("attention"))
     named = _variations(shape, node, fields, name)
     placement = _placement(shape, fields["in"], context) if "in" in fields else None
+    offer, best_of = read_grants(shape, fields.get("offer"))
     experiment = None
     if "experiment" in fields:
         layer = placement.layer if placement is not None else None
@@ -58,6 +60,8 @@ def read_experience(shape: Shape, name: str, node: Node, context: Context) -> Ex
         schedule=schedule,
         caps=caps,
         experiment=experiment,
+        offer=offer,
+        best_of=best_of,
         spot=shape.key_spot(node),
     )
 

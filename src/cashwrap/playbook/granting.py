@@ -1,12 +1,111 @@
-"""Offers and what grants them, compiled: whom each is for, and whether personal data has a part in it."""
+"""Offers and what grants them: checked against each other, and compiled with whether personal data has a part."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from cashwrap.attributes import is_requested
 from cashwrap.condition import Checked
-from cashwrap.declarations import Declarations
+from cashwrap.content import OFFER_AMOUNT, OFFER_EXPIRES, OFFER_NAME, parse_message, placeholders
+from cashwrap.declarations import Content, Declarations, ExperienceDecl, OfferDecl, Texts
+from cashwrap.errors import ContentError
 from cashwrap.offers.terms import Group, Offer, compile_offer
+from cashwrap.playbook.places import Places
+from cashwrap.playbook.read import Reading
 from cashwrap.segments import PREFIX, Segments
+
+
+def granted_by(experience: ExperienceDecl, declared: Declarations) -> list[OfferDecl]:
+    """The offers of which an experience grants one, those that are switched on, in the order written."""
+    if experience.offer is not None:
+        found = declared.offers.get(experience.offer)
+        return [found] if found is not None and found.enabled else []
+    if experience.best_of is None:
+        return []
+    return [each for each in declared.offers.values() if each.group == experience.best_of and each.enabled]
+
+
+def granting_text(offers: Sequence[OfferDecl]) -> str:
+    """For whom any of these offers is, as a condition; empty where one is for everyone."""
+    texts = [wrapped(each.when.text) for each in offers if each.when is not None]
+    if len(texts) < len(offers):
+        return ""
+    return f"({' || '.join(texts)})" if len(texts) > 1 else "".join(texts)
+
+
+def wrapped(text: str) -> str:
+    """A condition as a part of another one; a comment at its end must not swallow what follows."""
+    return f"({text}\n)" if "//" in text else f"({text})"
+
+
+# --- what is wrong with them ---
+
+
+def check_granting(reading: Reading, places: Places) -> None:
+    """Complain of every offer and group that is named and not declared, and of texts that hold values."""
+    declared = reading.declarations
+    unread = {name for section, name in reading.unread if section == "offers"}
+    for name, offer in declared.offers.items():
+        if offer.group is not None and offer.group not in declared.offer_groups:
+            path: tuple[str, ...] = "offers", name, "group"
+            _unknown(places, "a group of offers", "offer_groups", offer.group, declared.offer_groups, path)
+        _text(offer.text, places, name)
+    for name, experience in declared.experiences.items():
+        if experience.offer is not None and experience.offer not in {*declared.offers, *unread}:
+            path = "experiences", name, "offer"
+            _unknown(places, "an offer", "offers", experience.offer, declared.offers, path)
+        if experience.best_of is not None and experience.best_of not in declared.offer_groups:
+            path = "experiences", name, "offer", "best_of"
+            _unknown(places, "a group of offers", "offer_groups", experience.best_of, declared.offer_groups, path)
+    used = {offer.group for offer in declared.offers.values()}
+    for name, group in declared.offer_groups.items():
+        if name not in used:
+            places.faults.warn(group.spot, "unused_offer_group", f"no offer is in the group {name!r}")
+
+
+def _unknown(places: Places, what: str, section: str, name: str, known: Collection[str], path: tuple[str, ...]) -> None:
+    code = "unknown_offer" if section == "offers" else "unknown_offer_group"
+    hint = places.faults.did_you_mean(name, known) or f"; declare it under {section!r}"
+    places.faults.error(places.value_spot(*path), code, f"{name!r} is not {what}{hint}")
+
+
+def _text(texts: Texts, places: Places, name: str) -> None:
+    """The words for an offer are the same for everyone."""
+    for locale, source in texts.items():
+        try:
+            wrong = ContentError("the words for an offer hold no values", code="bad_placeholder")
+            mistake = wrong if parse_message(source).fixed is None else None
+        except ContentError as error:
+            mistake = error
+        if mistake is not None:
+            at = ContentError(mistake.message, code=mistake.code, offset=mistake.offset, where=f"text.{locale}")
+            places.content(at, "offers", name)
+
+
+def is_granted(name: str) -> bool:
+    """Whether a text's placeholder stands for something of the offer that is granted with it."""
+    return name in (OFFER_AMOUNT, OFFER_EXPIRES, OFFER_NAME)
+
+
+def check_words(
+    declared: Declarations, experience: ExperienceDecl, show: Content, places: Places, path: tuple[str, ...]
+) -> None:
+    """Complain of each placeholder of a text that the offer granted with it has no value for."""
+    for where, placeholder in placeholders(show):
+        if not is_granted(placeholder.name):
+            continue
+        offers, why = granted_by(experience, declared), ""
+        if experience.offer is None and experience.best_of is None:
+            why = "has a value only where the experience has an 'offer'"
+        elif placeholder.name == OFFER_EXPIRES and any(each.lasts is None for each in offers):
+            why = "has no value for an offer that does not say how long it 'lasts'"
+        elif placeholder.name == OFFER_NAME and not all(each.text for each in offers):
+            why = "has no value for an offer without a 'text'"
+        if why:
+            message = f"{{{placeholder.name}}} {why}"
+            error = ContentError(message, code="unknown_attribute", offset=placeholder.offset, where=where)
+            places.content(error, *path)
+
+
+# --- compiled ---
 
 
 class Personal:

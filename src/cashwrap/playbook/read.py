@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
 import msgspec
-from babel.numbers import list_currencies
 from msgspec import Struct
 
 from cashwrap.attention import ALL
@@ -21,6 +20,7 @@ from cashwrap.declarations import (
     Kind,
     Measure,
     Methods,
+    OfferDecl,
     PlacementDecl,
     SegmentDecl,
     Settings,
@@ -32,6 +32,7 @@ from cashwrap.playbook.contents import is_locale
 from cashwrap.playbook.document import Document, Node
 from cashwrap.playbook.experiences import Context, read_experience
 from cashwrap.playbook.faults import Faults
+from cashwrap.playbook.offers import read_offer, read_offer_group
 from cashwrap.playbook.schema import (
     COMPONENTS,
     DEFINITIONS,
@@ -53,6 +54,8 @@ LIMITS = {
     "segments": 5_000,
     "placements": 200,
     "layers": 100,
+    "offers": 1_000,
+    "offer_groups": 100,
     "experiences": 200_000,
 }
 """How many of each a playbook may declare."""
@@ -86,6 +89,9 @@ def read_documents(documents: Mapping[str, Document], faults: Faults) -> Reading
     def experience(shape: Shape, name: str, node: Node) -> ExperienceDecl | None:
         return read_experience(shape, name, node, context)
 
+    def offer(shape: Shape, name: str, node: Node) -> OfferDecl | None:
+        return read_offer(shape, name, node, settings)
+
     declarations = Declarations(
         settings=settings,
         events=_each(sections["events"], _event, "events", unread),
@@ -93,6 +99,8 @@ def read_documents(documents: Mapping[str, Document], faults: Faults) -> Reading
         segments=_each(sections["segments"], _segment, "segments", unread),
         placements=placements,
         layers=_each(sections["layers"], read_layer, "layers", unread),
+        offers=_each(sections["offers"], offer, "offers", unread),
+        offer_groups=_each(sections["offer_groups"], read_offer_group, "offer_groups", unread),
         experiences=_each(sections["experiences"], experience, "experiences", unread),
         traits=_each(sections["traits"], _trait, "traits", unread),
     )
@@ -211,12 +219,7 @@ def _locale(shape: Shape, node: Node) -> str:
 
 
 def _currency(shape: Shape, node: Node) -> str:
-    text = shape.text(node, "a currency")
-    if text and text not in list_currencies():
-        message = f"{text!r} is not a currency; write its ISO 4217 code, such as EUR"
-        shape.fail(node, "unknown_currency", message)
-        return Settings().currency
-    return text
+    return shape.currency(node) or Settings().currency
 
 
 def _time_zone(shape: Shape, node: Node) -> str:

@@ -5,7 +5,7 @@ from typing import get_args
 import msgspec
 
 from cashwrap.attention import KEPT
-from cashwrap.declarations import Component, Kind, Measure
+from cashwrap.declarations import Codes, Component, Kind, Measure, OfferKind
 from cashwrap.model import Purpose, Reason
 from cashwrap.offers.markets import MARKET
 
@@ -33,6 +33,12 @@ COMPONENTS: tuple[str, ...] = get_args(Component)
 METHODS = ("payment_methods", "delivery_methods")
 ZONES = ("shop", "shopper")
 SEES = ("default", "next")
+BENEFITS = ("percent", "amount", "free_delivery", "free_item", "tiers")
+OFFER_KINDS: tuple[str, ...] = get_args(OfferKind)
+CODES: tuple[str, ...] = get_args(Codes)
+PICKS = ("best", "first")
+MAX_USES = 1_000_000_000
+MAX_TIERS = 20
 
 
 def _object(doc: str, needs: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
@@ -210,6 +216,69 @@ _EXPERIMENT = _object(
     salt=_text("Another salt starts the experiment afresh.", pattern=SALT),
     sticky=_flag("Whether who has seen an arm stays in it."),
 )
+_PERCENT: Schema = {
+    "description": "A percentage, in steps of 0.01.",
+    "type": "number",
+    "exclusiveMinimum": 0,
+    "maximum": 100,
+}
+_BENEFIT: Schema = {
+    **_object(
+        "What an offer takes off: one of these.",
+        percent=_PERCENT,
+        most=_amount("The largest amount that the percentage comes to, in major units."),
+        amount=_amount("An amount off, in major units."),
+        free_delivery={"description": "Delivery methods that cost nothing.", **_ONE_OR_MORE},
+        free_item=_text("A product of which one piece in the cart costs nothing."),
+        tiers=_list("Amounts from which on it is more; the last one reached counts.", _ref("tier")),
+    ),
+    "oneOf": [{"required": [benefit]} for benefit in BENEFITS],
+}
+_TIER: Schema = {
+    **_object(
+        "One of the tiers.",
+        ("from",),
+        **{"from": _amount("The amount it begins at, in major units.")},
+        percent=_PERCENT,
+        amount=_amount("An amount off, in major units."),
+    ),
+    "oneOf": [{"required": ["percent"]}, {"required": ["amount"]}],
+}
+_OFFER_LIMITS = _object(
+    "How often it may be used, however many ask at once.",
+    total=_integer("In all.", minimum=1, maximum=MAX_USES),
+    shopper=_integer("By one shopper.", minimum=1, maximum=MAX_USES),
+    code=_integer("With one code.", minimum=1, maximum=MAX_USES),
+    day=_integer("In one day, by UTC.", minimum=1, maximum=MAX_USES),
+    budget=_amount("What all uses may come to, in major units."),
+)
+_OFFER = _object(
+    "A promotion beside the shop's own.",
+    ("benefit",),
+    kind=_choice("What reports group it by.", OFFER_KINDS),
+    when=_CONDITION,
+    benefit=_ref("benefit"),
+    bundle=_list("Products that must all be in the cart; the benefit is off these alone.", {"type": "string"}),
+    group=_text("The group of offers of which a cart has one at most."),
+    limits=_ref("offer_limits"),
+    currency=_text("That of its amounts; left out, the shop's.", pattern="^[A-Z]{3}$"),
+    lasts=_text("How long a shopper has it from the first time it was granted to them, such as 48h.", pattern=DURATION),
+    again_after=_text("How long after that time it may be granted to them again.", pattern=DURATION),
+    freeze=_text("How long an offer that was not for a shopper at first sight stays so.", pattern=DURATION),
+    holds=_text("How long a reservation lasts.", pattern=DURATION),
+    codes=_choice("Whether a code opens it: none, single-use ones, or one that is shared.", CODES),
+    text=_TEXTS,
+    enabled=_flag("Switched off where false."),
+)
+_OFFER_GROUP = _object(
+    "Offers of which a cart has one at most.",
+    pick=_choice("Which one best_of grants: the best on that cart (left out), or the first as written.", PICKS),
+)
+_GRANTS: Schema = {
+    "description": "The offer that it grants, or the group whose best it grants.",
+    "anyOf": [{"type": "string"}, _ref("best_of")],
+}
+_BEST_OF = _object("One offer of a group.", ("best_of",), best_of=_text("The group."))
 _CONTENTS: Schema = {"anyOf": [_ref(component) for component in COMPONENTS]}
 _EXPERIENCE: Schema = {
     **_object(
@@ -219,6 +288,7 @@ _EXPERIENCE: Schema = {
         when=_CONDITION,
         show={"description": "The content; its keys depend on the placement's component.", **_CONTENTS},
         variations=_map("Several contents by name, in place of show; an experiment shares them out.", _CONTENTS, NAME),
+        offer=_GRANTS,
         experiment=_ref("experiment"),
         priority=_integer(
             "The higher one wins, then by weight, then the one written first.", minimum=-1000, maximum=1000
@@ -302,6 +372,12 @@ _DECLARED: dict[str, Schema] = {
     "feature": _FEATURE,
     "segment": _SEGMENT,
     "placement": _PLACEMENT,
+    "offer": _OFFER,
+    "benefit": _BENEFIT,
+    "tier": _TIER,
+    "offer_limits": _OFFER_LIMITS,
+    "offer_group": _OFFER_GROUP,
+    "best_of": _BEST_OF,
     "experience": _EXPERIENCE,
     "progress": _PROGRESS,
     **_CONTENT,
@@ -375,6 +451,8 @@ PLAYBOOK: Schema = {
         features=_map("Aggregates over a shopper's events.", _ref("feature"), NAME),
         segments=_map("Named conditions.", {"anyOf": [{"type": ["string", "boolean"]}, _ref("segment")]}, NAME),
         placements=_map("Named spots of the checkout.", _ref("placement"), NAME),
+        offers=_map("Promotions beside the shop's own.", _ref("offer"), NAME),
+        offer_groups=_map("Offers that exclude each other.", {"anyOf": [{"type": "null"}, _ref("offer_group")]}, NAME),
         experiences=_map("What is shown to whom, and where.", _ref("experience"), NAME),
     ),
 }

@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import TypeVar
 
+from babel.numbers import list_currencies
+
 from cashwrap.declarations import Condition, Spot
 from cashwrap.playbook.document import WRAP, Document, Node
 from cashwrap.playbook.faults import Faults
@@ -150,6 +152,15 @@ class Shape:
             self._expected(node, f"{what} is an amount such as 50 or 49.90")
             return "0"
         return node.text
+
+    def currency(self, node: Node) -> str:
+        """The code of a currency; empty where it is none."""
+        text = self.text(node, "a currency")
+        if text and text not in list_currencies():
+            message = f"{text!r} is not a currency; write its ISO 4217 code, such as EUR"
+            self.fail(node, "unknown_currency", message)
+            return ""
+        return text
 
     def choice(self, node: Node, values: Collection[str], what: str) -> str | None:
         """One of a few words."""

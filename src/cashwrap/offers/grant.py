@@ -1,0 +1,134 @@
+"""What may be granted in one decision: limits, promises, the cart, the market's law and groups, in that order. Pure.
+
+Whether an offer can be granted is judged before anyone is assigned to an arm, so that an experiment compares shoppers
+to whom the same could have been granted.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from cashwrap.content import OFFER_AMOUNT, OFFER_CURRENCY, OFFER_EXPIRES, OFFER_NAME
+from cashwrap.content.locales import canonical, chain
+from cashwrap.declarations import Settings
+from cashwrap.model import Grant, Inputs, Millis, Value
+from cashwrap.offers.benefits import wire
+from cashwrap.offers.cart import OfferCart
+from cashwrap.offers.markets import MarketRules, rules_for
+from cashwrap.offers.terms import Offer
+
+Pick = Literal["best", "first"]
+_CLOSED = {
+    "exhausted": "is exhausted: its limits are reached",
+    "used": "was used by this shopper as often as it may be",
+    "ended": "has ended for this shopper",
+    "cooling": "had its time for this shopper, and is not to begin anew yet",
+    "frozen": "was not for this shopper at first sight, which is kept for a while",
+}
+"""What to say of an offer that is closed to a shopper."""
+
+
+class Granting:
+    """The offers that one decision may grant, and those it has."""
+
+    __slots__ = ("_cart", "_groups", "_inputs", "_rules", "_settings", "granted")
+
+    def __init__(self, inputs: Inputs, settings: Settings) -> None:
+        self._inputs = inputs
+        self._settings = settings
+        self._cart = OfferCart(inputs.lines, inputs.currency, inputs.shipping, inputs.delivery)
+        self._groups: dict[str, str] = {}
+        self._rules: MarketRules | None = None
+        self.granted: dict[str, Grant] = {}
+        """By offer: one may be shown in several placements."""
+
+    def choose(self, offers: tuple[Offer, ...], pick: Pick, *, personal: bool) -> Grant | str:
+        """The offer to grant of these, or why there is none.
+
+        With several, each must be for this shopper; the best is the one that takes most off, the first written where
+        they are equal. ``personal`` says that personal data has a part in choosing.
+        """
+        best: Grant | None = None
+        why: list[str] = []
+        for offer in offers:
+            if len(offers) > 1 and offer.predicate is not None and offer.predicate(self._inputs.values) is not True:
+                why.append(f"offer {offer.name} is not for this shopper")
+                continue
+            found = self.judge(offer, personal=personal)
+            if isinstance(found, str):
+                why.append(f"offer {offer.name} {found}")
+            elif pick == "first":
+                return found
+            elif best is None or found.amount > best.amount:
+                best = found
+        return best or "; ".join(why)
+
+    def judge(self, offer: Offer, *, personal: bool) -> Grant | str:
+        """The grant of an offer whose condition holds, or why it cannot be granted."""
+        inputs, name = self._inputs, offer.name
+        if name in inputs.closed:
+            return _CLOSED.get(inputs.closed[name], "is closed to this shopper")
+        expires = self._expires(offer)
+        if expires is not None and expires <= inputs.now:
+            return _CLOSED["ended"]
+        amount = offer.worth(self._cart)
+        if amount <= 0:
+            return "is worth nothing on this cart"
+        taken = self._groups.get(offer.group or "", name)
+        if taken != name:
+            return f"gives way to {taken}, which was granted of the same group"
+        by_person = personal and inputs.level in ("profile", "session")
+        rules = self._market() if by_person else None
+        if rules is not None and rules.no_personal_prices:
+            return "is made by personal data, which may have no part in prices in this market"
+        return Grant(
+            offer=name,
+            benefit=wire(offer.benefit, offer.currency),
+            amount=amount,
+            currency=offer.currency,
+            expires=expires or 0,
+            personal=by_person,
+            disclosure=rules.said(inputs.locale, self._settings.locale) if rules is not None else None,
+        )
+
+    def keep(self, grant: Grant, offer: Offer) -> None:
+        """Note what is granted: others of its group no longer are."""
+        self.granted[grant.offer] = grant
+        if offer.group is not None:
+            self._groups[offer.group] = grant.offer
+
+    def said(self, grant: Grant, offer: Offer) -> Inputs:
+        """The inputs with what a text may say of the offer."""
+        values: dict[str, Value] = {
+            **self._inputs.values,
+            OFFER_AMOUNT: grant.amount,
+            OFFER_CURRENCY: grant.currency,
+            OFFER_EXPIRES: grant.expires or None,
+            OFFER_NAME: _words(offer.text, self._inputs.locale, self._settings.locale),
+        }
+        return msgspec.structs.replace(self._inputs, values=values)
+
+    def _expires(self, offer: Offer) -> Millis | None:
+        """When it ends for this shopper: as was promised, else as long from now as it lasts."""
+        promise = self._inputs.promised.get(offer.name)
+        if promise is not None:
+            return promise.expires or None
+        return self._inputs.now + offer.lasts if offer.lasts is not None else None
+
+    def _market(self) -> MarketRules:
+        if self._rules is None:
+            values = self._inputs.values
+            country, region = values.get("location.country"), values.get("location.region")
+            self._rules = rules_for(_text(country), _text(region), self._inputs.now, self._settings)
+        return self._rules
+
+
+def _text(value: Value) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _words(texts: Mapping[str, str], locale: str, default: str) -> str | None:
+    """What the offer is called, in the reader's language or the shop's."""
+    said = {canonical(tag): text for tag, text in texts.items()}
+    return next((said[tag] for tag in chain(locale, default) if tag in said), None)
