@@ -11,7 +11,8 @@ SOURCE = ROOT / "src" / "cashwrap"
 LAYERS: list[set[str]] = [
     {"cli", "__main__"},
     {"demo"},
-    {"serve", "history", "testing"},
+    {"testing"},
+    {"serve", "history"},
     {"shoppers", "audiences", "archive"},
     {"cashwrap"},
     {"library"},
@@ -26,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"hot"},
     {"dedup"},
     {"playbook"},
-    {"keys", "switches", "webhooks", "catalogues", "signing"},
+    {"keys", "switches", "webhooks", "catalogues", "signing", "audit"},
     {"counts", "explain", "differences"},
     {"decide"},
     {"experiences", "segments", "profiles", "tokens", "request", "facts"},
