@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from cashwrap.adapters.audit import FileAudit, MemoryAudit
 from cashwrap.adapters.ballast import SIZE
 from cashwrap.adapters.folder import pair
 from cashwrap.adapters.memory import MemoryStore
@@ -204,7 +205,7 @@ class Engine:
 def memory_world() -> World:
     """Adapters that keep everything in memory, for as long as the process lives."""
     store, random = MemoryStore(), SystemRandom()
-    return World(store, store, store, store, store, MemoryVault(random), SystemClock(), random)
+    return World(store, store, store, store, store, MemoryVault(random), SystemClock(), random, audit=MemoryAudit())
 
 
 @contextmanager
@@ -226,8 +227,8 @@ def open_world(data: Path, *, serving: bool = True, make: bool = False, reserve:
         try:
             pair(store, vault)
             facts = ParquetFacts(data / FACTS)
-            clock, ballast = SystemClock(), store.ballast
-            yield World(store, store, store, store, store, vault, clock, random, facts, reserve=ballast)
+            clock, ballast, audit = SystemClock(), store.ballast, FileAudit(data, vault, vault)
+            yield World(store, store, store, store, store, vault, clock, random, facts, audit=audit, reserve=ballast)
         finally:
             vault.close()
     finally:

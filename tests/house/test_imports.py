@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"cashwrap"},
     {"library"},
     {"engine"},
-    {"forgetting"},
+    {"forgetting", "remote"},
     {"writer", "lookup"},
     {"window", "sweep"},
     {"publishing"},

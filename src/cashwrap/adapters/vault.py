@@ -8,9 +8,10 @@ nonces agree with a chance of about 10^-17).
 """
 
 import threading
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,6 +20,7 @@ from cashwrap.adapters.ballast import Ballast
 from cashwrap.adapters.database import Database
 from cashwrap.adapters.queries import statements
 from cashwrap.errors import Forgotten, StoreError
+from cashwrap.model import Millis
 from cashwrap.ports import Random
 
 FILE = "keys.db"
@@ -29,6 +31,7 @@ _SIP = 256
 """Nonces drawn at once: a system call costs more than the cipher does for a small payload."""
 _DIGEST_SIZE = 16
 _HOT_KEYS = 8_192
+_PAGE = 1_000
 
 
 class KeyTable(Protocol):
@@ -42,6 +45,12 @@ class KeyTable(Protocol):
 
     def bury(self, shopper: bytes) -> None:
         """Replace the key, if any, by a tombstone, and leave no copy of it."""
+
+    def keep_names(self, names: dict[bytes, Millis]) -> None:
+        """Keep who was forgotten when, durably; of two times the later one."""
+
+    def names(self, names: Sequence[bytes]) -> dict[bytes, Millis]:
+        """When each was forgotten; others are left out."""
 
 
 class AesGcmVault:
@@ -109,6 +118,14 @@ class AesGcmVault:
             self._hot.pop(shopper, None)
         return existed
 
+    def bury(self, names: Iterable[bytes], at: Millis) -> None:
+        """Keep, durably, that whoever had these names (keyed hashes) was forgotten at this time."""
+        self._keys.keep_names(dict.fromkeys(names, at))
+
+    def buried(self, names: Sequence[bytes]) -> dict[bytes, Millis]:
+        """When the last one who had each name was forgotten; names of nobody are left out."""
+        return self._keys.names(names)
+
     def _cipher(self, shopper: bytes, *, make: bool) -> AESGCM:
         cipher = self._hot.get(shopper)
         if cipher is not None:
@@ -148,6 +165,24 @@ class FileVault(AesGcmVault):
         self._table = _KeyFile(Path(folder) / FILE, vfs=vfs, ballast=ballast)
         super().__init__(self._table, self._table.secret("digest", random.token(_KEY_SIZE)), random)
 
+    def mark(self, name: str) -> bytes | None:
+        """A small note of another adapter, kept apart from what it is about."""
+        return self._table.mark(name)
+
+    def keep_mark(self, name: str, value: bytes) -> None:
+        """Keep a note in place of what was there, durably. Raises ``Unavailable``."""
+        self._table.keep_mark(name, value)
+
+    def tombstones(self) -> Iterator[bytes]:
+        """Everybody whose key was destroyed."""
+        return self._table.tombstones()
+
+    def bury_as(self, other: "FileVault") -> None:
+        """Forget whom another file has forgotten: their keys, if they are here, and their names."""
+        for shopper in other.tombstones():
+            self.destroy(shopper)
+        self._table.keep_names(other._table.all_names())
+
     def close(self) -> None:
         """Let go of the file. Keys that were never persisted are gone; nothing durable was sealed under them."""
         self._table.close()
@@ -163,6 +198,7 @@ class MemoryVault(AesGcmVault):
 class _KeyDict:
     def __init__(self) -> None:
         self._keys: dict[bytes, bytes | None] = {}
+        self._names: dict[bytes, Millis] = {}
 
     def find(self, shopper: bytes) -> bytes | None:
         return self._keys[shopper]
@@ -172,6 +208,13 @@ class _KeyDict:
 
     def bury(self, shopper: bytes) -> None:
         self._keys[shopper] = None
+
+    def keep_names(self, names: dict[bytes, Millis]) -> None:
+        for name, at in names.items():
+            self._names[name] = max(at, self._names.get(name, at))
+
+    def names(self, names: Sequence[bytes]) -> dict[bytes, Millis]:
+        return {name: self._names[name] for name in names if name in self._names}
 
 
 class _KeyFile:
@@ -196,8 +239,43 @@ class _KeyFile:
             db.execute(_SQL["bury"], (shopper,))
         self._database.truncate()
 
+    def tombstones(self) -> Iterator[bytes]:
+        after = b""
+        while True:
+            with self._database.reading() as db:
+                page: list[tuple[Any, ...]] = db.execute(_SQL["tombstones"], (after, _PAGE)).fetchall()
+            if not page:
+                return
+            yield from (shopper for (shopper,) in page)
+            after = page[-1][0]
+
+    def keep_names(self, names: dict[bytes, Millis]) -> None:
+        with self._database.writing() as db:
+            db.executemany(_SQL["keep_name"], names.items())
+
+    def names(self, names: Sequence[bytes]) -> dict[bytes, Millis]:
+        with self._database.reading() as db:
+            return _by_name(db.executemany(_SQL["name"], [(name,) for name in names]).fetchall())
+
+    def all_names(self) -> dict[bytes, Millis]:
+        with self._database.reading() as db:
+            return _by_name(db.execute(_SQL["names"]).fetchall())
+
     def secret(self, name: str, proposal: bytes) -> bytes:
         """The folder's secret, which is ``proposal`` where there was none."""
         with self._database.writing() as db:
             db.execute(_SQL["keep_secret"], (name, proposal))
             return bytes(db.execute(_SQL["secret"], (name,)).get)
+
+    def mark(self, name: str) -> bytes | None:
+        with self._database.reading() as db:
+            found = db.execute(_SQL["secret"], (name,)).get
+        return None if found is None else bytes(found)
+
+    def keep_mark(self, name: str, value: bytes) -> None:
+        with self._database.writing() as db:
+            db.execute(_SQL["put_secret"], (name, value))
+
+
+def _by_name(rows: list[tuple[Any, ...]]) -> dict[bytes, Millis]:
+    return dict(rows)

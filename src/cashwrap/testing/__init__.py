@@ -10,6 +10,7 @@ Subclass a contract in a pytest module and give it the fixture it asks for; pyte
 ``cashwrap.testing.shoppers`` simulates shoppers whose reactions are known, for tests of decisions and experiments.
 """
 
+from cashwrap.testing.audit import AuditContract
 from cashwrap.testing.contracts import FullStore, StoreContract, VaultContract
 
-__all__ = ["FullStore", "StoreContract", "VaultContract"]
+__all__ = ["AuditContract", "FullStore", "StoreContract", "VaultContract"]

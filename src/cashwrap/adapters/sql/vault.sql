@@ -15,3 +15,19 @@ SELECT secret FROM secrets WHERE name = ?;
 
 -- name: keep_secret
 INSERT INTO secrets (name, secret) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: put_secret
+INSERT INTO secrets (name, secret) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET secret = excluded.secret;
+
+-- name: tombstones
+SELECT shopper FROM keys WHERE key IS NULL AND shopper > ? ORDER BY shopper LIMIT ?;
+
+-- name: keep_name
+-- Forgotten twice: what happened before the later time is not taken.
+INSERT INTO forgotten (name, at) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET at = max(at, excluded.at);
+
+-- name: name
+SELECT name, at FROM forgotten WHERE name = ?;
+
+-- name: names
+SELECT name, at FROM forgotten;
