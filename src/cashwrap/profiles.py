@@ -6,13 +6,24 @@ seven days leave the same values.
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from cashwrap import attention, carts, codec, consent, orders, sessions
 from cashwrap.features import FeatureSet
-from cashwrap.model import PERSONALIZATION, ConsentState, Event, Millis, OpenCart, Profile, Purpose, Stamped, Value
+from cashwrap.model import (
+    PERSONALIZATION,
+    ConsentState,
+    Event,
+    Millis,
+    OfferUse,
+    OpenCart,
+    Profile,
+    Purpose,
+    Stamped,
+    Value,
+)
 
 ANONYMOUS_IDS = 50
 """Devices one shopper may gather by merging; a kiosk that logs in a crowd stops here."""
@@ -22,6 +33,12 @@ TRAITS = 100
 WISHLIST = 200
 EXPERIMENTS = 200
 """Experiments whose arms are remembered for one shopper: the ones begun last."""
+OFFERS = 200
+"""Offers whose past is remembered for one shopper: the first ones."""
+USES = 100
+"""Reservations of one offer that are remembered, of each fate: the newest. The ledger counts them all."""
+GRANTS = 10
+"""Of the times an offer was promised the first and the last so many are remembered."""
 
 _WHERE = ("device", "os", "browser", "locale", "time_zone", "country", "region", "location_source")
 _MINUTE = 60_000
@@ -54,6 +71,10 @@ def fold(profile: Profile, event: Event, features: FeatureSet) -> None:
     if event.flags:
         return
     profile.updated = max(profile.updated, event.time)
+    if event.source == OFFERING:  # what the engine notes: no activity of the shopper's
+        _offer(profile.offers, event)
+        features.update(profile, event)
+        return
     if orders.apply(profile, event):
         features.rebuild_orders(profile)
     if event.mask & PERSONALIZATION:
@@ -80,6 +101,8 @@ def withdraw(profile: Profile, purposes: Purpose, features: FeatureSet) -> None:
         profile.cart = OpenCart()
         profile.arms.clear()
         profile.impressions.clear()
+        for use in profile.offers.values():
+            use.considered, use.grants = 0, []
         for order in profile.orders.values():
             order.mask &= ~Purpose.PERSONALIZATION
 
@@ -111,6 +134,9 @@ def merge(into: Profile, other: Profile, features: FeatureSet) -> None:
         for arm, since in seen.items():
             _see(into.arms, salt, arm, since)
     attention.merge(into.impressions, other.impressions)
+    for name, past in other.offers.items():
+        if (use := _use_of(into.offers, name)) is not None:
+            _merge_use(use, past)
     sessions.merge(into, other)
     carts.merge(into, other)
     orders.merge(into, other)
@@ -229,6 +255,52 @@ def _see(arms: dict[str, dict[str, Millis]], salt: str, arm: str, since: Millis)
     seen[arm] = min(since, seen.get(arm, since))
 
 
+def _offer(offers: dict[str, OfferUse], event: Event) -> None:
+    """Note what became of an offer. The events are the engine's own, so what they hold is sound."""
+    facts = event.properties
+    use = _use_of(offers, str(facts.get("offer", "")))
+    if use is None:
+        return
+    if event.name == GRANTED:
+        expires = facts.get("expires")
+        _promised(use, [(event.time, expires if isinstance(expires, int) else 0)])
+    elif event.name == CONSIDERED:
+        use.considered = max(use.considered, event.time)
+    elif event.name in _FATES:
+        _first(getattr(use, _FATES[event.name]), {str(facts.get("reservation", "")): event.time})
+
+
+def _use_of(offers: dict[str, OfferUse], name: str) -> OfferUse | None:
+    if name not in offers and len(offers) < OFFERS:
+        offers[name] = OfferUse()
+    return offers.get(name)
+
+
+def _merge_use(mine: OfferUse, theirs: OfferUse) -> None:
+    mine.considered = max(mine.considered, theirs.considered)
+    _promised(mine, theirs.grants)
+    for fate in _FATES.values():
+        _first(getattr(mine, fate), getattr(theirs, fate))
+
+
+def _promised(use: OfferUse, more: Iterable[tuple[Millis, Millis]]) -> None:
+    use.grants = sorted({*use.grants, *more})
+    del use.grants[GRANTS:-GRANTS]
+
+
+def _first(kept: dict[str, Millis], more: Mapping[str, Millis]) -> None:
+    """Add reservations to those of a fate, each since when first; the oldest go where there are too many."""
+    for name, time in more.items():
+        kept[name] = min(time, kept.get(name, time))
+    for name in sorted(kept, key=lambda each: (kept[each], each))[:-USES]:
+        del kept[name]
+
+
+OFFERING = "offers"
+"""The source of what the engine and the ledger tell about offers; no key has this id."""
+GRANTED, CONSIDERED = "Offer Granted", "Offer Considered"
+RESERVED, REDEEMED, RELEASED = "Offer Reserved", "Offer Redeemed", "Offer Released"
+_FATES = {RESERVED: "reserved", REDEEMED: "redeemed", RELEASED: "released"}
 EXPOSED, DISMISSED = "Experience Viewed", "Experience Dismissed"
 _SHOWN = frozenset({EXPOSED, DISMISSED})
 _LISTINGS = {"Audience Member Added": True, "Audience Member Removed": False}

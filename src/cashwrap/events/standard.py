@@ -1,4 +1,4 @@
-"""The events every shop knows: Segment's e-commerce V2, the calls of its tracking API, and our own two.
+"""The events every shop knows: Segment's e-commerce V2, the calls of its tracking API, and our own.
 
 Data only. ``vocabulary`` compiles it together with what a playbook declares.
 """
@@ -165,6 +165,28 @@ NECESSARY = frozenset({"Consent Updated"})
 
 MEMBERSHIPS = frozenset({"Audience Member Added", "Audience Member Removed"})
 """What the audience API makes of members pushed in. Nobody may send them: a browser must not enter itself in a list."""
+
+_OFFERED: Fields = {"offer": "text", "kind": "text", "expires": "time"}
+_HELD: Fields = {
+    "offer": "text",
+    "kind": "text",
+    "reservation": "id",
+    "order_id": "id",
+    "amount": "money",
+    "currency": "currency",
+}
+OURS: dict[str, Fields] = {
+    "Offer Granted": _OFFERED,
+    "Offer Considered": _OFFERED,
+    "Offer Reserved": _HELD,
+    "Offer Redeemed": _HELD,
+    "Offer Released": _HELD,
+}
+"""What offers tell the log about a shopper. Features may count them; nobody may send them, as only the ledger and the
+engine know."""
+OURS_NECESSARY = frozenset({"Offer Reserved", "Offer Redeemed", "Offer Released"})
+"""What a shopper holds and used: limits are to hold whatever was chosen. What was shown to them is for personalization
+alone."""
 
 NECESSARY_FROM_BACKEND = frozenset(
     {

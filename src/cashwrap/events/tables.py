@@ -46,7 +46,9 @@ def compile_tables(vocabulary: Vocabulary, digest: Digest, digits: int, *, scrub
     """All converters for amounts with that many minor digits, with or without scrubbing."""
     kinds = _converters(digest, digits, scrubbing=scrubbing)
     events = {
-        name: EventTable(name, _table(event.fields, FIELD_ALIASES, kinds)) for name, event in vocabulary.events.items()
+        name: EventTable(name, _table(event.fields, FIELD_ALIASES, kinds))
+        for name, event in vocabulary.events.items()
+        if not event.ours
     }
     aliases = {alias: events[name] for alias, name in EVENT_ALIASES.items()}
     return Tables(

@@ -16,6 +16,8 @@ from cashwrap.events.standard import (
     MEMBERSHIPS,
     NECESSARY,
     NECESSARY_FROM_BACKEND,
+    OURS,
+    OURS_NECESSARY,
     PURPOSES,
     TRAITS,
     Fields,
@@ -43,6 +45,8 @@ class EventType(Struct, frozen=True):
     purposes: int
     from_backend: int
     """The same for an event sent with a secret key: orders are ``necessary`` then."""
+    ours: bool = False
+    """Only the engine makes it: no request may carry one."""
 
     def kinds(self) -> dict[str, Kind]:
         """Each field's kind as conditions and features see it; an e-mail address is never seen."""
@@ -76,10 +80,14 @@ def compile_vocabulary(declarations: Declarations) -> Vocabulary:
     """
     faults: list[str] = []
     events = {name: _standard(name, fields) for name, fields in (ECOMMERCE | CALLS).items()}
+    events |= {name: _ours(name, fields) for name, fields in OURS.items()}
     for name, declared in declarations.events.items():
         if name in EVENT_ALIASES:
             message = f"{name} is another name of {EVENT_ALIASES[name]}; declare that one"
             faults.append(_fault(declared.spot, "event_is_alias", message))
+            continue
+        if name in OURS:
+            faults.append(_fault(declared.spot, "event_is_ours", f"{name} is written by offers; name yours otherwise"))
             continue
         events[name] = _declared(declared, events.get(name), faults)
     for name, kind in declarations.traits.items():
@@ -94,6 +102,11 @@ def _standard(name: str, fields: Fields) -> EventType:
     purposes = Purpose.NECESSARY if name in NECESSARY else PURPOSES
     backend = purposes | Purpose.NECESSARY if name in NECESSARY_FROM_BACKEND else purposes
     return EventType(name, fields, purposes.value, backend.value)
+
+
+def _ours(name: str, fields: Fields) -> EventType:
+    purpose = Purpose.NECESSARY if name in OURS_NECESSARY else Purpose.PERSONALIZATION
+    return EventType(name, fields, purpose.value, purpose.value, ours=True)
 
 
 def _declared(declared: EventDecl, standard: EventType | None, faults: list[str]) -> EventType:
