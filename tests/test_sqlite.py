@@ -9,6 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -405,10 +406,8 @@ def test_a_damaged_page_is_an_error_and_not_an_answer(tmp_path: Path) -> None:
     for page in range(1, len(whole) // 4096):
         whole[page * 4096 : page * 4096 + 64] = b"\xff" * 64
     path.write_bytes(whole)
-    broken = SqliteStore(tmp_path)
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreError, match="damaged"), closing(SqliteStore(tmp_path)) as broken:
         list(broken.log())
-    broken.close()
 
 
 # --- no traces ---

@@ -59,6 +59,12 @@ class Vault(Protocol):
         ``True`` where there was one. It is never made again for this shopper.
         """
 
+    def bury(self, names: Iterable[bytes], at: Millis) -> None:
+        """Keep, durably, that whoever had these names (keyed hashes) was forgotten at this time."""
+
+    def buried(self, names: Sequence[bytes]) -> dict[bytes, Millis]:
+        """When the last one who had each name was forgotten; names of nobody are left out."""
+
 
 class ShopperKey(NamedTuple):
     """Names one shopper in every table."""
@@ -109,6 +115,26 @@ class Failure(Struct, frozen=True):
     size: int
     payload: bytes | None = None
     sequence: int = 0
+
+
+class Horizon(Struct, frozen=True):
+    """How far the log was folded into snapshots."""
+
+    sequence: int = 0
+    """Every record up to this one is in; 0 for none."""
+    received: Millis = 0
+    """When the newest of them was received."""
+
+
+class Snapshot(Struct, frozen=True):
+    """A shopper as the log up to a horizon says: ``Row`` without what time changes, sealed alike."""
+
+    state: bytes
+    seen: bytes
+
+
+Fold = Literal["horizon", "backfill"]
+"""What snapshots are for: in place of removed records, or for the state of changed features on its way."""
 
 
 class Transition(Struct, frozen=True):
@@ -173,7 +199,36 @@ class Store(Protocol):
         """The rows that exist."""
 
     def log(self, after: int = 0) -> Iterator[Record]:
-        """Records with a greater sequence, ascending."""
+        """Records with a greater sequence, ascending; those that retention has passed are gone."""
+
+    def horizon(self, fold: Fold = "horizon") -> Horizon:
+        """How far a fold has come."""
+
+    def snapshots(self, keys: Sequence[ShopperKey], fold: Fold = "horizon") -> dict[ShopperKey, Snapshot]:
+        """The snapshots that exist."""
+
+    def all_snapshots(self, fold: Fold = "horizon") -> Iterator[tuple[ShopperKey, Snapshot]]:
+        """All of a fold."""
+
+    def advance(
+        self, horizon: Horizon, snapshots: Mapping[ShopperKey, Snapshot | None], fold: Fold = "horizon"
+    ) -> None:
+        """Write snapshots (``None`` removes one) and move a fold's horizon, durably, all or nothing.
+
+        With ``horizon`` the records up to it are removed in the same step.
+        """
+
+    def clear(self, fold: Fold, limit: int) -> bool:
+        """Remove so many snapshots of a fold, and its horizon with the last; whether there may be more."""
+
+    def tidy(self) -> None:
+        """Leave no trace of what was removed in any file."""
+
+    def shoppers(self, after: ShopperKey | None, limit: int) -> list[ShopperKey]:
+        """Everybody who has a row, in the store's own order, for paging."""
+
+    def names(self, key: ShopperKey) -> list[bytes]:
+        """The keyed hashes of all identifiers that name the shopper."""
 
     def due(self, until: Millis, limit: int) -> list[ShopperKey]:
         """Shoppers whose ``due`` has come, earliest first."""
@@ -200,7 +255,7 @@ class Store(Protocol):
         """
 
     def forget(self, key: ShopperKey) -> None:
-        """Remove the shopper's row, identities, memberships and kept decisions, durably.
+        """Remove the shopper's row, snapshots, identities, memberships, kept decisions and failed events, durably.
 
         Log payloads die with the vault's key.
         """

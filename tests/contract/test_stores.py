@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -13,17 +14,29 @@ from cashwrap.adapters.sqlite import SqliteStore
 from cashwrap.adapters.system import SystemRandom
 from cashwrap.adapters.vault import FileVault, MemoryVault
 from cashwrap.model import Millis, Tenant
-from cashwrap.ports import Changes, Failure, KeptDecision, Record, Row, ShopperKey, Transition, Vault
-from cashwrap.testing import FullStore, StoreContract, VaultContract
+from cashwrap.ports import (
+    Changes,
+    Failure,
+    Fold,
+    Horizon,
+    KeptDecision,
+    Record,
+    Row,
+    ShopperKey,
+    Snapshot,
+    Transition,
+    Vault,
+)
+from cashwrap.testing import FullStore, SnapshotContract, StoreContract, VaultContract
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(StoreContract, SnapshotContract):
     @pytest.fixture
     def store(self) -> FullStore:
         return MemoryStore()
 
 
-class TestSqliteStore(StoreContract):
+class TestSqliteStore(StoreContract, SnapshotContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[FullStore]:
         store = SqliteStore(tmp_path)
@@ -60,6 +73,13 @@ class LosesWrites(MemoryStore):
         return super().commit(Changes(records=changes.records[:1000], rows=changes.rows))
 
 
+class KeepsSnapshots(MemoryStore):
+    def forget(self, key: ShopperKey) -> None:
+        kept = dict(self._snapshots)
+        super().forget(key)
+        self._snapshots = kept
+
+
 class DueAnyhow(MemoryStore):
     def due(self, until: Millis, limit: int) -> list[ShopperKey]:
         return super().due(until, limit)[::-1]
@@ -86,6 +106,11 @@ class FixedNonce:
 def test_the_store_contract_is_red_on_a_planted_bug(broken: type[MemoryStore], promise: str) -> None:
     with pytest.raises((AssertionError, IndexError)):
         getattr(StoreContract(), promise)(broken())
+
+
+def test_the_snapshot_contract_is_red_on_a_planted_bug() -> None:
+    with pytest.raises(AssertionError):
+        SnapshotContract().test_forgetting_reaches_snapshots_failures_and_notices(KeepsSnapshots())
 
 
 def test_the_vault_contract_is_red_on_a_repeated_nonce() -> None:
@@ -133,14 +158,33 @@ def everything_in(store: FullStore) -> list[object]:
         [transition for _, transition in store.pending(1000)],
         store.failures(),
         [store.decisions(tenant, since, limit=3) for tenant in tenants for since in (0, 9)],
+        sorted(store.shoppers(None, 100)),
+        [store.names(key) for key in keys],
+        [(store.horizon(fold), dict(store.all_snapshots(fold))) for fold in ("horizon", "backfill")],
         [store.decision(each.tenant, each.id) for tenant in tenants for each in store.decisions(tenant)],
     ]
 
 
+class Step(NamedTuple):
+    """A step of a fold: so many records further."""
+
+    fold: Fold
+    records: int
+    snapshots: dict[ShopperKey, Snapshot | None]
+
+
+_steps = st.builds(
+    Step,
+    st.sampled_from(["horizon", "backfill"]),
+    st.integers(0, 3),
+    st.dictionaries(_keys, st.none() | st.builds(Snapshot, _bytes, _bytes), max_size=3),
+)
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.lists(_changes | _keys | st.tuples(_times, st.integers(0, 5), st.integers(0, 9)), max_size=6))
+@given(st.lists(_changes | _keys | st.tuples(_times, st.integers(0, 5), st.integers(0, 9)) | _steps, max_size=6))
 def test_both_stores_answer_the_same_after_any_history(
-    history: list[Changes | ShopperKey | tuple[int, int, int]],
+    history: list[Changes | ShopperKey | tuple[int, int, int] | Step],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         memory, file = MemoryStore(), SqliteStore(folder)
@@ -148,6 +192,9 @@ def test_both_stores_answer_the_same_after_any_history(
             for store in (memory, file):
                 if isinstance(step, Changes):
                     store.commit(step)
+                elif isinstance(step, Step):
+                    reached = min(store.horizon(step.fold).sequence + step.records, store.commit(Changes()))
+                    store.advance(Horizon(reached, reached), step.snapshots, step.fold)
                 elif isinstance(step, ShopperKey):
                     store.forget(step)
                 else:

@@ -1,13 +1,14 @@
 """The store in memory: for tests and trials, under the same contract as the others. Nothing survives the process."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from msgspec.structs import replace as changed
 
+from cashwrap.faults import crash_point
 from cashwrap.model import Millis, Product, Tenant
-from cashwrap.ports import Changes, Failure, KeptDecision, Record, Row, ShopperKey, Transition
+from cashwrap.ports import Changes, Failure, Fold, Horizon, KeptDecision, Record, Row, ShopperKey, Snapshot, Transition
 
 
 class MemoryStore:
@@ -15,7 +16,10 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._log: list[Record] = []
+        self._log: list[Record | None] = []
+        """By sequence, from 1; ``None`` for a record that was removed."""
+        self._horizons: dict[Fold, Horizon] = {}
+        self._snapshots: dict[tuple[Fold, ShopperKey], Snapshot] = {}
         self._profiles: dict[ShopperKey, Row] = {}
         self._identities: dict[bytes, ShopperKey] = {}
         self._segments: dict[tuple[Tenant, str], set[bytes]] = {}
@@ -69,9 +73,66 @@ class MemoryStore:
 
     def log(self, after: int = 0) -> Iterator[Record]:
         """Records with a greater sequence, ascending."""
+        after = max(after, self.horizon().sequence)
         while after < len(self._log):
-            yield self._log[after]
+            record = self._log[after]
+            if record is not None:
+                yield record
             after += 1
+
+    def horizon(self, fold: Fold = "horizon") -> Horizon:
+        """How far a fold has come."""
+        return self._horizons.get(fold, Horizon())
+
+    def snapshots(self, keys: Sequence[ShopperKey], fold: Fold = "horizon") -> dict[ShopperKey, Snapshot]:
+        """The snapshots that exist."""
+        with self._lock:
+            return {key: self._snapshots[fold, key] for key in keys if (fold, key) in self._snapshots}
+
+    def all_snapshots(self, fold: Fold = "horizon") -> Iterator[tuple[ShopperKey, Snapshot]]:
+        """All of a fold."""
+        with self._lock:
+            found = [(key, snapshot) for (of, key), snapshot in self._snapshots.items() if of == fold]
+        yield from found
+
+    def advance(
+        self, horizon: Horizon, snapshots: Mapping[ShopperKey, Snapshot | None], fold: Fold = "horizon"
+    ) -> None:
+        """Write snapshots and move a fold's horizon."""
+        with self._lock:
+            for key, snapshot in snapshots.items():
+                if snapshot is None:
+                    self._snapshots.pop((fold, key), None)
+                else:
+                    self._snapshots[fold, key] = snapshot
+            if fold == "horizon":
+                crash_point("retention.snapshot")
+                gone = range(self.horizon().sequence, horizon.sequence)
+                self._log[gone.start : gone.stop] = [None] * len(gone)
+            self._horizons[fold] = horizon
+
+    def clear(self, fold: Fold, limit: int) -> bool:
+        """Remove so many snapshots of a fold; whether there may be more."""
+        with self._lock:
+            found = list(islice((name for name in self._snapshots if name[0] == fold), limit))
+            for name in found:
+                del self._snapshots[name]
+            if len(found) < limit:
+                self._horizons.pop(fold, None)
+            return len(found) == limit
+
+    def tidy(self) -> None:
+        """Nothing to do: there are no files."""
+
+    def shoppers(self, after: ShopperKey | None, limit: int) -> list[ShopperKey]:
+        """Everybody who has a row, for paging."""
+        with self._lock:
+            return sorted(key for key in self._profiles if after is None or key > after)[:limit]
+
+    def names(self, key: ShopperKey) -> list[bytes]:
+        """The keyed hashes of all identifiers that name the shopper."""
+        with self._lock:
+            return sorted(digest for digest, owner in self._identities.items() if owner == key)
 
     def due(self, until: Millis, limit: int) -> list[ShopperKey]:
         """Shoppers whose ``due`` has come, earliest first."""
@@ -135,9 +196,12 @@ class MemoryStore:
             return len(old)
 
     def forget(self, key: ShopperKey) -> None:
-        """Remove the shopper's row, identities, memberships and kept decisions."""
+        """Remove the shopper's row, snapshots, identities, memberships, kept decisions and failed events."""
         with self._lock:
             self._clear({key})
+            self._snapshots = {name: kept for name, kept in self._snapshots.items() if name[1] != key}
+            self._failed = {number: kept for number, kept in self._failed.items() if not _is_of(kept, key)}
+            self._outbox = {number: kept for number, kept in self._outbox.items() if kept.shopper != key.shopper}
             self._profiles.pop(key, None)
             self._identities = {digest: owner for digest, owner in self._identities.items() if owner != key}
             self._leave_all(key)
@@ -236,3 +300,8 @@ class MemoryStore:
             inside.discard(transition.shopper)
         self._queued += 1
         self._outbox[self._queued] = transition
+
+
+def _is_of(failure: Failure, key: ShopperKey) -> bool:
+    """Whether a failed event that was kept is the shopper's."""
+    return failure.payload is not None and (failure.tenant, failure.payload[:16]) == key

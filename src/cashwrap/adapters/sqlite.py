@@ -5,7 +5,7 @@ Whatever one ``commit`` is handed becomes durable with one fsync, or not at all.
 thread: writes take turns, reads run beside them and see what was committed last.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
@@ -19,8 +19,9 @@ from cashwrap.adapters.database import Database
 from cashwrap.adapters.folder import FolderLock
 from cashwrap.adapters.queries import statements
 from cashwrap.errors import Locked
+from cashwrap.faults import crash_point
 from cashwrap.model import Millis, Product, Tenant
-from cashwrap.ports import Changes, Failure, KeptDecision, Record, Row, ShopperKey, Transition
+from cashwrap.ports import Changes, Failure, Fold, Horizon, KeptDecision, Record, Row, ShopperKey, Snapshot, Transition
 
 FILE = "cashwrap.db"
 _SQL = statements("store.sql")
@@ -108,6 +109,71 @@ class SqliteStore:
                 yield Record(self._tenant(tenant), shopper, received, kind, payload, mask, sequence)
             after = page[-1][0]
 
+    def horizon(self, fold: Fold = "horizon") -> Horizon:
+        """How far a fold has come."""
+        rows = self._rows("horizon", fold)
+        return Horizon(*rows[0]) if rows else Horizon()
+
+    def snapshots(self, keys: Sequence[ShopperKey], fold: Fold = "horizon") -> dict[ShopperKey, Snapshot]:
+        """The snapshots that exist."""
+        found = self._rows_each("snapshot", [(fold, self._known_number(key.tenant), key.shopper) for key in keys])
+        return {ShopperKey(self._tenant(number), shopper): Snapshot(*kept) for number, shopper, *kept in found}
+
+    def all_snapshots(self, fold: Fold = "horizon") -> Iterator[tuple[ShopperKey, Snapshot]]:
+        """All of a fold, read a page at a time."""
+        at = 0
+        while page := self._rows("snapshots", fold, at, _LOG_PAGE):
+            for at, number, shopper, *kept in page:  # noqa: B007 - the last one is where the next page begins
+                yield ShopperKey(self._tenant(number), shopper), Snapshot(*kept)
+
+    def advance(
+        self, horizon: Horizon, snapshots: Mapping[ShopperKey, Snapshot | None], fold: Fold = "horizon"
+    ) -> None:
+        """Write snapshots (``None`` removes one) and move a fold's horizon, durably, all or nothing.
+
+        With ``horizon`` the records up to it are removed in the same step.
+        """
+        self._must_serve()
+        number = self._tenant_number
+        written: _Bindings = []
+        removed: _Bindings = []
+        for key, snapshot in snapshots.items():
+            if snapshot is None:
+                removed.append((fold, number(key.tenant), key.shopper))
+            else:
+                written.append((fold, number(key.tenant), key.shopper, snapshot.state, snapshot.seen))
+        with self._database.writing() as db:
+            db.executemany(_SQL["write_snapshot"], written)
+            db.executemany(_SQL["remove_snapshot"], removed)
+            if fold == "horizon":
+                crash_point("retention.snapshot")
+                db.execute(_SQL["retire_records"], (horizon.sequence,))
+                db.execute(_SQL["empty_record"], (horizon.sequence,))
+            db.execute(_SQL["move_horizon"], (fold, horizon.sequence, horizon.received))
+
+    def clear(self, fold: Fold, limit: int) -> bool:
+        """Remove so many snapshots of a fold, and its horizon with the last; whether there may be more."""
+        self._must_serve()
+        with self._database.writing() as db:
+            db.execute(_SQL["clear_snapshots"], (fold, limit))
+            more = db.changes() == limit
+            if not more:
+                db.execute(_SQL["remove_horizon"], (fold,))
+        return more
+
+    def tidy(self) -> None:
+        """Empty the write-ahead log, where what was removed may still stand. Raises ``Unavailable``."""
+        self._database.truncate()
+
+    def shoppers(self, after: ShopperKey | None, limit: int) -> list[ShopperKey]:
+        """Everybody who has a row, by the number of the tenant and the shopper, for paging."""
+        place = (self._known_number(after.tenant), after.shopper) if after is not None else (0, b"")
+        return [ShopperKey(self._tenant(number), shopper) for number, shopper in self._rows("shoppers", *place, limit)]
+
+    def names(self, key: ShopperKey) -> list[bytes]:
+        """The keyed hashes of all identifiers that name the shopper."""
+        return sorted(digest for (digest,) in self._rows("names", self._known_number(key.tenant), key.shopper))
+
     def due(self, until: Millis, limit: int) -> list[ShopperKey]:
         """Shoppers whose ``due`` has come, earliest first."""
         return [ShopperKey(self._tenant(number), shopper) for number, shopper in self._rows("due", until, limit)]
@@ -151,19 +217,25 @@ class SqliteStore:
         return len(old)
 
     def forget(self, key: ShopperKey) -> None:
-        """Remove the shopper's row, identities, memberships and kept decisions, with their traces from the
-        write-ahead log.
+        """Remove the shopper's row, snapshots, identities, memberships, kept decisions and failed events, with their
+        traces from the write-ahead log.
 
         Raises ``Unavailable``, also where the removal is durable but a reader in another process keeps older pages
         alive: call again.
         """
+        self.forget_all([key])
+
+    def forget_all(self, keys: Iterable[ShopperKey]) -> None:
+        """``forget`` for many at once, such as all whom a restored copy still holds."""
         self._must_serve()
-        tenant = self._known_number(key.tenant)
+        gone: _Bindings = [(self._known_number(key.tenant), key.shopper) for key in keys]
+        swapped: _Bindings = [(shopper, tenant) for tenant, shopper in gone]
         with self._database.writing() as db:
-            db.execute(_SQL["remove_row"], (tenant, key.shopper))
-            db.execute(_SQL["remove_identities"], (tenant, key.shopper))
-            db.execute(_SQL["remove_memberships"], (key.shopper, tenant))
-            db.execute(_SQL["clear_decisions"], (key.shopper, tenant))
+            for name in ("remove_row", "remove_snapshots", "remove_identities"):
+                db.executemany(_SQL[name], gone)
+            for name in ("remove_memberships", "clear_decisions", "remove_failures"):
+                db.executemany(_SQL[name], swapped)
+            db.executemany(_SQL["remove_transitions"], [(shopper,) for _, shopper in gone])
         self._database.truncate()
 
     # --- Outbox ---

@@ -408,6 +408,14 @@ class VaultContract:
         assert _raised(vault.seal, shopper(3), b"") is Forgotten
         assert vault.open(shopper(4), vault.seal(shopper(4), b"mine")) == b"mine"
 
+    def test_a_buried_name_keeps_the_later_time(self, vault: Vault) -> None:
+        """When its owner was last forgotten; names of nobody are left out."""
+        names = [bytes([n]) * 16 for n in range(3)]
+        vault.bury(names[:2], 50)
+        vault.bury(names[1:2], 70)
+        vault.bury(names[:1], 10)
+        assert vault.buried(names) == {names[0]: 50, names[1]: 70}
+
     def test_digests_are_stable_and_parts_do_not_run_together(self, vault: Vault) -> None:
         """Sixteen bytes that tell every list of parts from every other."""
         lists = [

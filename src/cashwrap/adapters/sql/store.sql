@@ -19,8 +19,57 @@ INSERT INTO log (tenant, shopper, received, kind, mask, payload) VALUES (?, ?, ?
 SELECT coalesce(max(sequence), 0) FROM log;
 
 -- name: log_page
+-- The newest row stays when retention has passed it, without its payload, so that sequences go on: it is no record.
 SELECT sequence, tenant, shopper, received, kind, mask, payload FROM log
-WHERE sequence > ? ORDER BY sequence LIMIT ?;
+WHERE sequence > max(?, coalesce((SELECT sequence FROM folds WHERE name = 'horizon'), 0)) ORDER BY sequence LIMIT ?;
+
+-- name: retire_records
+DELETE FROM log WHERE sequence <= ? AND sequence < (SELECT max(sequence) FROM log);
+
+-- name: empty_record
+UPDATE log SET payload = x'', mask = 0 WHERE sequence = ?;
+
+-- name: horizon
+SELECT sequence, received FROM folds WHERE name = ?;
+
+-- name: move_horizon
+INSERT INTO folds (name, sequence, received) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence, received = excluded.received;
+
+-- name: remove_horizon
+DELETE FROM folds WHERE name = ?;
+
+-- name: snapshot
+SELECT tenant, shopper, state, seen FROM snapshots WHERE fold = ? AND tenant = ? AND shopper = ?;
+
+-- name: snapshots
+SELECT number, tenant, shopper, state, seen FROM snapshots WHERE fold = ? AND number > ? ORDER BY number LIMIT ?;
+
+-- name: write_snapshot
+INSERT INTO snapshots (fold, tenant, shopper, state, seen) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (fold, tenant, shopper) DO UPDATE SET state = excluded.state, seen = excluded.seen;
+
+-- name: remove_snapshot
+DELETE FROM snapshots WHERE fold = ? AND tenant = ? AND shopper = ?;
+
+-- name: remove_snapshots
+DELETE FROM snapshots WHERE fold IN ('horizon', 'backfill') AND tenant = ? AND shopper = ?;
+
+-- name: clear_snapshots
+DELETE FROM snapshots WHERE number IN (SELECT number FROM snapshots WHERE fold = ? LIMIT ?);
+
+-- name: shoppers
+SELECT tenant, shopper FROM profiles WHERE (tenant, shopper) > (?, ?) ORDER BY tenant, shopper LIMIT ?;
+
+-- name: names
+SELECT digest FROM identities WHERE tenant = ? AND shopper = ?;
+
+-- name: remove_failures
+DELETE FROM failed WHERE substr(payload, 1, 16) = ? AND payload IS NOT NULL AND tenant = ?;
+
+-- name: remove_transitions
+-- The outbox is short: whatever is in it is on its way.
+DELETE FROM outbox WHERE shopper = ?;
 
 -- name: write_row
 INSERT INTO profiles (tenant, shopper, due, state, seen) VALUES (?, ?, ?, ?, ?)
