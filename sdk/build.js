@@ -14,7 +14,7 @@ const { out } = parseArgs({ options: { out: { type: "string", default: "lib" } }
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Rarely needed, without imports of their own: loaded from beside the bundle, and not a part of it. */
-const ON_DEMAND = ["preview.js", "products.js", "signals.js"];
+const ON_DEMAND = ["offer.js", "preview.js", "products.js", "signals.js"];
 const sri = (/** @type {Uint8Array} */ bytes) => `sha384-${createHash("sha384").update(bytes).digest("base64")}`;
 
 const { outputFiles } = await build({

@@ -83,7 +83,7 @@ def test_minified_is_what_the_sources_build_to(tmp_path: Path) -> None:
 def test_integrity_is_that_of_what_a_page_loads() -> None:
     """The minified file, and the parts that it loads from beside it."""
     parts = set(re.findall(r'import\("\./(\w+\.js)"\)', MINIFIED.read_text()))
-    assert parts == {"preview.js", "products.js", "signals.js"}
+    assert parts == {"offer.js", "preview.js", "products.js", "signals.js"}
     digests = {
         name: "sha384-" + base64.b64encode(hashlib.sha384((LIB / name).read_bytes()).digest()).decode()
         for name in (MINIFIED.name, *sorted(parts))
@@ -93,7 +93,7 @@ def test_integrity_is_that_of_what_a_page_loads() -> None:
 
 def test_a_part_that_is_loaded_on_demand_needs_no_other() -> None:
     """It would come with a second copy of what the minified file has inside."""
-    for name in ("preview.js", "products.js", "signals.js"):
+    for name in ("offer.js", "preview.js", "products.js", "signals.js"):
         assert not re.search(r"^import |\bimport\((?!\")", (LIB / name).read_text(), re.MULTILINE), name
 
 

@@ -7,13 +7,13 @@ import { render } from "./render.js";
 import { createEvent, surroundings, timeZone, whenSeen } from "./track.js";
 
 /**
- * @typedef {{experience: string | null, variation: string | null, content: Record<string, any> | null, reason: string}} Answer
+ * @typedef {{experience: string | null, variation: string | null, content: Record<string, any> | null, reason: string, offer?: Record<string, any>}} Answer
  * @typedef {{decisionId: string, playbook: string, placements: Record<string, Answer>, token: string | null, level: string, degraded: boolean}} Decision
  */
 
 /**
  * What a placement came to, and how to tell what became of it. `key` says whose moment it is, and of what: one exposure each.
- * @typedef {{experience: unknown, content: Answer["content"] | undefined, key: string, tell: (event: string) => void}} Current
+ * @typedef {{experience: unknown, content: Answer["content"] | undefined, offer: Answer["offer"], key: string, tell: (event: string) => void}} Current
  */
 
 /** What each placement shows now, and the way back. @type {WeakMap<Element, {json: string, back: (() => void) | null | undefined}>} */
@@ -83,14 +83,14 @@ export async function decide({ url, person, placements, more, ...rest }) {
  * @param {string} id the anonymous id that asked
  * @param {Current["tell"]} tell
  */
-function answer(name, { experience, variation, content, reason } = {}, id, tell) {
+function answer(name, { experience, variation, content, reason, offer } = {}, id, tell) {
   const last = current[name];
   if (sentAway.has(experience)) experience = content = null;
   // Seen often enough, by this very page: what it shows stays.
-  if (reason === "capped" && last?.experience === experience) content = last?.content;
+  if (reason === "capped" && last?.experience === experience) ({ content, offer } = { ...last });
   const key = id + experience + variation;
-  current[name] = { experience, content, key, tell };
-  const [first] = showAll(name, content);
+  current[name] = { experience, content, offer, key, tell };
+  const [first] = showAll(name, content, offer);
   // An exposure is the moment a shopper could see the difference, whatever the content; asking again is no new one.
   if (first && experience && last?.key !== key) {
     whenSeen(first, () => current[name]?.key === key && tell("Experience Viewed"));
@@ -114,11 +114,12 @@ export async function dismiss(name) {
 /**
  * @param {string} name of a placement
  * @param {Answer["content"]} [content]
+ * @param {Answer["offer"]} [offer]
  * @returns {HTMLElement[]} where it is
  */
-function showAll(name, content) {
+function showAll(name, content, offer) {
   const places = everyPlace().filter((place) => nameOf(place) === name);
-  for (const place of places) show(place, content);
+  for (const place of places) show(place, content, offer);
   return places;
 }
 
@@ -130,13 +131,14 @@ const nameOf = (place) => /** @type {string} */ (place.dataset["cashwrapPlacemen
 /**
  * @param {HTMLElement} place
  * @param {Answer["content"] | undefined} content
+ * @param {Answer["offer"]} offer
  */
-function show(place, content) {
-  const json = JSON.stringify(content ?? null);
+function show(place, content, offer) {
+  const json = JSON.stringify([content, offer]);
   const current = shown.get(place);
   if (current?.json === json) return; // no flicker, and focus stays where it is
   current?.back?.();
-  shown.set(place, { json, back: content && render(place, content) });
+  shown.set(place, { json, back: content && render(place, content, offer) });
 }
 
 /**

@@ -20,9 +20,10 @@ let undo = [];
  * Show content in a placement.
  * @param {HTMLElement} place
  * @param {Content} content
+ * @param {Content | undefined} offer what it promises, if it does
  * @returns {() => void} brings the shop's default back
  */
-export function render(place, content) {
+export function render(place, content, offer) {
   /** @type {typeof undo} */
   const done = [];
   let over = false;
@@ -39,16 +40,26 @@ export function render(place, content) {
       back();
     }
   };
-  if (content["type"] === "products") {
-    import("./products.js").then(
-      async ({ products }) => (await calm()) && !over && run(products({ append, fill, set, slot, write })),
+  const type = content["type"];
+  const [list, beside] = [type === "products" && import("./products.js"), offer && import("./offer.js")];
+  if (list || beside) {
+    Promise.all([list, beside]).then(
+      async ([list, beside]) => {
+        if (!(await calm()) || over) return;
+        const tools = { append, fill, later, mark, set, slot, write };
+        run(list ? list.products(tools) : RENDERERS[type]);
+        if (beside && offer && done.length) run(() => beside.disclose(tools, place, offer, back));
+      },
       () => {},
     );
-  } else run(RENDERERS[content["type"]]);
+  } else run(RENDERERS[type]);
   return back;
 }
 
 // --- changes that can be taken back ---
+
+/** @param {() => unknown} way back */
+const later = (way) => undo.push(way);
 
 /**
  * Replace what an element shows. Where the shop has redrawn it since, the shop's newer content stays.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 SDK = Path(__file__).parents[2] / "sdk" / "lib"
-MIME = {".js": "text/javascript; charset=utf-8", ".json": "application/json"}
+MIME = {".js": "text/javascript; charset=utf-8", ".json": "application/json", ".css": "text/css; charset=utf-8"}
 PATIENCE = 15.0
 """Seconds until something that should have arrived counts as lost."""
 
@@ -138,7 +138,7 @@ class Recorder:
             html, headers = self.pages[request.path]
             return Reply(html, headers={"Content-Type": "text/html; charset=utf-8", **headers})
         if request.path in self.files:
-            return Reply(self.files[request.path].decode(), headers={"Content-Type": MIME[".js"]})
+            return Reply(self.files[request.path].decode(), headers={"Content-Type": MIME[Path(request.path).suffix]})
         if request.path.startswith("/sdk/"):
             file = SDK / request.path.rpartition("/")[2]
             return Reply(file.read_text(), headers={"Content-Type": MIME[file.suffix]})
