@@ -5,18 +5,36 @@ holds back wins; equal priorities go by weight, then in the order written. Whate
 leaves the placement to the shop's own default, with the reason, and never touches another placement.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cashwrap import attention
 from cashwrap.content import Catalogue, Ineligible
 from cashwrap.declarations import HOLDOUT, UNIT
 from cashwrap.experiences import Experience, Experiences, Placement
 from cashwrap.experiments import SHARES, Assigned, Trial, assign, draw, hash_unit, share_at, unit_of
-from cashwrap.model import CAPPED, HELD_OUT, IN_CONTROL, SHOWN, Answer, Decision, Exposure, Inputs, Level, Reason
+from cashwrap.model import (
+    CAPPED,
+    HELD_OUT,
+    IN_CONTROL,
+    SHOWN,
+    Answer,
+    Decision,
+    Disclosure,
+    Exposure,
+    Grant,
+    Inputs,
+    Level,
+    Millis,
+    Reason,
+)
+from cashwrap.offers.benefits import major
+from cashwrap.offers.grant import Granted, Granting
+from cashwrap.offers.terms import Choice
 
 
 class Kills(Struct, frozen=True):
@@ -47,7 +65,17 @@ def _default(reason: Reason) -> Answer:
 
 _DEFAULTS: dict[Reason, Answer] = {
     reason: _default(reason)
-    for reason in ("no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error", "quiet")
+    for reason in (
+        "no_match",
+        "no_such_placement",
+        "killed",
+        "no_consent",
+        "no_content",
+        "late",
+        "error",
+        "quiet",
+        "no_offer",
+    )
 }
 
 
@@ -88,7 +116,7 @@ def decide(
             exposures.append(shown)
         else:
             answers[name] = case.answer(name, left)
-    return Decision(experiences.playbook, answers, inputs.level, case.broken, tuple(exposures))
+    return Decision(experiences.playbook, answers, inputs.level, case.broken, tuple(exposures), case.grants)
 
 
 def defaults(
@@ -116,6 +144,7 @@ class _Case:
         "_catalogue",
         "_experiences",
         "_ghosts",
+        "_granting",
         "_inputs",
         "_kills",
         "_noted",
@@ -141,6 +170,7 @@ class _Case:
         self._noted: list[Noted] | None = None
         self._alone: str | None = None
         self._ghosts = 0
+        self._granting: Granting | None = None
         self.exposures: list[tuple[int, ...]] = []
         self.broken = False
         """Whether some experience failed."""
@@ -148,6 +178,11 @@ class _Case:
         unit = unit_of(holdout.unit, inputs.units, inputs.values) if holdout.share else ""
         self.held = bool(unit) and hash_unit(holdout.salt, unit) % SHARES < holdout.share
         """Whether the shopper is in the shop's holdout."""
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """What was granted, each offer once."""
+        return tuple(self._granting.granted.values()) if self._granting is not None else ()
 
     def answer(self, name: str, left: int) -> Answer:
         """The answer of one placement, whose bits ``left`` stand."""
@@ -177,7 +212,7 @@ class _Case:
             self._noted.append(Noted(experience.name, outcome, why.format(*details)))
 
     def _preview(self, placement: Placement) -> Answer | None:
-        """The variation that a preview asks for here. Nobody is assigned, and nothing is an exposure."""
+        """What a preview asks for here. Nobody is assigned, nothing is an exposure, and nothing is granted."""
         for experience in self._experiences.ordered[placement.first : placement.stop]:
             wanted = self._inputs.forced.get(experience.name)
             if wanted is None:
@@ -186,7 +221,9 @@ class _Case:
             self._note(experience, "preview", "previewed as {}", wanted)
             if wanted not in names:  # such as control: it sees the shop's default
                 return Answer(experience.name, wanted, None, "preview")
-            found = experience.answer(names.index(wanted), self._inputs, self._catalogue)
+            grant = self._grant(experience.choice) if experience.choice is not None else None
+            inputs = grant.inputs if isinstance(grant, Granted) else self._inputs
+            found = experience.answer(names.index(wanted), inputs, self._catalogue)
             if isinstance(found, Answer):
                 return Answer(experience.name, wanted, found.content, "preview")
         return None
@@ -271,20 +308,34 @@ class _Case:
             return Answer(experience.name, arm, None, "capped")
         self._note(experience, "shown", "its condition holds and nothing above it fits")
         self._expose(experience, assigned, SHOWN)
-        return contents[assigned.arm]
+        answer = contents[assigned.arm]
+        if answer.offer is not None and self._granting is not None and experience.choice is not None:
+            self._granting.keep(experience.choice, answer.offer)
+        return answer
 
     def _contents(self, experience: Experience) -> list[Answer] | Ineligible:
         """Each variation's answer; where one has none the experience fits nobody, or its arms would differ in whom
         they reach."""
         if experience.name in self._kills.experiences:
             return _KILLED
+        grant = self._grant(experience.choice) if experience.choice is not None else None
+        if isinstance(grant, Ineligible):
+            return grant
+        inputs = self._inputs if grant is None else grant.inputs
         contents = []
         for number in range(len(experience.variations)):
-            found = experience.answer(number, self._inputs, self._catalogue)
+            found = experience.answer(number, inputs, self._catalogue)
             if isinstance(found, Ineligible):
                 return found
-            contents.append(found)
+            contents.append(found if grant is None else replace(found, offer=grant.grant))
         return contents
+
+    def _grant(self, choice: Choice) -> Granted | Ineligible:
+        """The offer that would be granted now. Nobody is assigned to an arm yet: all arms reach the same shoppers."""
+        if self._granting is None:
+            self._granting = Granting(self._inputs, self._experiences.settings)
+        found = self._granting.choose(choice)
+        return Ineligible(found, "no_offer") if isinstance(found, str) else found
 
     def _assign(self, experience: Experience, trial: Trial) -> Assigned | None:
         """The shopper's arm, or ``None`` where the experience is not for them at all."""
@@ -355,26 +406,79 @@ def _ends_here(experience: Experience, kept_back: Answer) -> bool:
 class _Wire(Struct, frozen=True, rename="camel"):
     decision_id: str
     playbook: str
-    placements: dict[str, Answer]
+    placements: Mapping[str, "Answer | GrantingAnswer"]
     token: str | None
     level: Level
     degraded: bool
 
 
+class GrantingAnswer(Struct, frozen=True):
+    """An answer that grants an offer."""
+
+    experience: str | None
+    variation: str | None
+    content: msgspec.Raw | None
+    reason: Reason
+    offer: "_Offer"
+
+
+class _Offer(Struct, frozen=True, omit_defaults=True):
+    """A grant as shops get it: amounts in major units. ``expires`` is left out where the offer itself ends with it."""
+
+    name: str
+    benefit: Mapping[str, object]
+    amount: str
+    currency: str
+    personal: bool
+    expires: Millis | None = None
+    disclosure: Disclosure | None = None
+    token: str | None = None
+
+
 _encode = msgspec.json.Encoder().encode
+_NO_TOKENS: Mapping[str, str] = {}
 
 
-def encode_answer(decision: Decision, decision_id: str, token: str | None, *, degraded: bool = False) -> bytes:
+def encode_answer(
+    decision: Decision,
+    decision_id: str,
+    token: str | None,
+    *,
+    degraded: bool = False,
+    offers: Mapping[str, str] = _NO_TOKENS,
+) -> bytes:
     """The body of ``POST /v1/decide``. Content that was encoded when the playbook was compiled is copied.
 
-    ``degraded`` adds what happened around the decision, such as a profile that came too late.
+    ``degraded`` adds what happened around the decision, such as a profile that came too late. ``offers`` are the tokens
+    of what was granted, by offer.
     """
+    placements: Mapping[str, Answer | GrantingAnswer] = decision.placements
+    if decision.grants:
+        placements = {name: told(each, offers) for name, each in decision.placements.items()}
     answer = _Wire(
         decision_id,
         decision.playbook,
-        decision.placements,
+        placements,
         token,
         decision.level,
         decision.degraded or degraded,
     )
     return _encode(answer)
+
+
+def told(answer: Answer, tokens: Mapping[str, str] = _NO_TOKENS) -> Answer | GrantingAnswer:
+    """An answer as shops get it."""
+    grant = answer.offer
+    if grant is None:
+        return answer
+    offer = _Offer(
+        grant.offer,
+        grant.benefit,
+        major(grant.amount, grant.currency),
+        grant.currency,
+        grant.personal,
+        grant.expires or None,
+        grant.disclosure,
+        tokens.get(grant.offer),
+    )
+    return GrantingAnswer(answer.experience, answer.variation, answer.content, answer.reason, offer)

@@ -18,11 +18,14 @@ from cashwrap.declarations import (
     ExperimentDecl,
     HoldoutDecl,
     PlacementDecl,
+    Settings,
 )
 from cashwrap.experiments import Assigned, Slot, Trial, lay_out, trial
 from cashwrap.model import OUTCOMES, Answer, Exposure, Inputs
+from cashwrap.offers.terms import Choice
 
 _NO_CAPS = CapsDecl()
+_NO_CHOICES: Mapping[str, Choice] = {}
 
 
 Recent = tuple[Answer, tuple[int, int]]
@@ -62,6 +65,8 @@ class Experience(Struct, frozen=True):
     counted: tuple[str, ...]
     shown: tuple[int, int]
     recent: dict[str, "Recent"] | None = None
+    choice: Choice | None = None
+    """The offers of which it grants one."""
 
     def answer(self, variation: int, inputs: Inputs, catalogue: Catalogue) -> Answer | Ineligible:
         """What one of its variations shows, or why it cannot."""
@@ -149,6 +154,7 @@ class Experiences(Struct, frozen=True):
     names: Names
     recent: tuple[dict[str, Recent], ...]
     everywhere: tuple[Row, ...]
+    settings: Settings = Settings()
 
     def rows(self, asked: tuple[str, ...] | None) -> Sequence[Row]:
         """The placements asked for, each once; ``None`` for all."""
@@ -169,15 +175,16 @@ def compile_experiences(
     *,
     playbook: str,
     stable: Callable[[str], bool] = _nothing,
+    choices: Mapping[str, Choice] = _NO_CHOICES,
 ) -> Experiences:
     """Compile all enabled experiences.
 
     ``conditions`` holds each one's checked condition by name, ``None`` or absent for everyone; ``renderings`` the
     contents by experience and variation; ``stable`` tells the attributes that are the same for some time, so that what
-    they leave standing of the index can be kept.
+    they leave standing of the index can be kept; ``choices`` the offers that each one grants one of.
     """
-    compiler = _Compiler(declarations, renderings)
-    waiting = _in_order(declarations)
+    compiler = _Compiler(declarations, renderings, choices)
+    waiting = _in_order(declarations, choices)
     spans: dict[str, tuple[int, int]] = {}
     ordered: list[Experience] = []
     for name in declarations.placements:
@@ -201,6 +208,7 @@ def compile_experiences(
         Names(playbook, tuple(placements), tuple(compiler.names())),
         tuple(_at_hand(ordered[owner], bit in index.residuals) for bit, owner in enumerate(index.owners)),
         tuple(placement.row for placement in placements.values()),
+        settings,
     )
 
 
@@ -208,11 +216,15 @@ def _at_hand(experience: Experience, second_look: bool) -> dict[str, Recent]:  #
     return _NONE if second_look or experience.recent is None else experience.recent
 
 
-def _in_order(declarations: Declarations) -> dict[str, list[tuple[int, ExperienceDecl]]]:
-    """Each placement's enabled experiences with their numbers: the highest priority first, then as written."""
+def _in_order(declarations: Declarations, choices: Mapping[str, Choice]) -> dict[str, list[tuple[int, ExperienceDecl]]]:
+    """Each placement's experiences with their numbers: the highest priority first, then as written.
+
+    Left out is what is switched off, and what has an offer of which none is switched on.
+    """
     listed: dict[str, list[tuple[int, ExperienceDecl]]] = {name: [] for name in declarations.placements}
     for number, declared in enumerate(declarations.experiences.values()):
-        if declared.enabled:
+        grants = declared.offer is not None or declared.best_of is not None
+        if declared.enabled and (not grants or declared.name in choices):
             listed[declared.placement].append((number, declared))
     return {name: sorted(each, key=lambda pair: -pair[1].priority) for name, each in listed.items()}
 
@@ -220,9 +232,15 @@ def _in_order(declarations: Declarations) -> dict[str, list[tuple[int, Experienc
 class _Compiler:
     """What all experiences of a playbook are compiled against."""
 
-    def __init__(self, declarations: Declarations, renderings: Mapping[tuple[str, str], Rendering]) -> None:
+    def __init__(
+        self,
+        declarations: Declarations,
+        renderings: Mapping[tuple[str, str], Rendering],
+        choices: Mapping[str, Choice],
+    ) -> None:
         self.declared = declarations
         self.renderings = renderings
+        self.choices = choices
         self.slots = slots_of(declarations)
         self.numbers = {name: number for number, name in enumerate(declarations.placements)}
 
@@ -231,7 +249,9 @@ class _Compiler:
         variations = tuple([Variation(name, self.renderings[declared.name, name]) for name in declared.variations])
         caps = tuple(self.caps(declared, placement))
         trial = self.trial(declared)
-        plain = trial is None and not caps and not declared.weight and variations[0].content.steady
+        choice = self.choices.get(declared.name)
+        held_back = trial is not None or caps or declared.weight or choice is not None
+        plain = not held_back and variations[0].content.steady
         return Experience(
             name=declared.name,
             number=number,
@@ -245,6 +265,7 @@ class _Compiler:
             counted=tuple(cap.key for cap in caps),
             shown=(self.numbers[declared.placement], number),
             recent={} if plain else None,
+            choice=choice,
         )
 
     def caps(self, declared: ExperienceDecl, placement: PlacementDecl) -> Iterator[Cap]:

@@ -11,12 +11,33 @@ from msgspec import Struct
 
 from cashwrap import consent, profiles
 from cashwrap.declarations import Settings
+from cashwrap.errors import InvalidEvent
 from cashwrap.events import RequestFacts
+from cashwrap.events.money import minor_digits
 from cashwrap.hot import HotProfile, Standing
 from cashwrap.keys import ApiKey
-from cashwrap.model import NECESSARY, PERSONALIZATION, Impressions, Inputs, Level, Millis, Value
+from cashwrap.model import (
+    NECESSARY,
+    PERSONALIZATION,
+    Impressions,
+    Inputs,
+    Level,
+    Line,
+    Millis,
+    Minor,
+    Promise,
+    Value,
+)
 from cashwrap.playbook import Playbook
-from cashwrap.request import DecideRequest, clock_values, describe, request_values
+from cashwrap.request import (
+    DecideRequest,
+    PageContext,
+    cart_lines,
+    clock_values,
+    describe,
+    request_values,
+    to_minor,
+)
 
 BASKET = 100
 """Products of the cart that recommendations look at."""
@@ -33,13 +54,16 @@ class Known(NamedTuple):
     """What is known of who asks, besides the request itself: the ids as they are kept, and a profile if there is one.
 
     ``units`` has ``user`` (only where it is proven), ``anonymous`` and ``cart``. ``impressions`` are those counted
-    under the cart, for a shopper without a profile. ``forced`` is what a preview shows.
+    under the cart, for a shopper without a profile. ``forced`` is what a preview shows. ``closed`` are the offers that
+    cannot be granted now, each with why, and ``promised`` those that were, each with what was said then.
     """
 
     units: Mapping[str, str]
     hot: HotProfile | None = None
     impressions: Mapping[str, Impressions] = {}
     forced: Mapping[str, str] = {}
+    closed: Mapping[str, str] = {}
+    promised: Mapping[str, Promise] = {}
 
 
 class Gathered(NamedTuple):
@@ -74,6 +98,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         playbook.standing.evaluate(values, None)
         playbook.deciding.evaluate(values, None)  # pushed lists too are unknown without consent
     checkout, units = context.checkout, known.units
+    lines, shipping = _cart(playbook, context) if playbook.offers else ((), None)
     inputs = Inputs(
         now=now,
         tenant=caller.key.tenant,
@@ -93,8 +118,24 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         session_start=session_start,
         forced=known.forced,
         quiet=checkout.quiet,
+        lines=lines,
+        shipping=shipping,
+        delivery=checkout.delivery_method,
+        closed=known.closed,
+        promised=known.promised,
     )
     return Gathered(inputs, narrowed, as_of)
+
+
+def _cart(playbook: Playbook, context: PageContext) -> tuple[tuple[Line, ...], Minor | None]:
+    """The cart as offers are worked out on it, and what its delivery costs; nothing in a currency that is none."""
+    settings = playbook.settings
+    try:
+        digits = minor_digits((context.currency or settings.currency).upper())
+    except InvalidEvent:
+        return (), None
+    shipping = context.cart.shipping
+    return cart_lines(context.cart, digits), None if shipping is None else to_minor(shipping, digits)
 
 
 def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Mapping[str, Value]) -> tuple[int, Level]:

@@ -20,7 +20,7 @@ from cashwrap.declarations import Settings
 from cashwrap.errors import Forgotten
 from cashwrap.experiments import SHARES
 from cashwrap.hot import Hot, HotProfile
-from cashwrap.model import PERSONALIZATION, Answer, Decision, Inputs, Level, Millis, Profile, Reason
+from cashwrap.model import PERSONALIZATION, Answer, Decision, Grant, Inputs, Level, Millis, Profile, Reason
 from cashwrap.ports import Changes, KeptDecision, ShopperKey, Store, Vault
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class _Answer(Struct, frozen=True, array_like=True):
     variation: str | None
     content: bytes | None
     reason: Reason
+    offer: Grant | None = None
 
 
 class _Record(Struct, frozen=True, array_like=True):
@@ -114,7 +115,11 @@ def judgement(decision: Decision) -> bytes:
 def _answers(decision: Decision) -> dict[str, _Answer]:
     return {
         name: _Answer(
-            each.experience, each.variation, None if each.content is None else bytes(each.content), each.reason
+            each.experience,
+            each.variation,
+            None if each.content is None else bytes(each.content),
+            each.reason,
+            each.offer,
         )
         for name, each in decision.placements.items()
     }
@@ -125,11 +130,16 @@ def decode(payload: bytes) -> Kept:
     found = _decoder.decode(payload)
     answers = {
         name: Answer(
-            each.experience, each.variation, None if each.content is None else msgspec.Raw(each.content), each.reason
+            each.experience,
+            each.variation,
+            None if each.content is None else msgspec.Raw(each.content),
+            each.reason,
+            each.offer,
         )
         for name, each in found.answers.items()
     }
-    decision = Decision(found.playbook, answers, found.level, found.degraded, found.exposures)
+    grants = {each.offer.offer: each.offer for each in answers.values() if each.offer is not None}
+    decision = Decision(found.playbook, answers, found.level, found.degraded, found.exposures, tuple(grants.values()))
     inputs = Inputs(*msgspec.structs.astuple(found.inputs))
     return Kept(found.id, inputs, found.kills, found.catalogue, found.as_of, decision)
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Meta, Struct, structs
 
 from cashwrap.events import RequestFacts, read_agent
-from cashwrap.model import Millis, Minor, Value
+from cashwrap.model import Line, Millis, Minor, Value
 from cashwrap.networks import Networks
 
 Text = Annotated[str, Meta(max_length=200)]
@@ -83,6 +83,8 @@ class Cart(Struct, frozen=True, rename="camel"):
     total: Decimal | None = None
     count: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
     items: CartItems = []
+    shipping: Decimal | None = None
+    """What delivery costs as chosen now."""
 
 
 class Checkout(Struct, frozen=True, rename="camel"):
@@ -92,6 +94,8 @@ class Checkout(Struct, frozen=True, rename="camel"):
     payment_methods: Names = []
     delivery_methods: Names = []
     saved_method: Text | None = None
+    delivery_method: Text | None = None
+    """The one chosen now."""
     quiet: bool = False
     """The shopper is typing payment data: every placement answers with the shop's default."""
 
@@ -281,3 +285,19 @@ def _cart_values(cart: Cart, values: dict[str, Value], digits: int | None) -> No
         values["cart.categories"] = frozenset([item.category for item in items if item.category])
     elif cart.count == 0:
         values["cart.products"] = values["cart.categories"] = frozenset()
+
+
+def cart_lines(cart: Cart, digits: int) -> tuple[Line, ...]:
+    """The cart that offers are worked out on, with prices in minor units; empty where it is longer than ``LINES``.
+
+    A product whose id holds a control character is no product: left out.
+    """
+    if len(cart.items) > LINES:
+        return ()
+    return tuple(
+        [
+            Line(item.id, item.quantity, None if item.price is None else to_minor(item.price, digits))
+            for item in cart.items
+            if item.id.isprintable()
+        ]
+    )

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from cashwrap.condition import Explanation
 from cashwrap.condition import explain as explain_condition
+from cashwrap.decide import GrantingAnswer, told
 from cashwrap.experiences import Reached
 from cashwrap.explain import Explained
 from cashwrap.model import Answer, Value
@@ -53,7 +54,7 @@ class Told(Struct, frozen=True):
 class Placed(Struct, frozen=True):
     """A placement's answer, every experience that could have been it, and what it came to in which arm."""
 
-    answer: Answer
+    answer: Answer | GrantingAnswer
     considered: list[Told]
     reached: list[Reached]
 
@@ -63,7 +64,7 @@ def tell(playbook: Playbook, values: Mapping[str, Value], explained: Mapping[str
     teller = _Teller(playbook, values)
     return {
         name: Placed(
-            each.answer,
+            told(each.answer),
             [
                 Told(
                     considered.experience,

@@ -84,7 +84,7 @@ def _writer(part: Placeholder | Count | Plural, money: Collection[str]) -> Write
     if isinstance(part, Plural):
         return _plural(part, money)
     name = part.name
-    kind = "number" if isinstance(part, Count) else part.format
+    kind: str = "number" if isinstance(part, Count) else part.format
     if kind == "plain" and name in money:
         kind = "money"
     kind = _OFFERED.get((name, kind), kind)

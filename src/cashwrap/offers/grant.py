@@ -5,7 +5,7 @@ to whom the same could have been granted.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,9 +16,8 @@ from cashwrap.model import Grant, Inputs, Millis, Value
 from cashwrap.offers.benefits import wire
 from cashwrap.offers.cart import OfferCart
 from cashwrap.offers.markets import MarketRules, rules_for
-from cashwrap.offers.terms import Offer
+from cashwrap.offers.terms import Choice, Offer
 
-Pick = Literal["best", "first"]
 _CLOSED = {
     "exhausted": "is exhausted: its limits are reached",
     "used": "was used by this shopper as often as it may be",
@@ -29,6 +28,13 @@ _CLOSED = {
 """What to say of an offer that is closed to a shopper."""
 
 
+class Granted(NamedTuple):
+    """A grant, and the inputs with what a text may say of it."""
+
+    grant: Grant
+    inputs: Inputs
+
+
 class Granting:
     """The offers that one decision may grant, and those it has."""
 
@@ -37,36 +43,40 @@ class Granting:
     def __init__(self, inputs: Inputs, settings: Settings) -> None:
         self._inputs = inputs
         self._settings = settings
-        self._cart = OfferCart(inputs.lines, inputs.currency, inputs.shipping, inputs.delivery)
+        self._cart = OfferCart(inputs.lines, inputs.currency.upper(), inputs.shipping, inputs.delivery)
         self._groups: dict[str, str] = {}
         self._rules: MarketRules | None = None
         self.granted: dict[str, Grant] = {}
         """By offer: one may be shown in several placements."""
 
-    def choose(self, offers: tuple[Offer, ...], pick: Pick, *, personal: bool) -> Grant | str:
-        """The offer to grant of these, or why there is none.
+    def choose(self, choice: Choice) -> Granted | str:
+        """The grant of one of these offers, or why there is none.
 
         With several, each must be for this shopper; the best is the one that takes most off, the first written where
-        they are equal. ``personal`` says that personal data has a part in choosing.
+        they are equal.
         """
-        best: Grant | None = None
+        best: tuple[Grant, Offer] | None = None
         why: list[str] = []
-        for offer in offers:
-            if len(offers) > 1 and offer.predicate is not None and offer.predicate(self._inputs.values) is not True:
+        several = len(choice.offers) > 1
+        for offer in choice.offers:
+            if several and offer.predicate is not None and offer.predicate(self._inputs.values) is not True:
                 why.append(f"offer {offer.name} is not for this shopper")
                 continue
-            found = self.judge(offer, personal=personal)
+            found = self.judge(offer, personal=choice.personal)
             if isinstance(found, str):
                 why.append(f"offer {offer.name} {found}")
-            elif pick == "first":
-                return found
-            elif best is None or found.amount > best.amount:
-                best = found
-        return best or "; ".join(why)
+            elif choice.pick == "first":
+                best = found, offer
+                break
+            elif best is None or found.amount > best[0].amount:
+                best = found, offer
+        return Granted(best[0], self._said(*best)) if best is not None else "; ".join(why)
 
     def judge(self, offer: Offer, *, personal: bool) -> Grant | str:
         """The grant of an offer whose condition holds, or why it cannot be granted."""
         inputs, name = self._inputs, offer.name
+        if name in self.granted:  # in another placement, and it stays the one it is
+            return self.granted[name]
         if name in inputs.closed:
             return _CLOSED.get(inputs.closed[name], "is closed to this shopper")
         expires = self._expires(offer)
@@ -92,14 +102,14 @@ class Granting:
             disclosure=rules.said(inputs.locale, self._settings.locale) if rules is not None else None,
         )
 
-    def keep(self, grant: Grant, offer: Offer) -> None:
+    def keep(self, choice: Choice, grant: Grant) -> None:
         """Note what is granted: others of its group no longer are."""
         self.granted[grant.offer] = grant
-        if offer.group is not None:
-            self._groups[offer.group] = grant.offer
+        for offer in choice.offers:
+            if offer.name == grant.offer and offer.group is not None:
+                self._groups[offer.group] = offer.name
 
-    def said(self, grant: Grant, offer: Offer) -> Inputs:
-        """The inputs with what a text may say of the offer."""
+    def _said(self, grant: Grant, offer: Offer) -> Inputs:
         values: dict[str, Value] = {
             **self._inputs.values,
             OFFER_AMOUNT: grant.amount,

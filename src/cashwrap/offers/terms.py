@@ -62,6 +62,14 @@ class Group(Struct, frozen=True):
     offers: tuple[Offer, ...]
 
 
+class Choice(Struct, frozen=True):
+    """The offers of which one experience grants one; ``personal`` says that personal data has a part in which."""
+
+    offers: tuple[Offer, ...]
+    pick: Literal["best", "first"] = "best"
+    personal: bool = False
+
+
 def compile_offer(declared: OfferDecl, condition: Checked | None, currency: str, *, personal: bool) -> Offer:
     """An offer that was checked; ``currency`` is the shop's."""
     own, limits = declared.currency or currency, declared.limits

@@ -22,7 +22,7 @@ from cashwrap.offers.terms import Group, Offer
 from cashwrap.playbook.check import CheckedPlaybook, check_playbook
 from cashwrap.playbook.document import MAX_BYTES, read_document
 from cashwrap.playbook.faults import Fault, Faults
-from cashwrap.playbook.granting import Personal, compile_groups, compile_offers
+from cashwrap.playbook.granting import Personal, compile_choices, compile_groups, compile_offers
 from cashwrap.playbook.read import read_documents
 from cashwrap.segments import PREFIX, Segments, compile_segments, segments_read
 
@@ -138,7 +138,8 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         for segment in segments_read(condition)
     ]
     standing, deciding = segments.only(read).split(lambda name: not is_requested(name))
-    offers = compile_offers(declared, checked.offers, Personal(segments))
+    personal = Personal(segments)
+    offers = compile_offers(declared, checked.offers, personal)
     moving = {PREFIX + name for name in deciding.names}
     experiences = compile_experiences(
         declared,
@@ -146,6 +147,7 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         checked.renderings,
         playbook=digest,
         stable=lambda name: not is_requested(name) and name not in moving,
+        choices=compile_choices(declared, offers, checked.experiences, personal),
     )
     return Playbook(
         hash=digest,

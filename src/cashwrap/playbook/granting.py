@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from cashwrap.attributes import is_requested
 from cashwrap.condition import Checked
 from cashwrap.content import OFFER_AMOUNT, OFFER_EXPIRES, OFFER_NAME, parse_message, placeholders
-from cashwrap.declarations import Content, Declarations, ExperienceDecl, OfferDecl, Texts
+from cashwrap.declarations import UNIT, Content, Declarations, ExperienceDecl, OfferDecl, Texts
 from cashwrap.errors import ContentError
-from cashwrap.offers.terms import Group, Offer, compile_offer
+from cashwrap.offers.terms import Choice, Group, Offer, compile_offer
 from cashwrap.playbook.places import Places
 from cashwrap.playbook.read import Reading
 from cashwrap.segments import PREFIX, Segments
@@ -143,3 +143,30 @@ def compile_groups(declared: Declarations, offers: Mapping[str, Offer]) -> dict[
         name: Group(name, each.pick, tuple([one for one in offers.values() if one.group == name and one.enabled]))
         for name, each in declared.offer_groups.items()
     }
+
+
+def compile_choices(
+    declared: Declarations, offers: Mapping[str, Offer], conditions: Mapping[str, Checked | None], personal: Personal
+) -> dict[str, Choice]:
+    """What each experience grants one of; those that have an offer and are not here have none that is switched on.
+
+    ``conditions`` are those of the experiences, which what their offers ask for is a part of.
+    """
+    found = {}
+    for name, experience in declared.experiences.items():
+        granted = tuple([offers[each.name] for each in granted_by(experience, declared)])
+        if granted:
+            group = declared.offer_groups.get(experience.best_of or "")
+            by_person = personal.judge(conditions.get(name)) or personal.reads(_assigned(experience, declared))
+            found[name] = Choice(granted, group.pick if group is not None else "best", by_person)
+    return found
+
+
+def _assigned(experience: ExperienceDecl, declared: Declarations) -> list[str]:
+    """The attributes by which an experience's arms are assigned."""
+    experiment = experience.experiment
+    if experiment is None:
+        return []
+    layer = declared.layers.get(experiment.layer or "")
+    units = layer.unit if layer is not None else experiment.unit
+    return [unit for unit in units if unit not in UNIT]
