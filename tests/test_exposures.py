@@ -246,7 +246,7 @@ def test_a_token_of_another_store_is_refused(shop: Shop) -> None:
 
 def test_a_playbook_that_nobody_knows_any_more(shop: Shop) -> None:
     who, token = someone(shop, "formal")
-    shop.engine.exposures._names.clear()
+    shop.engine.exposures.keep_only(())
     assert refusals(shop, viewed(shop, who, token)) == ["token_expired"]
 
 

@@ -1,7 +1,7 @@
 """The products of every store in memory, arranged for decisions, and their changes."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -11,13 +11,16 @@ from cashwrap.ports import CatalogueStore
 
 Change = tuple[str, Minor | None, int | None]
 """A product's id, new price and new stock; ``None`` leaves one as it is."""
+Changing = Callable[[Tenant, Iterable[Change]], dict[str, object]]
 
 
 class Catalogues:
     """One immutable snapshot a tenant, replaced when its products change."""
 
-    def __init__(self, source: CatalogueStore) -> None:
+    def __init__(self, source: CatalogueStore, elsewhere: Changing | None = None) -> None:
+        """``elsewhere`` makes changes in place of this one: where several processes would undo each other's."""
         self._source = source
+        self._elsewhere = elsewhere
         self._snapshots: dict[Tenant, Catalogue] = {}
         self._changing = threading.Lock()
         """Two changes of one product at once: neither may undo the other."""
@@ -43,6 +46,10 @@ class Catalogues:
 
     def change(self, tenant: Tenant, changes: Iterable[Change]) -> dict[str, object]:
         """New prices and stock of known products; unknown ids are told back."""
+        if self._elsewhere is not None:
+            told = self._elsewhere(tenant, changes)
+            self.refresh()
+            return told
         with self._changing:
             return self._change(tenant, changes)
 

@@ -1,13 +1,35 @@
-"""How decisions went, as numbers that grow: what ``/metrics`` tells of them."""
+"""How decisions went and what became of events, as numbers that grow: what ``/metrics`` tells of them."""
 
+import threading
 from bisect import bisect_left
 from collections import Counter
 
+import msgspec
+
+from cashwrap.events import Accounting
 from cashwrap.experiences import Names
 from cashwrap.model import PLAIN, Decision
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 """Upper bounds, in seconds, by which the time of decisions is told."""
+
+
+class Accounts:
+    """What became of events, added up by any thread."""
+
+    def __init__(self) -> None:
+        self._all = Accounting()
+        self._adding = threading.Lock()
+
+    def add(self, accounting: Accounting) -> None:
+        """Take a request's count in."""
+        with self._adding:
+            self._all.add(accounting)
+
+    def total(self) -> Accounting:
+        """All of them so far."""
+        with self._adding:
+            return msgspec.structs.replace(self._all)
 
 
 class Counts:

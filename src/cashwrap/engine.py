@@ -13,11 +13,10 @@ library: ``serve`` puts HTTP in front of it, and any Python program may hold one
 import threading
 from collections.abc import Callable, Mapping
 
-import msgspec
 from msgspec import Struct
 
 from cashwrap.catalogues import Catalogues
-from cashwrap.counts import Counts
+from cashwrap.counts import Accounts, Counts
 from cashwrap.decide import decide, defaults, encode_answer
 from cashwrap.errors import NotAllowed
 from cashwrap.events import (
@@ -25,7 +24,6 @@ from cashwrap.events import (
     Batch,
     Limits,
     Normaliser,
-    RateWatch,
     Refused,
     decode_batch,
     decode_one,
@@ -34,7 +32,7 @@ from cashwrap.events import (
 from cashwrap.explain import explain
 from cashwrap.exposures import TOKEN_LIFE, Exposures
 from cashwrap.forgetting import Forgetting
-from cashwrap.hot import Hot, HotProfile
+from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller, Gathered, Known, gather
 from cashwrap.keys import Keys
 from cashwrap.lookup import Lookup
@@ -56,6 +54,7 @@ from cashwrap.ports import (
     Vault,
 )
 from cashwrap.records import ID, Made, Recorder
+from cashwrap.remote import Common
 from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
@@ -63,7 +62,7 @@ from cashwrap.tell import Placed, tell
 from cashwrap.tokens import Proof, tokens_of
 from cashwrap.webhooks import Webhooks
 from cashwrap.window import UNGUESSABLE, Context, Submission, failures_of
-from cashwrap.writer import Writer
+from cashwrap.writer import Writer, Writing
 
 
 class World(Struct, frozen=True):
@@ -97,26 +96,29 @@ class Live(Struct, frozen=True):
 class Engine:
     """One data folder, one playbook at a time, any number of threads."""
 
-    def __init__(self, playbook: Playbook, world: World, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, playbook: Playbook, world: World, *, limits: Limits | None = None, common: Common | None = None
+    ) -> None:
         self.world = world
         self.limits = limits if limits is not None else Limits()
-        self.hot = Hot()
+        self._common = common if common is not None else Common()
+        self.hot = self._common.hot
         self.keys = Keys(world.registry)
         self.switches = Switches(world.registry)
         self.webhooks = Webhooks(world.registry, world.random)
-        self.catalogues = Catalogues(world.catalogue)
+        self.catalogues = Catalogues(world.catalogue, self._common.changing())
         self.counts = Counts()
-        self._accounting = Accounting()
-        self._counting = threading.Lock()
-        self._rate = RateWatch()
+        self._accounts = Accounts()
         self.tokens = tokens_of(world.vault)
-        self.exposures = Exposures(world.registry, self.tokens)
+        self.exposures = Exposures(world.registry, self.tokens, self._common.carts)
         self.recorder = Recorder(world.store, world.vault, self.hot)
         self.publish(playbook)
         self.lookup = Lookup(world.store, world.vault, self.hot, self.keys, lambda: self.live.normaliser)
         self.forgetting = Forgetting(world.store, world.vault, world.facts, self.hot, self.lookup)
         self.sweeper = Sweeper(world.store, world.vault, world.clock, self.hot, lambda: self.live.playbook)
-        self.writer = Writer(self._context, self._tend, world.clock.monotonic, world.reserve)
+        self.writer: Writing = self._common.remote or Writer(
+            self._context, self._tend, world.clock.monotonic, world.reserve
+        )
 
     # --- the life of an event ---
 
@@ -144,16 +146,16 @@ class Engine:
     def submit(
         self, tenant: Tenant, events: list[Event], refused: list[Refused], settled: Callable[[Submission], None]
     ) -> Submission:
-        """Hand events over to the writer, counting what becomes of them."""
-
-        def done(submission: Submission) -> None:
-            with self._counting:
-                self._accounting.add(submission.accounting)
-            settled(submission)
-
-        submission = Submission(tenant, events, failures_of(tenant, refused, self.world.clock.now()), done)
-        self.writer.submit(submission)
+        """Hand events over to the writer."""
+        submission = Submission(tenant, events, failures_of(tenant, refused, self.world.clock.now()), settled)
+        self.keep(submission)
         return submission
+
+    def keep(self, submission: Submission) -> None:
+        """Hand a submission over; where it is written it is counted too. Raises ``Unavailable``."""
+        if self._common.remote is None:
+            submission.counting(self._accounts.add)
+        self.writer.submit(submission)
 
     def submit_and_wait(self, tenant: Tenant, events: list[Event]) -> Submission:
         """Hand events over and return when they are durable, or when they failed (``error`` says why)."""
@@ -242,7 +244,11 @@ class Engine:
     def publish(self, playbook: Playbook) -> None:
         """Swap the playbook: requests that began see the old one, all others the new one."""
         normaliser = Normaliser(
-            playbook.vocabulary, playbook.settings, self.world.vault.digest, verify=self.keys.verify, rate=self._rate
+            playbook.vocabulary,
+            playbook.settings,
+            self.world.vault.digest,
+            verify=self.keys.verify,
+            rate=self._common.rate,
         )
         self.exposures.learn(playbook.experiences.names)
         self.recorder.follow(playbook.settings)
@@ -250,6 +256,8 @@ class Engine:
 
     def forget(self, key: ShopperKey) -> bool:
         """Destroy the shopper's keys and rows, merged devices included; ``False`` where nobody was there."""
+        if self._common.remote is not None:
+            return self._common.remote.forget(key)
         found: list[bool] = []
         self.writer.call(lambda: found.append(self.forgetting.erase(key)))
         return any(found)
@@ -262,9 +270,8 @@ class Engine:
         self.catalogues.refresh()
 
     def account(self) -> Accounting:
-        """What became of all events received since the start."""
-        with self._counting:
-            return msgspec.structs.replace(self._accounting)
+        """What became of all events that this process has written since the start."""
+        return self._accounts.total()
 
     def close(self) -> None:
         """Commit what waits and stop."""

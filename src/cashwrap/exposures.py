@@ -7,8 +7,9 @@ an experience, however often it is sent.
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from hashlib import blake2b
+from typing import Protocol
 
 import msgspec
 
@@ -39,17 +40,48 @@ def remembered(registry: Registry) -> dict[str, Names]:
     return {playbook: _names.decode(document) for playbook, document in registry.documents(KIND).items()}
 
 
+class Carts(Protocol):
+    """What was shown under carts, in bounded memory."""
+
+    def of(self, tenant: Tenant, cart: str) -> Mapping[str, Impressions]:
+        """What was shown under a cart, by what counts it."""
+
+    def change(self, tenant: Tenant, cart: str, edit: Callable[[dict[str, Impressions]], None], now: Millis) -> None:
+        """Let ``edit`` change what was shown under a cart, with nobody in between."""
+
+
+class LocalCarts:
+    """Port ``Carts`` for one process, changed by one thread."""
+
+    def __init__(self) -> None:
+        self._carts: Generations[tuple[Tenant, str], Mapping[str, Impressions]] = Generations(CARTS, COUNTED, _held)
+
+    def of(self, tenant: Tenant, cart: str) -> Mapping[str, Impressions]:
+        """What was shown under a cart, by what counts it."""
+        return self._carts.get((tenant, cart)) or {}
+
+    def change(self, tenant: Tenant, cart: str, edit: Callable[[dict[str, Impressions]], None], _: Millis) -> None:
+        """Let ``edit`` change a copy: another thread may be deciding by the old one."""
+        impressions = {
+            key: Impressions(list(seen.times), seen.count, seen.dismissed)
+            for key, seen in self.of(tenant, cart).items()
+        }
+        edit(impressions)
+        self._carts.put((tenant, cart), impressions)
+
+
 class Exposures:
     """Opens exposures, and counts those of shoppers who have nothing but a cart: in memory, never on disk."""
 
-    def __init__(self, registry: Registry, tokens: Tokens) -> None:
+    def __init__(self, registry: Registry, tokens: Tokens, carts: Carts | None = None) -> None:
         self._registry = registry
         self._tokens = tokens
         self._names = remembered(registry)
         self.refused: Counter[str] = Counter()
         """Exposures that proved nothing, by the code they were refused with."""
         self._counting = threading.Lock()
-        self._carts: Generations[tuple[Tenant, str], Mapping[str, Impressions]] = Generations(CARTS, COUNTED, _held)
+        self._carts = carts if carts is not None else LocalCarts()
+        self.of_cart = self._carts.of
 
     def learn(self, names: Names) -> None:
         """Remember what a playbook's numbers mean, for as long as tokens may hold them."""
@@ -84,7 +116,7 @@ class Exposures:
         proof = self._tokens.open(token, [name for name in named if name is not None], event.received)
         if proof.tenant != tenant:
             raise NotAllowed("this decision token belongs to another store or environment", code="token_of_another")
-        names = self._names.get(proof.playbook)
+        names = self._names.get(proof.playbook) or self._told_since(proof.playbook)
         if names is None:
             raise NotAllowed("this decision's playbook is no longer known; decide again", code="token_expired")
         exposures = [Exposure(*each) for each in proof.exposures]
@@ -97,11 +129,14 @@ class Exposures:
             raise NotAllowed("this decision showed nothing in that placement", code="not_exposed")
         return found
 
-    # --- shoppers known by their cart alone ---
+    def _told_since(self, playbook: str) -> Names | None:
+        """What the numbers mean of a playbook that only another process had: the token is ours, so it was live."""
+        document = self._registry.documents(KIND).get(playbook)
+        if document is not None:
+            self._names[playbook] = _names.decode(document)
+        return self._names.get(playbook)
 
-    def of_cart(self, tenant: Tenant, cart: str) -> Mapping[str, Impressions]:
-        """What was shown under a cart whose shopper has no profile."""
-        return self._carts.get((tenant, cart)) or {}
+    # --- shoppers known by their cart alone ---
 
     def count(self, tenant: Tenant, cart: str, decision: Decision, now: Millis) -> None:
         """Count what a decision shows under its cart: without consent no event would come to say so."""
@@ -110,12 +145,7 @@ class Exposures:
         counted = [key for each in shown if each.outcome == SHOWN for key in known[each.experience].counted]
         if not counted:
             return
-        impressions = {
-            key: Impressions(list(seen.times), seen.count, seen.dismissed)
-            for key, seen in self.of_cart(tenant, cart).items()
-        }  # a copy: another thread may be deciding by the old one
-        attention.count(impressions, counted, now)
-        self._carts.put((tenant, cart), impressions)
+        self._carts.change(tenant, cart, lambda impressions: attention.count(impressions, counted, now), now)
 
 
 def _held(impressions: Mapping[str, Impressions]) -> int:

@@ -20,26 +20,26 @@ MISSING = ShopperKey(Tenant(), b"")
 """Stands for an identifier that is known to name nobody."""
 K = TypeVar("K")
 V = TypeVar("V")
-_Key = TypeVar("_Key", contravariant=True)
+_K_contra = TypeVar("_K_contra", contravariant=True)
 
 
-class Cache(Protocol[_Key, V]):
+class Cache(Protocol[_K_contra, V]):
     """What is kept of something that may change behind it. Any thread may call it."""
 
-    def get(self, key: _Key) -> V | None:
+    def get(self, key: _K_contra) -> V | None:
         """The value, or ``None``."""
 
-    def put(self, key: _Key, value: V) -> None:
+    def put(self, key: _K_contra, value: V) -> None:
         """Publish a value; the writer's call."""
 
     def mark(self, digest: bytes) -> int:
         """To be taken before a value is read, and handed to ``offer`` with it. ``digest`` is random bytes that name
         what is read: of a shopper the id, of an identifier its keyed hash."""
 
-    def offer(self, key: _Key, value: V, mark: int) -> V:
+    def offer(self, key: _K_contra, value: V, mark: int) -> V:
         """Keep what a reader loaded, unless it may have changed since the mark; what is newest, as far as known."""
 
-    def drop(self, key: _Key) -> None:
+    def drop(self, key: _K_contra) -> None:
         """Forget one entry."""
 
     def clear(self) -> None:

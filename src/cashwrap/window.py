@@ -47,6 +47,17 @@ class Submission:
         self.accounting = Accounting()
         self.error: Exception | None = None
 
+    def counting(self, count: Callable[[Accounting], None]) -> None:
+        """Have what became of the events counted, before whoever waits for them is told."""
+        settled = self.settled
+
+        def done(submission: "Submission") -> None:
+            count(submission.accounting)
+            if settled is not None:
+                settled(submission)
+
+        self.settled = done
+
 
 class Draft:
     """A shopper being changed by this window."""

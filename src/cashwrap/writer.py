@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from cashwrap.errors import CashwrapError, DiskFull, Unavailable
 from cashwrap.events import Accounting
@@ -29,6 +30,22 @@ AT_ONCE = 128
 """Submissions in one commit: bounds how long the first of them waits."""
 EVENTS_AT_ONCE = 5_000
 """Events after which a commit takes no further submission, for the same reason."""
+
+
+class Writing(Protocol):
+    """Where submissions go: the thread below, or another process that has one."""
+
+    def submit(self, submission: Submission) -> None:
+        """Queue a submission. Raises ``Unavailable`` when nothing more can be taken now."""
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run ``action`` between commits, where this is the process that commits; else raises ``Locked``."""
+
+    def waiting(self) -> int:
+        """How many requests wait to be stored."""
+
+    def close(self) -> None:
+        """Take nothing more, and return when what was taken is settled."""
 
 
 class Writer:

@@ -33,6 +33,7 @@ LAYERS: list[set[str]] = [
     {"experiences", "segments", "profiles", "tokens", "request", "facts"},
     {"attributes", "attention", "experiments", "offers"},
     {"features", "content", "enrich", "feed"},
+    {"readings"},
     {"extract"},
     {"sessions", "orders", "carts", "events"},
     {"consent"},
