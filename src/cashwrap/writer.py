@@ -271,6 +271,8 @@ class Writer:
                 self._reserve.tend()
             if not self._is_full():
                 self._behind = self._sweep()
+        except CashwrapError as error:
+            log.warning("the sweep waits: %s", error.message)
         except Exception:
             log.exception("the sweep failed; it is tried again")
 

@@ -1,5 +1,6 @@
 """Chance that can be repeated: everything a fault run draws follows from its seed."""
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from typing import TypeVar
@@ -11,9 +12,10 @@ _MASK = (1 << 64) - 1
 class Dice:
     """Port ``Random`` and the draws of a test, by SplitMix64 (Steele, Lea, Flood 2014). Not fit for real keys."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, *seed: int | str) -> None:
+        """``seed`` may have parts, so that each part of a run has dice of its own."""
         self._lock = threading.Lock()
-        self._state = (seed * 0x9E3779B97F4A7C15 + 0x1234567) & _MASK
+        self._state = int.from_bytes(hashlib.blake2b(repr(seed).encode(), digest_size=8).digest(), "big")
 
     def word(self) -> int:
         """64 bits."""

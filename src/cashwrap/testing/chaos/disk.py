@@ -55,28 +55,27 @@ class _File(apsw.VFSFile):
 class _Image:
     """What is on the platter of one file, and what is on its way."""
 
-    __slots__ = ("durable", "pending", "phantom")
+    __slots__ = ("durable", "pending")
 
     def __init__(self, durable: bytearray) -> None:
         self.durable = durable
         self.pending: list[tuple[int, bytes | None]] = []
         """Writes since the last sync: an offset with bytes, or a new size with ``None``."""
-        self.phantom: list[tuple[int, bytes | None]] = []
-        """Writes whose sync failed: the system shows them and no later sync writes them (as Linux does it)."""
 
     def sync(self) -> None:
         for offset, data in self.pending:
             _write(self.durable, offset, data)
         self.pending.clear()
 
-    def fail(self) -> None:
-        self.phantom += self.pending
+    def fail(self, dice: Dice) -> None:
+        """Some of it arrived; the rest is shown to readers and never written by a later sync (as Linux does it)."""
+        self.durable = bytearray(self.after(dice))
         self.pending.clear()
 
     def after(self, dice: Dice) -> bytes:
         """One of the things that may be left."""
         left, kept = bytearray(self.durable), dice.pick((0, 100, 50, 80))
-        for offset, data in [*self.phantom, *self.pending]:
+        for offset, data in self.pending:
             if dice.chance(kept):
                 _write(left, offset, data)
             elif data is not None and dice.chance(50):
@@ -89,12 +88,13 @@ class _Image:
 class PowerDisk(apsw.VFS):
     """A disk whose power may go. ``before`` is called with ``write`` or ``sync`` and may raise, as the disk would.
 
-    A sync that fails leaves its writes in doubt for good: that is why nobody may sync the same file again and believe
-    the answer.
+    A sync that fails leaves its writes in doubt for good, unless they are written again: that is why nobody may sync
+    the same file again and believe the answer.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, dice: Dice) -> None:
         self.name = name
+        self.dice = dice
         self.before: Callable[[str], None] = lambda _: None
         self._images: dict[str, _Image] = {}
         super().__init__(name, base="")
@@ -112,9 +112,9 @@ class PowerDisk(apsw.VFS):
         super().xDelete(filename, syncdir)
         self._images.pop(filename, None)
 
-    def cut(self, dice: Dice) -> dict[str, bytes]:
+    def cut(self) -> dict[str, bytes]:
         """What would be left if the power went now: each file's content by its name."""
-        return {path.rpartition("/")[2]: image.after(dice) for path, image in self._images.items() if path}
+        return {path.rpartition("/")[2]: image.after(self.dice) for path, image in self._images.items() if path}
 
 
 class _PowerFile(apsw.VFSFile):
@@ -137,7 +137,7 @@ class _PowerFile(apsw.VFSFile):
         try:
             self._disk.before("sync")
         except apsw.Error:
-            self._image.fail()
+            self._image.fail(self._disk.dice)
             raise
         self._image.sync()
 

@@ -10,23 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from cashwrap.engine import World
 from cashwrap.testing.chaos.checks import look
 from cashwrap.testing.chaos.dice import Dice
 from cashwrap.testing.chaos.disk import PowerDisk, write_files
 from cashwrap.testing.chaos.stage import (
     Plant,
-    StageClock,
     acting,
     as_it_is,
     compiled_playbook,
     fresh_files,
+    pass_time,
     stage,
 )
 from cashwrap.testing.chaos.tally import Tally
-from cashwrap.testing.chaos.workload import Book, Till, Traffic
+from cashwrap.testing.chaos.workload import SHOPPERS, Book, Till, Traffic
 
 REQUESTS = 12
+FORGET_AT = 7
 CUTS = 10
 """Cuts of one run, each with a seed of its own."""
 _numbers = itertools.count()
@@ -46,39 +46,36 @@ def power_cuts(folder: Path, seed: int, cuts: int, plant: Plant = as_it_is) -> T
 
 
 def _play(folder: Path, seed: int, wanted: int, plant: Plant, tally: Tally) -> None:
-    disk, dice, book = PowerDisk(f"power-{next(_numbers)}"), Dice(seed), Book()
+    dice, book = Dice("power", seed), Book()
+    disk = PowerDisk(f"power-{next(_numbers)}", dice)
     here = folder / f"power-{seed}"
     write_files(here, fresh_files())
     cuts: list[_Cut] = []
-    disk.before = lambda _: None
     traffic = Traffic(seed, book)
     with stage(here, seed, disk.name) as world:
         world = plant(world)
         with acting(world, compiled_playbook()) as engine:
-            disk.before = _cutting(disk, dice, book, cuts, wanted)
+            disk.before = _cutting(disk, book, cuts, wanted)
             till = Till(engine, book)
-            for _ in range(REQUESTS):
+            for number in range(REQUESTS):
                 till.send(traffic.batch() + traffic.some_again())
-                _step(world)
+                if number == FORGET_AT:
+                    till.forget(dice.below(SHOPPERS))
+                pass_time(world)
             while len(cuts) < wanted:
-                cuts.append(_Cut(disk.cut(dice), book.copy()))
+                cuts.append(_Cut(disk.cut(), book.copy()))
             disk.before = lambda _: None
     for number, cut in enumerate(cuts):
         _restart(here / f"cut-{number}", seed + number, cut, traffic, tally)
     shutil.rmtree(here)
 
 
-def _step(world: World) -> None:
-    if isinstance(world.clock, StageClock):
-        world.clock.step()
-
-
-def _cutting(disk: PowerDisk, dice: Dice, book: Book, cuts: list[_Cut], wanted: int) -> Callable[[str], None]:
+def _cutting(disk: PowerDisk, book: Book, cuts: list[_Cut], wanted: int) -> Callable[[str], None]:
     """Cut before some of the writes and syncs: syncs are where things are decided, so they come more often."""
 
     def before(what: str) -> None:
-        if len(cuts) < wanted and dice.chance(12 if what == "sync" else 3):
-            cuts.append(_Cut(disk.cut(dice), book.copy()))
+        if len(cuts) < wanted and disk.dice.chance(12 if what == "sync" else 3):
+            cuts.append(_Cut(disk.cut(), book.copy()))
 
     return before
 
@@ -88,7 +85,7 @@ def _restart(folder: Path, seed: int, cut: _Cut, traffic: Traffic, tally: Tally)
     write_files(folder, cut.files)
     book, compiled = cut.book, compiled_playbook()
     tally.runs += 1
-    with stage(folder, seed) as world:
+    with stage(folder, f"restart {seed}") as world:
         tally.add(look(world, compiled, book), seed, faults=1)
         if seed % 4 == 0:
             with acting(world, compiled) as engine:

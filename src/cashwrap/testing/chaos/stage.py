@@ -46,14 +46,20 @@ def as_it_is(world: World) -> World:
 
 
 @contextmanager
-def stage(folder: Path, seed: int, vfs: str | None = None) -> Iterator[World]:
+def stage(folder: Path, seed: int | str, vfs: str | None = None) -> Iterator[World]:
     """A world over a folder; its disk is ``vfs``. What it cannot close any more is left to whoever removes it."""
     with ExitStack() as opened:
         store = SqliteStore(folder, vfs=vfs)
         opened.callback(store.close)
-        vault = FileVault(folder, Dice(seed), vfs=vfs)
+        vault = FileVault(folder, Dice("vault", seed), vfs=vfs)
         opened.callback(vault.close)
-        yield World(store, store, store, store, store, vault, StageClock(), Dice(seed + 1))
+        yield World(store, store, store, store, store, vault, StageClock(), Dice("world", seed))
+
+
+def pass_time(world: World) -> None:
+    """A moment later."""
+    if isinstance(world.clock, StageClock):
+        world.clock.step()
 
 
 @contextmanager

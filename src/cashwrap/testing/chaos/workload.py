@@ -17,6 +17,8 @@ from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
 from cashwrap.model import Minor, Tenant
 from cashwrap.playbook import Playbook, examine
+from cashwrap.ports import ShopperKey
+from cashwrap.request import ShopperRef
 from cashwrap.testing.chaos.dice import Dice
 
 TENANT = Tenant()
@@ -61,10 +63,13 @@ class Book(Struct):
     sent: dict[str, Said] = {}
     acknowledged: set[str] = set()
     forgotten: set[int] = set()
+    """Shoppers whom somebody asked to forget, done or not: what they did may be gone."""
+    buried: set[bytes] = set()
+    """Ids whose forgetting was acknowledged: nothing of theirs may ever be read again."""
 
     def copy(self) -> "Book":
         """The book as it is now."""
-        return Book(dict(self.sent), set(self.acknowledged), set(self.forgotten))
+        return Book(dict(self.sent), set(self.acknowledged), set(self.forgotten), set(self.buried))
 
     def missing(self, events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those that nobody acknowledged."""
@@ -130,6 +135,21 @@ class Till:
                 raise submitted[0]
             return False
         self.book.acknowledged |= {event["messageId"] for event in events}
+        return True
+
+
+    def forget(self, shopper: int) -> bool:
+        """Forget whoever is logged in as this shopper; whether that was acknowledged."""
+        hot = self.engine.find(ShopperRef(user_id=f"user-{shopper}"), caller(self.engine.world))
+        if hot is None:
+            return True
+        self.book.forgotten.add(shopper)
+        try:
+            self.engine.forget(ShopperKey(TENANT, hot.profile.id))
+        except CashwrapError:
+            self.refused += 1
+            return False
+        self.book.buried |= {hot.profile.id, *hot.profile.absorbed}
         return True
 
 
