@@ -8,8 +8,6 @@ as the shop's backend reported it. Reading merges both.
 
 import hashlib
 from collections.abc import Callable, Container, Iterable, Mapping
-from decimal import Decimal
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -35,12 +33,10 @@ from cashwrap.aggregates import (
     Tiles,
     earliest,
 )
-from cashwrap.condition.ast import keyed
 from cashwrap.condition.environment import Type
 from cashwrap.declarations import Condition, FeatureDecl, Kind
 from cashwrap.errors import PlaybookError
 from cashwrap.extract import (
-    NUMBER_PLACES,
     ORDER_EVENTS,
     Extract,
     Facts,
@@ -52,6 +48,7 @@ from cashwrap.extract import (
     order_facts,
 )
 from cashwrap.model import Event, Millis, Profile, Purpose, Value
+from cashwrap.readings import ADDITIVE, Reader, reader, types
 
 SESSION_TILE = 5 * MINUTE
 """Grain of session-scoped state: finer than the gap between two sessions, so a tile never spans two."""
@@ -61,10 +58,8 @@ LONGEST_WINDOW = 730 * DAY
 SHORTEST = MINUTE
 
 _ORDER = "o"
-_ADDITIVE = frozenset({"count", "sum", "decayed"})
-_SPLIT = _ADDITIVE | {"distinct"}
+_SPLIT = ADDITIVE | {"distinct"}
 _OVER_FIELD = frozenset({"sum", "average", "min", "max", "distinct", "top"})
-_quoted = lru_cache(maxsize=8192)(keyed)
 
 
 class _Listener(NamedTuple):
@@ -87,13 +82,9 @@ class _Feature(NamedTuple):
     aggregate: Aggregate
     kind: Kind
     """Of what is measured: says how its integers read."""
-    read: "_Reader"
+    read: Reader
     nothing: dict[str, Value]
     """What it says of a shopper without a history."""
-
-
-_Reader = Callable[[dict[str, Value], Any], None]
-"""Spreads an aggregate's value over the paths that conditions name."""
 
 
 def problems(decl: FeatureDecl) -> list[str]:
@@ -160,6 +151,7 @@ class FeatureSet:
         self._order_listeners: dict[str, tuple[_Listener, ...]] = {}
         self._aggregates = {feature.key: feature.aggregate for feature in self._features.values()}
         self._asked: tuple[tuple[_Feature, str], ...] = ()
+        self._shown = tuple(self._features.values())
         for feature in {feature.key: feature for feature in self._features.values()}.values():
             where = compile_where(feature.decl.where) if feature.decl.where is not None else None
             self._listen(feature, where)
@@ -192,15 +184,48 @@ class FeatureSet:
             feature = self._features.get(name.partition("[")[0])
             if feature is not None and feature.decl.by is not None and name.endswith("]"):
                 asked.append((feature, name))
+        return self._with(_asked=tuple(asked))
+
+    def hiding(self, keys: Container[str]) -> "FeatureSet":
+        """The same features, of which these, by the keys of their state, are folded and not told: they are unknown."""
+        shown = tuple(feature for feature in self._features.values() if feature.key not in keys)
+        asked = tuple((feature, name) for feature, name in self._asked if feature.key not in keys)
+        return self._with(_shown=shown, _asked=asked)
+
+    def joined(self, other: "FeatureSet") -> "FeatureSet":
+        """These features, and ``other``'s that are defined otherwise: folds the state of both playbooks at once."""
+        if other.currency != self.currency:
+            return self
+        new = other.keys() - self.keys()
+        features = {feature.key: feature for feature in (*self._features.values(), *other._features.values())}
+        return self._with(
+            _features=self._features | {key: features[key] for key in sorted(new)},
+            _aggregates={key: feature.aggregate for key, feature in features.items()},
+            _listeners=_added(self._listeners, other._listeners, new),
+            _order_listeners=_added(self._order_listeners, other._order_listeners, new),
+        )
+
+    def keys(self) -> frozenset[str]:
+        """The keys of these features' state in a profile: a hash of each definition."""
+        return frozenset(self._aggregates)
+
+    def adopt(self, profile: Profile) -> None:
+        """Drop, from the draft, state that no feature here claims, and compute what comes from its orders."""
+        states = profile.features
+        for key in [key for key in states if key.removesuffix(_ORDER) not in self._aggregates]:
+            del states[key]
+        self.rebuild_orders(profile)
+
+    def _with(self, **changed: object) -> "FeatureSet":
         other = object.__new__(FeatureSet)
-        other.__dict__.update(self.__dict__, _asked=tuple(asked))
+        other.__dict__.update(self.__dict__, **changed)
         return other
 
     def types(self) -> dict[str, Type]:
         """What conditions may name, with types; ``name[*]`` stands for every key of a feature split by something."""
         found: dict[str, Type] = {}
         for name, feature in self._features.items():
-            found |= _types(name, feature)
+            found |= types(name, feature.decl, feature.kind)
         return found
 
     # --- an event ---
@@ -258,7 +283,7 @@ class FeatureSet:
         start = session.start if session is not None else None
         states = profile.features
         found: dict[str, Value] = {}
-        for feature in self._features.values():
+        for feature in self._shown:
             if feature.purpose & mask:
                 state = _state(feature, states)
                 if state is None:
@@ -290,6 +315,17 @@ class FeatureSet:
         return earliest(moments)
 
 
+def _added(
+    mine: Mapping[str, tuple[_Listener, ...]], theirs: Mapping[str, tuple[_Listener, ...]], new: Container[str]
+) -> dict[str, tuple[_Listener, ...]]:
+    """Who listens to which event, with those of ``theirs`` whose state is new."""
+    added = {
+        event: tuple(each for each in listeners if each.state_key.removesuffix(_ORDER) in new)
+        for event, listeners in theirs.items()
+    }
+    return {event: (*mine.get(event, ()), *added.get(event, ())) for event in {**mine, **added}}
+
+
 def _take(
     states: dict[str, State], listeners: Iterable[_Listener], facts: Facts, mask: int, stamp: tuple[Millis, str]
 ) -> None:
@@ -316,7 +352,7 @@ def _compile(name: str, decl: FeatureDecl, currency: str, kinds: Mapping[str, Ki
         aggregate = Tiles(aggregate, LONGEST_SESSION, size=SESSION_TILE, late=0)
     elif decl.window is not None:
         aggregate = Tiles(aggregate, decl.window, late=LATE)
-    read = _reader(name, decl, kind)
+    read = reader(name, decl, kind)
     nothing: dict[str, Value] = {}
     read(nothing, aggregate.value(aggregate.init(), 0))
     return _Feature(decl, int(decl.purpose), key, key + _ORDER, aggregate, kind, read, nothing)
@@ -366,120 +402,3 @@ def _value(feature: _Feature, state: State, now: Millis, session: Millis | None)
         start = now + SESSION_TILE if session is None else max(session, now - LONGEST_SESSION)
         return aggregate.since(state, start, now)
     return aggregate.value(state, now)
-
-
-def _unit(decl: FeatureDecl, kind: Kind) -> Callable[[int], int | Decimal]:
-    """How an integer of the state reads."""
-    if kind == "number":
-        return lambda whole: Decimal(whole).scaleb(-NUMBER_PLACES)
-    if decl.measure == "decayed" and kind != "money":
-        return lambda whole: Decimal(whole) / DECAYED_SCALE
-    return lambda whole: whole
-
-
-def _reader(name: str, decl: FeatureDecl, kind: Kind) -> _Reader:
-    if decl.by is not None:
-        return _split_reader(name, decl, kind)
-    if decl.measure in ("first", "last"):
-        return _edge_reader(name, decl, kind)
-    unit = _unit(decl, kind)
-    reads: Callable[[Any], Value]
-    match decl.measure:
-        case "distinct":
-            reads = len
-        case "top":
-            reads = _largest
-        case "average" if kind == "number":
-            reads = _scaled_average
-        case "average" | "rate":
-            reads = _pair
-        case _:
-            reads = unit
-
-    def read(found: dict[str, Value], value: Any) -> None:
-        known = None if value is None else reads(value)
-        if known is not None:
-            found[name] = known
-
-    return read
-
-
-def _pair(value: tuple[int, int]) -> Value:
-    return value
-
-
-def _scaled_average(value: tuple[int, int]) -> Value:
-    """The sum is in 1/10,000: so many times the count keeps the quotient exact."""
-    return value[0], value[1] * 10**NUMBER_PLACES
-
-
-def _edge_reader(name: str, decl: FeatureDecl, kind: Kind) -> _Reader:
-    unit = _unit(decl, kind)
-    ago = f"{name}.days_ago"
-
-    def read(found: dict[str, Value], value: Any) -> None:
-        if value is not None:
-            if decl.of is not None:
-                found[name] = unit(value[0])
-            found[ago] = value[1]
-
-    return read
-
-
-def _split_reader(name: str, decl: FeatureDecl, kind: Kind) -> _Reader:
-    unit = _unit(decl, kind)
-    distinct, largest, total, top = f"{name}.distinct", f"{name}.max", f"{name}.total", f"{name}.top"
-    of_sets, additive = decl.measure == "distinct", decl.measure in _ADDITIVE
-
-    def read(found: dict[str, Value], value: Any) -> None:
-        sizes: dict[str, int] = {key: len(part) for key, part in value.items()} if of_sets else value
-        for key, size in sizes.items():
-            found[_quoted(name, key)] = unit(size)
-        found[distinct] = len(sizes)
-        found[largest] = unit(max(sizes.values(), default=0))
-        if additive:
-            found[total] = unit(sum(sizes.values()))
-        if sizes:
-            found[top] = _largest(sizes)
-
-    return read
-
-
-def _largest(sizes: Mapping[str, int]) -> str | None:
-    """The key with the largest size; of several the first in the alphabet."""
-    return min(sizes, key=lambda key: (-sizes[key], key), default=None)
-
-
-def _types(name: str, feature: _Feature) -> dict[str, Type]:
-    decl, kind = feature.decl, feature.kind
-    money = kind == "money" and decl.measure != "distinct"
-    amount = Type.MONEY if money else Type.NUMBER
-    if decl.by is not None:
-        found = {
-            f"{name}[*]": amount,
-            f"{name}.max": amount,
-            f"{name}.distinct": Type.NUMBER,
-            f"{name}.top": Type.STRING,
-        }
-        return found | {f"{name}.total": amount} if decl.measure in _ADDITIVE else found
-    match decl.measure:
-        case "top":
-            return {name: Type.STRING}
-        case "average":
-            return {name: Type.MONEY_AVERAGE if money else Type.AVERAGE}
-        case "rate":
-            return {name: Type.AVERAGE}
-        case "first" | "last":
-            ago = {f"{name}.days_ago": Type.NUMBER}
-            return ago if decl.of is None else {name: _SCALARS.get(kind, Type.STRING), **ago}
-        case _:
-            return {name: amount}
-
-
-_SCALARS = {
-    "money": Type.MONEY,
-    "integer": Type.NUMBER,
-    "number": Type.NUMBER,
-    "time": Type.TIME,
-    "boolean": Type.BOOL,
-}

@@ -48,7 +48,10 @@ _decoder: msgspec.msgpack.Decoder[Profile] = codec.decoder(Profile)
 
 
 def encode(profile: Profile) -> bytes:
-    """The profile as bytes for its row."""
+    """The profile as bytes for its row: equal ones give equal bytes, in whatever order their features came to be."""
+    keys = list(profile.features)
+    if keys != (ordered := sorted(keys)):
+        profile.features = {key: profile.features[key] for key in ordered}
     return codec.encode(profile)
 
 
