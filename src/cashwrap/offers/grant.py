@@ -77,8 +77,11 @@ class Granting:
         inputs, name = self._inputs, offer.name
         if name in self.granted:  # in another placement, and it stays the one it is
             return self.granted[name]
+        known = inputs.level in ("profile", "session")
         if name in inputs.closed:
             return _CLOSED.get(inputs.closed[name], "is closed to this shopper")
+        if offer.lasts is not None and not known and name not in inputs.promised:
+            return "lasts for a while, which nobody remembers of a shopper without a profile"
         expires = self._expires(offer)
         if expires is not None and expires <= inputs.now:
             return _CLOSED["ended"]
@@ -88,7 +91,7 @@ class Granting:
         taken = self._groups.get(offer.group or "", name)
         if taken != name:
             return f"gives way to {taken}, which was granted of the same group"
-        by_person = personal and inputs.level in ("profile", "session")
+        by_person = personal and known
         rules = self._market() if by_person else None
         if rules is not None and rules.no_personal_prices:
             return "is made by personal data, which may have no part in prices in this market"

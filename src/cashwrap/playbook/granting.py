@@ -130,11 +130,17 @@ def compile_offers(
     declared: Declarations, conditions: Mapping[str, Checked | None], personal: Personal
 ) -> dict[str, Offer]:
     """All offers by name, switched off ones too: what was promised while they were on is still looked up."""
-    currency = declared.settings.currency
-    return {
-        name: compile_offer(each, conditions.get(name), currency, personal=personal.judge(conditions.get(name)))
-        for name, each in declared.offers.items()
-    }
+    found = {}
+    for name, each in declared.offers.items():
+        condition = conditions.get(name)
+        by_person = personal.judge(condition) or is_remembered(each)
+        found[name] = compile_offer(each, condition, declared.settings.currency, personal=by_person)
+    return found
+
+
+def is_remembered(offer: OfferDecl) -> bool:
+    """Whether granting an offer goes by what is remembered of the shopper: when they first saw it."""
+    return offer.lasts is not None or offer.freeze is not None
 
 
 def compile_groups(declared: Declarations, offers: Mapping[str, Offer]) -> dict[str, Group]:
@@ -157,7 +163,11 @@ def compile_choices(
         granted = tuple([offers[each.name] for each in granted_by(experience, declared)])
         if granted:
             group = declared.offer_groups.get(experience.best_of or "")
-            by_person = personal.judge(conditions.get(name)) or personal.reads(_assigned(experience, declared))
+            by_person = (
+                personal.judge(conditions.get(name))
+                or personal.reads(_assigned(experience, declared))
+                or any(offer.personal for offer in granted)
+            )
             found[name] = Choice(granted, group.pick if group is not None else "best", by_person)
     return found
 

@@ -18,6 +18,7 @@ from cashwrap.playbook.boxes import Box, Boxes, within
 from cashwrap.playbook.check import texts_of
 from cashwrap.playbook.compile import Playbook
 from cashwrap.playbook.faults import Fault, Faults
+from cashwrap.playbook.lint_offers import lint_offers
 from cashwrap.playbook.schedule import ends
 
 MAX_COMPARISONS = 300_000
@@ -63,6 +64,7 @@ class _Linter:
         for placement in self.playbook.experiences.placements.values():
             listed = self.playbook.experiences.ordered[placement.first : placement.stop]
             _Placement(self, listed, found).judge(self.declared.placements[placement.name].spot)
+        lint_offers(self.playbook, self.faults)
 
     def of(self, node: Node | None) -> list[Box] | None:
         return self.boxes.of(node) if node is not None else [{}]
@@ -173,7 +175,7 @@ class _Placement:
     def always_wins(self, experience: Experience) -> bool:
         """Whether everyone for whom its condition is true, and no one before it wins, sees this one."""
         declared = self.linter.declared.experiences[experience.name]
-        held_back = experience.trial is not None or experience.caps
+        held_back = experience.trial is not None or experience.caps or experience.choice is not None
         return not held_back and all(
             variation.content.steady and _has_text(declared.variations[variation.name], self.linter.locales)
             for variation in experience.variations

@@ -1,0 +1,114 @@
+"""What of an offer works and is probably not meant: money without a limit, and prices by who somebody is. Pure.
+
+The second kind follows laws: EU Regulation 2018/302 on nationality and residence, and those that keep protected classes
+and their proxies out of prices. It looks at everything that granting an offer goes by, through segments and features.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from cashwrap.attributes import ATTRIBUTES
+from cashwrap.declarations import OfferDecl, Spot
+from cashwrap.experiences import Experience
+from cashwrap.offers.terms import Offer
+from cashwrap.playbook.compile import Playbook
+from cashwrap.playbook.faults import Faults
+from cashwrap.playbook.granting import Personal
+from cashwrap.segments import PREFIX
+
+RESIDENCE = frozenset({"country", "nationality", "citizenship", "residence", "region"})
+"""Words in the names of what tells where somebody lives or comes from."""
+PROTECTED = frozenset(
+    {
+        "age", "birth", "birthdate", "birthday", "gender", "sex", "race", "ethnic", "ethnicity", "religion", "religious",
+        "nationality", "citizenship", "marital", "pregnancy", "pregnant", "disability", "disabled", "orientation",
+        "veteran", "politics", "political", "postcode", "postal", "zip", "zipcode",
+    }
+)  # fmt: skip
+"""Words in the names of protected classes, and of what stands for them, such as where somebody lives to the street."""
+_HARMLESS = frozenset(each.path for each in ATTRIBUTES if not each.path.startswith("location."))
+"""Attributes that tell nothing of the kind, whatever they are called: ``session.age_minutes``."""
+_WORDS = re.compile(r"[a-z]+")
+
+
+def lint_offers(playbook: Playbook, faults: Faults) -> None:
+    """Warn of offers that nobody can get, that have no limit, or that go by what no price may go by."""
+    linter = _Linter(playbook, faults)
+    for name, offer in playbook.offers.items():
+        if offer.enabled:
+            linter.offer(playbook.declarations.offers[name], offer)
+    for experience in playbook.experiences.ordered:
+        if experience.choice is not None:
+            linter.experience(experience)
+
+
+class _Linter:
+    def __init__(self, playbook: Playbook, faults: Faults) -> None:
+        self.playbook = playbook
+        self.faults = faults
+        self.personal = Personal(playbook.segments)
+        self.segments = {each.flat: each for each in playbook.segments.ordered}
+        self.granting: dict[str, list[Experience]] = {name: [] for name in playbook.offers}
+        for experience in playbook.experiences.ordered:
+            for offer in experience.choice.offers if experience.choice is not None else ():
+                self.granting[offer.name].append(experience)
+
+    def offer(self, declared: OfferDecl, offer: Offer) -> None:
+        name, limits, granting = offer.name, offer.limits, self.granting[offer.name]
+        if not granting and offer.codes == "none":
+            message = f"nobody can get offer {name!r}: no experience grants it, and no code opens it"
+            self.faults.warn(declared.spot, "unreachable_offer", message)
+        if limits.total is None and limits.day is None and limits.budget is None:
+            message = f"offer {name!r} may cost any amount: give it 'limits' with total, day or budget"
+            self.faults.warn(declared.spot, "unlimited_offer", message)
+        remembered = offer.lasts is not None or offer.freeze is not None or limits.shopper is not None
+        public = [each.name for each in granting if not self.personal.judge(each.condition)]
+        if remembered and public:
+            message = (
+                f"offer {name!r} goes by what is remembered of a shopper, and {public[0]!r} grants it to those without "
+                "a profile too: before consent one that 'lasts' is not granted, and the rest is judged at the checkout"
+            )
+            self.faults.warn(declared.spot, "offer_needs_profile", message)
+        if offer.condition is not None:
+            spot = declared.when.spot if declared.when is not None else declared.spot
+            self.judge(spot, f"offer {name!r}", offer.condition.attributes)
+
+    def experience(self, experience: Experience) -> None:
+        """What it asks for beyond what its offers do."""
+        declared = self.playbook.declarations.experiences[experience.name]
+        offers = experience.choice.offers if experience.choice is not None else ()
+        read = {name for offer in offers if offer.condition is not None for name in offer.condition.attributes}
+        own = experience.condition.attributes if experience.condition is not None else ()
+        spot = declared.when.spot if declared.when is not None else declared.spot
+        self.judge(spot, f"{experience.name!r} grants an offer and", [name for name in own if name not in read])
+
+    def judge(self, spot: Spot, who: str, names: Iterable[str]) -> None:
+        read = {source: set(_WORDS.findall(source.lower())) for source in self.sources(names)}
+        home = sorted(source for source, words in read.items() if words & RESIDENCE)
+        if home:
+            message = f"{who} goes by {home[0]}: in the EU no price may go by nationality or residence"
+            self.faults.warn(spot, "offer_by_residence", f"{message} (Regulation 2018/302)")
+        protected = sorted(source for source, words in read.items() if words & PROTECTED)
+        if protected:
+            message = f"{who} goes by {protected[0]}: a protected class, or what stands for one, may set no price"
+            self.faults.warn(spot, "offer_by_protected_class", message)
+
+    def sources(self, names: Iterable[str]) -> Iterator[str]:
+        """What is read, through segments, and what the features among it are made of."""
+        seen: set[str] = set()
+        stack = list(names)
+        while stack:
+            name = stack.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            segment = self.segments.get(name)
+            if segment is not None:
+                stack += segment.checked.attributes if segment.checked is not None else ()
+                yield name.removeprefix(PREFIX)
+                continue
+            if name not in _HARMLESS:
+                yield name
+            feature = self.playbook.declarations.features.get(re.split(r"[.\[]", name)[0])
+            if feature is not None:
+                yield from (part for part in (feature.of, feature.by) if part)
