@@ -17,11 +17,13 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap.adapters.audit import FileAudit, MemoryAudit
-from cashwrap.adapters.ballast import SIZE
+from cashwrap.adapters.ballast import SIZE, Ballast
 from cashwrap.adapters.folder import pair
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.parquet import ParquetFacts
+from cashwrap.adapters.postgres_ledger import PostgresLedger
 from cashwrap.adapters.sqlite import SqliteStore
+from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import FileVault, MemoryVault
 from cashwrap.engine import Engine as Core
@@ -32,12 +34,15 @@ from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
 from cashwrap.model import Level, Reason, Tenant
 from cashwrap.playbook import Playbook
+from cashwrap.ports import Ledger
 from cashwrap.request import DecideRequest
 
 log = logging.getLogger("cashwrap")
 
 FACTS = "facts"
 """The fact table's place in a data folder."""
+LEDGER = "CASHWRAP_LEDGER"
+"""The environment variable with the ledger's address: it may hold a password, which the list of processes must not."""
 
 
 class Answer(Struct, frozen=True):
@@ -205,34 +210,43 @@ class Engine:
 def memory_world() -> World:
     """Adapters that keep everything in memory, for as long as the process lives."""
     store, random = MemoryStore(), SystemRandom()
-    return World(store, store, store, store, store, MemoryVault(random), SystemClock(), random, audit=MemoryAudit())
+    kept: dict[str, Any] = {"ledger": SqliteLedger(None), "audit": MemoryAudit()}
+    return World(store, store, store, store, store, MemoryVault(random), SystemClock(), random, **kept)
 
 
 @contextmanager
-def open_world(data: Path, *, serving: bool = True, make: bool = False, reserve: int = SIZE) -> Iterator[World]:
+def open_world(
+    data: Path, *, serving: bool = True, make: bool = False, reserve: int = SIZE, ledger: str = ""
+) -> Iterator[World]:
     """The embedded store in a folder; with ``make`` it is made where it is not there.
 
     ``serving`` takes the folder's lock (one process that folds and commits); without it only small documents such as
     keys and switches, and products, may be written, also while a server runs. ``reserve`` bytes of the disk are kept
-    back for what must go on when it is full. Raises ``InvalidInput`` (``no_data_folder``), ``Locked``, and
+    back for what must go on when it is full. ``ledger`` is the address of a PostgreSQL database that several machines
+    share, or else what ``CASHWRAP_LEDGER`` says; without either the ledger is a file in the folder.
+
+    Raises ``InvalidInput`` (``no_data_folder``), ``Locked``, ``Unavailable`` (``ledger_unreachable``), and
     ``StoreError`` where the keys belong to another folder.
     """
     if not make and not data.is_dir():
         message = f"there is no data folder {data}: say where it is with --data, or make it with 'cashwrap keys create'"
         raise InvalidInput(message, code="no_data_folder")
     random = SystemRandom()
-    store = SqliteStore(data, serving=serving, reserve=reserve)
-    try:
+    with ExitStack() as opened:
+        store = SqliteStore(data, serving=serving, reserve=reserve)
+        opened.callback(store.close)
         vault = FileVault(data, random, ballast=store.ballast)
-        try:
-            pair(store, vault)
-            facts = ParquetFacts(data / FACTS)
-            clock, ballast, audit = SystemClock(), store.ballast, FileAudit(data, vault, vault)
-            yield World(store, store, store, store, store, vault, clock, random, facts, audit=audit, reserve=ballast)
-        finally:
-            vault.close()
-    finally:
-        store.close()
+        opened.callback(vault.close)
+        pair(store, vault)
+        book = _open_ledger(data, ledger or os.environ.get(LEDGER, ""), store.ballast)
+        opened.callback(book.close)
+        kept: dict[str, Any] = {"ledger": book, "audit": FileAudit(data, vault, vault), "reserve": store.ballast}
+        facts = ParquetFacts(data / FACTS)
+        yield World(store, store, store, store, store, vault, SystemClock(), random, facts, **kept)
+
+
+def _open_ledger(data: Path, address: str, ballast: Ballast | None) -> Ledger:
+    return PostgresLedger(address) if address else SqliteLedger(data, ballast=ballast)
 
 
 def _request(

@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
     {"expectations"},
     {"inputs", "exposures", "records", "bundle", "tell", "previews"},
     {"hot"},
+    {"folding"},
     {"dedup"},
     {"playbook"},
     {"keys", "switches", "webhooks", "catalogues", "signing", "audit"},
@@ -48,7 +49,7 @@ LAYERS: list[set[str]] = [
 """Top to bottom; rooms of one layer do not import each other. ``cashwrap`` is ``__init__``, the public names."""
 
 ADAPTERS_MAY = {"adapters", "ports", "ledger", "model", "errors", "faults"}
-OPTIONAL = {"pyarrow"}
+OPTIONAL = {"psycopg", "pyarrow"}
 """Heavy extras: imported inside one marked function each."""
 
 

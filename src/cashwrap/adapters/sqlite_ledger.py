@@ -14,10 +14,11 @@ from typing import Any, Protocol, TypeVar
 import apsw
 import msgspec
 
+from cashwrap.adapters.ballast import Ballast
 from cashwrap.adapters.bookkeeping import Ledgered, Run
 from cashwrap.adapters.database import Database
 from cashwrap.adapters.queries import migrations, statements
-from cashwrap.errors import StoreError, Unavailable
+from cashwrap.errors import DiskFull, StoreError, Unavailable
 from cashwrap.faults import crash_point
 from cashwrap.model import Tenant
 
@@ -32,14 +33,18 @@ class SqliteLedger(Ledgered):
     """Port ``Ledger`` over ``folder/ledger.db``; without a folder in memory, for as long as this object lives.
 
     Any number of threads may use one, any number of processes may have one each on the same folder. ``vfs`` names a
-    registered SQLite VFS, for tests of faulty disks.
+    registered SQLite VFS, for tests of faulty disks. Where the disk is full and ``ballast`` gives way, the change that
+    found out is tried again: an offer can be redeemed and released on a full disk.
     """
 
     expired_at_once = 50
 
-    def __init__(self, folder: Path | None, *, vfs: str | None = None) -> None:
+    def __init__(self, folder: Path | None, *, vfs: str | None = None, ballast: Ballast | None = None) -> None:
         super().__init__()
-        self._database: _Transactions = _Memory() if folder is None else Database(folder / FILE, "ledger", vfs=vfs)
+        self._ballast = ballast
+        self._database: _Transactions = (
+            _Memory() if folder is None else Database(folder / FILE, "ledger", vfs=vfs, ballast=ballast)
+        )
         self._queue = threading.Lock()
         self._waiting: deque[_Change] = deque()
         self._led = False
@@ -78,9 +83,12 @@ class SqliteLedger(Ledgered):
 
     def _commit(self, changes: Sequence["_Change"]) -> None:
         try:
-            with self._database.writing() as db:
-                for change in changes:
-                    change.attempt(db)
+            try:
+                self._attempt(changes)
+            except DiskFull:
+                if self._ballast is None:
+                    raise
+                self._attempt(changes)
         except StoreError as failure:
             for change in changes:
                 change.error = type(failure)(failure.message, code=failure.code)
@@ -89,6 +97,11 @@ class SqliteLedger(Ledgered):
             crash_point("ledger.committed")
             for change in changes:
                 change.done = True
+
+    def _attempt(self, changes: Sequence["_Change"]) -> None:
+        with self._database.writing() as db:
+            for change in changes:
+                change.attempt(db)
 
     def _read(self, work: Callable[[Run], _T]) -> _T:
         with self._database.reading() as db, db:
@@ -117,6 +130,7 @@ class _Change:
 
     def attempt(self, db: apsw.Connection) -> None:
         """Do it in a savepoint. What it raises is its own; a database that fails is everybody's."""
+        self.error = None
         db.execute("SAVEPOINT change")
         try:
             self.result = self._work(_runner(db))

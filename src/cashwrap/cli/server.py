@@ -30,6 +30,10 @@ def serve(  # noqa: PLR0913 - each one is an option of the command
     port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8377,
     rate: Annotated[int, typer.Option(help="Events and decisions a second per client with a publishable key.")] = 200,
     reserve: Annotated[int, typer.Option(help="MB of the disk kept back for when it is full.", min=1)] = SIZE >> 20,
+    ledger: Annotated[
+        str,
+        typer.Option(help="PostgreSQL to keep offers in, for several machines. A password belongs in CASHWRAP_LEDGER."),
+    ] = "",
     proxy: Annotated[
         list[str] | None, typer.Option(help="A proxy whose X-Forwarded-For is believed; left out, this machine.")
     ] = None,
@@ -43,7 +47,7 @@ def serve(  # noqa: PLR0913 - each one is an option of the command
     if not data.is_dir():
         source.load()  # a data folder is made for a playbook that can run, and not for a mistyped path
     proxies = tuple(proxy) if proxy else ServeOptions().proxies
-    with open_world(data, make=True, reserve=reserve << 20) as world:
+    with open_world(data, make=True, reserve=reserve << 20, ledger=ledger) as world:
         publisher = Publisher(Versions(world.registry, world.clock), source)
         engine = Engine(publisher.first(), world)
         try:
