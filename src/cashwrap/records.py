@@ -9,6 +9,7 @@ or an answer: whatever is in its way costs the record and nothing else, and is c
 import logging
 from collections import deque
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
@@ -159,6 +160,18 @@ class Made(NamedTuple):
     as_of: Millis
 
 
+class Told(Struct, frozen=True, array_like=True):
+    """A decision on its way from a process that decides to the one that writes."""
+
+    id: bytes
+    key: ShopperKey
+    time: Millis
+    state: bytes
+    """Names the state of the profile that it was made from."""
+    plain: bytes
+    """The record."""
+
+
 class Recorder:
     """Takes decisions from any thread and has them ready for the writer's next commit."""
 
@@ -166,7 +179,7 @@ class Recorder:
         self._store = store
         self._vault = vault
         self._hot = hot
-        self._waiting: deque[Made] = deque()
+        self._waiting: deque[Made | Told] = deque()
         self._below = b""
         self._retention: Millis = 0
         self._newest: int | None = None
@@ -187,7 +200,7 @@ class Recorder:
         """Whether this decision is one of the share that is kept. Its id is random, so nobody chooses."""
         return decision_id < self._below
 
-    def take(self, made: Made) -> None:
+    def take(self, made: Made | Told) -> None:
         """Keep a decision, if there is room: the deciding thread's call, which must not wait."""
         if len(self._waiting) < WAITING:
             self._waiting.append(made)
@@ -198,6 +211,22 @@ class Recorder:
         """Whether any decision waits to be committed."""
         return bool(self._waiting)
 
+    def hand_over(self) -> list[Told]:
+        """What waits, encoded, for another process to keep; as many as go into one commit."""
+        found = []
+        for _ in range(min(AT_ONCE, len(self._waiting))):
+            made = self._waiting.popleft()
+            try:
+                plain = b"" if isinstance(made, Told) else encode(_kept(made))
+            except Exception:  # a record must cost nobody else anything
+                log.exception("a decision could not be recorded")
+                plain = b""
+            if isinstance(made, Told) or not 0 < len(plain) <= LARGEST:
+                self.dropped += 1
+            else:
+                found.append(Told(made.id, _key_of(made), made.inputs.now, _named(made.hot.state), plain))
+        return found
+
     # --- on the writer's thread ---
 
     def settle(self, may_keep: Callable[[ShopperKey], bool]) -> list[KeptDecision]:
@@ -205,7 +234,7 @@ class Recorder:
         found = []
         for _ in range(min(AT_ONCE, len(self._waiting))):
             made = self._waiting.popleft()
-            key = ShopperKey(made.inputs.tenant, made.hot.profile.id)
+            key = made.key if isinstance(made, Told) else _key_of(made)
             try:
                 sealed = self._sealed(made, key) if may_keep(key) else None
             except Forgotten:
@@ -235,21 +264,25 @@ class Recorder:
             return False
         return self._store.prune(before, MOST, PRUNED) == PRUNED
 
-    def _sealed(self, made: Made, key: ShopperKey) -> KeptDecision | None:
+    def _sealed(self, made: Made | Told, key: ShopperKey) -> KeptDecision | None:
         current = self._hot.profiles.get(key) or self._load(key)
-        if current is None or (current is not made.hot and not allows(current.profile)):
+        if current is None:
             return None
-        position = made.hot.position
-        if not position:  # read from the store: as new as the log is, if nothing came since
-            if current is not made.hot and current.state != made.hot.state:
+        if isinstance(made, Told):
+            time, position = made.time, self._last()
+            plain = made.plain if _named(current.state) == made.state and allows(current.profile) else b""
+        else:
+            time, position = made.inputs.now, made.hot.position
+            if current is not made.hot and not allows(current.profile):
                 return None
-            position = self._last()
-        kept = Kept(made.id.hex(), made.inputs, made.kills, made.catalogue, made.as_of, made.decision)
-        plain = encode(kept)
-        if len(plain) > LARGEST:
+            if not position:  # read from the store: as new as the log is, if nothing came since
+                if current is not made.hot and current.state != made.hot.state:
+                    return None
+                position = self._last()
+            plain = encode(_kept(made))
+        if not 0 < len(plain) <= LARGEST:
             return None
-        payload = self._vault.seal(key.shopper, plain)
-        return KeptDecision(key.tenant, made.id, key.shopper, made.inputs.now, position, payload)
+        return KeptDecision(key.tenant, made.id, key.shopper, time, position, self._vault.seal(key.shopper, plain))
 
     def _load(self, key: ShopperKey) -> HotProfile | None:
         row = self._store.load([key]).get(key)
@@ -262,6 +295,19 @@ class Recorder:
         if self._newest is None:
             self._newest = self._store.commit(Changes())
         return self._newest
+
+
+def _key_of(made: Made) -> ShopperKey:
+    return ShopperKey(made.inputs.tenant, made.hot.profile.id)
+
+
+def _kept(made: Made) -> Kept:
+    return Kept(made.id.hex(), made.inputs, made.kills, made.catalogue, made.as_of, made.decision)
+
+
+def _named(state: bytes) -> bytes:
+    """Names a profile's state between processes."""
+    return blake2b(state, digest_size=16).digest()
 
 
 def allows(profile: Profile) -> bool:
