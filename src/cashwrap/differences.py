@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from cashwrap.declarations import MAIN, Condition, Declarations, ExperienceDecl, ScheduleDecl, Spot
+from cashwrap.declarations import MAIN, Condition, Declarations, ExperienceDecl, ScheduleDecl, Spot, TierDecl
 from cashwrap.model import Purpose
 
 SHORT = 40
@@ -23,9 +23,11 @@ _NAMES: dict[tuple[type, str], str] = {
     (ExperienceDecl, "caps"): "attention",
     (ScheduleDecl, "start"): "from",
     (ScheduleDecl, "end"): "until",
+    (ExperienceDecl, "best_of"): "offer.best_of",
+    (TierDecl, "start"): "from",
 }
 """Where a playbook has another word than the field."""
-_DURATIONS = {"window", "half_life", "cool_down"}
+_DURATIONS = {"window", "half_life", "cool_down", "lasts", "again_after", "freeze", "holds"}
 _SHARES = {"share", "decision_records", "experiment.holdout"}
 _UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -103,6 +105,8 @@ def _sections(declared: Declarations) -> dict[str, Mapping[str, object]]:
         "holdout": {"": settings.holdout},
         "attention": settings.attention,
         "layers": declared.layers,
+        "offers": declared.offers,
+        "offer_groups": declared.offer_groups,
         "experiences": declared.experiences,
     }
 
@@ -231,6 +235,8 @@ def _number(key: str, last: str, value: int) -> str:
     if last in _DURATIONS:
         unit, size = next((each for each in _UNITS if value % each[1] == 0), ("ms", 1))
         return f"{value // size}{unit}"
+    if last == "percent":
+        return _share(value).removesuffix("%")
     return _share(value) if key in _SHARES or key.startswith("experiment.arms.") else str(value)
 
 
@@ -239,9 +245,18 @@ def _list(last: str, value: tuple[object, ...]) -> str:
         return ", ".join(_DAYS[day - 1] for day in value if isinstance(day, int))
     if last == "hours":
         return "-".join(map(str, value))
+    if last == "tiers":
+        return "; ".join(_tier(each) for each in value)
     if last == "traffic":
         return ", ".join(_step(each) for each in value)
     return ", ".join(map(str, value))
+
+
+def _tier(tier: object) -> str:
+    if not isinstance(tier, TierDecl):
+        return str(tier)
+    off = f"percent: {_share(tier.percent).removesuffix('%')}" if tier.percent else f"amount: {tier.amount}"
+    return f"from: {tier.start}, {off}"
 
 
 def _step(step: object) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap import collector
-from cashwrap.bundle.content import Show, show
+from cashwrap.bundle.content import SERVER, Show, show
 from cashwrap.bundle.narrow import inlined, is_known, may_hold, narrowed
 from cashwrap.bundle.salts import Prefix, prefix
 from cashwrap.condition.ast import Literal
@@ -215,12 +215,14 @@ class _Writer:
         declared = self._playbook.declarations
         placement = declared.placements[declared.experiences[each.name].placement]
         contents = declared.experiences[each.name].variations
+        shown = [
+            show(contents[variation.name], placement, variation.content, self._playbook.settings)
+            for variation in each.variations
+            if each.choice is None
+        ]
         return BundleExperience(
             number=each.number,
-            show=[
-                show(contents[variation.name], placement, variation.content, self._playbook.settings)
-                for variation in each.variations
-            ],
+            show=shown or [SERVER] * len(each.variations),  # only the server can grant an offer
             arms=len(each.arms),
             priority=each.priority,
             weight=each.weight,

@@ -15,9 +15,10 @@ from rich.table import Table
 from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
 from cashwrap.errors import InvalidInput
 from cashwrap.history.backtest import LIMIT, Scope, backtest
-from cashwrap.history.tally import Backtest, Count, Placement
+from cashwrap.history.tally import Backtest, Count, Granted, Placement
 from cashwrap.library import open_world
 from cashwrap.model import Millis
+from cashwrap.offers.benefits import major
 from cashwrap.playbook import load_playbook
 
 LINES = 10
@@ -102,6 +103,8 @@ def _print(report: Backtest) -> None:
     for title, counts in (("arms", report.arms), ("kept back", report.ghosts)):
         if counts:
             console.print(_counts(title, counts))
+    if report.offers:
+        console.print(_offers(report.offers))
     _print_audiences(console, report)
     for note in _notes(report):
         typer.secho(f"note: {note}", fg="yellow", err=True)
@@ -124,6 +127,14 @@ def _counts(title: str, counts: list[Count]) -> Table:
     table = _table(title, "then", "draft")
     for count in counts:
         table.add_row(f"  {count.experience}: {count.name}", f"{count.before:,}", f"{count.after:,}", "")
+    return table
+
+
+def _offers(offers: list[Granted]) -> Table:
+    table = _table("offers granted, and the most they take off", "then", "draft")
+    for each in offers:
+        sums = [f"{major(amount, each.currency)} {each.currency}" for amount in (each.amount_before, each.amount_after)]
+        table.add_row(f"  {each.offer}", f"{each.before:,}", f"{each.after:,}", f"{sums[0]} -> {sums[1]}")
     return table
 
 

@@ -9,7 +9,7 @@ from cashwrap.engine import World
 from cashwrap.errors import CashwrapError
 from cashwrap.experiences import Names
 from cashwrap.exposures import remembered
-from cashwrap.model import OUTCOMES, PLAIN, SHOWN, Answer, Decision, Inputs, Millis
+from cashwrap.model import OUTCOMES, PLAIN, SHOWN, Answer, Decision, Inputs, Millis, Minor
 from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
 from cashwrap.records import Kept
@@ -68,6 +68,20 @@ class Count(Struct, frozen=True):
     after: int
 
 
+class Granted(Struct, frozen=True):
+    """How often an offer was granted, and what it would have taken off those carts, in minor units of ``currency``.
+
+    It is the most that it could have cost: who is granted an offer need not use it, and may ask more than once.
+    """
+
+    offer: str
+    currency: str
+    before: int
+    after: int
+    amount_before: Minor
+    amount_after: Minor
+
+
 class Backtest(Struct, frozen=True):
     """A draft against recorded decisions.
 
@@ -91,6 +105,7 @@ class Backtest(Struct, frozen=True):
     audiences: list[Audience]
     arms: list[Count]
     ghosts: list[Count]
+    offers: list[Granted] = []
 
 
 class _Placed:
@@ -138,6 +153,8 @@ class Tally:
         self._playbooks: Counter[str] = Counter()
         self._arms = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         self._ghosts = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        self._grants = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        self._amounts = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         self._products = world.catalogue
         self._first = self._last = self._decisions = self._changed = self._shown = self._other_products = 0
 
@@ -165,6 +182,10 @@ class Tally:
             self._touched.add(shopper)
         self._count(kept.decision, self._names_of(kept.decision.playbook), 0)
         self._count(decision, self._draft.experiences.names, 1)
+        for side, each in enumerate((kept.decision, decision)):
+            for grant in each.grants:
+                self._grants[side][grant.offer, grant.currency] += 1
+                self._amounts[side][grant.offer, grant.currency] += grant.amount
         self._shoppers[shopper] = _segments(kept.inputs, inputs)
 
     def report(self) -> Backtest:
@@ -185,6 +206,7 @@ class Tally:
             audiences=self._audiences(),
             arms=_counts(*self._arms),
             ghosts=_counts(*self._ghosts),
+            offers=self._offers(),
         )
 
     def _count(self, decision: Decision, names: Names | None, side: int) -> None:
@@ -208,6 +230,12 @@ class Tally:
         except CashwrapError:
             return None
 
+    def _offers(self) -> list[Granted]:
+        (before, after), (cost, draft) = self._grants, self._amounts
+        return [
+            Granted(*each, before[each], after[each], cost[each], draft[each]) for each in sorted({*before, *after})
+        ]
+
     def _audiences(self) -> list[Audience]:
         found = []
         for segment in self._draft.segments.ordered:
@@ -221,9 +249,9 @@ _NOWHERE = Answer(None, None, None, "no_such_placement")
 
 
 def differs(old: Answer, new: Answer) -> bool:
-    """Whether anything of an answer is another one: who won, in which arm, what is shown, and why."""
-    told = old.experience, old.variation, old.reason
-    return told != (new.experience, new.variation, new.reason) or _content(old) != _content(new)
+    """Whether anything of an answer is another one: who won, in which arm, what is shown and granted, and why."""
+    told = old.experience, old.variation, old.reason, old.offer
+    return told != (new.experience, new.variation, new.reason, new.offer) or _content(old) != _content(new)
 
 
 def _content(answer: Answer) -> bytes | None:

@@ -20,9 +20,9 @@ RESIDENCE = frozenset({"country", "nationality", "citizenship", "residence", "re
 """Words in the names of what tells where somebody lives or comes from."""
 PROTECTED = frozenset(
     {
-        "age", "birth", "birthdate", "birthday", "gender", "sex", "race", "ethnic", "ethnicity", "religion", "religious",
-        "nationality", "citizenship", "marital", "pregnancy", "pregnant", "disability", "disabled", "orientation",
-        "veteran", "politics", "political", "postcode", "postal", "zip", "zipcode",
+        "age", "birth", "birthdate", "birthday", "gender", "sex", "race", "ethnic", "ethnicity", "religion",
+        "religious", "nationality", "citizenship", "marital", "pregnancy", "pregnant", "disability", "disabled",
+        "orientation", "veteran", "politics", "political", "postcode", "postal", "zip", "zipcode",
     }
 )  # fmt: skip
 """Words in the names of protected classes, and of what stands for them, such as where somebody lives to the street."""
