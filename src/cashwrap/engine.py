@@ -38,21 +38,7 @@ from cashwrap.keys import Keys
 from cashwrap.lookup import Lookup
 from cashwrap.model import PERSONALIZATION, Event, Tenant
 from cashwrap.playbook import Playbook
-from cashwrap.ports import (
-    AuditLog,
-    CatalogueStore,
-    Clock,
-    Facts,
-    FailedEvents,
-    Ledger,
-    Outbox,
-    Random,
-    Registry,
-    Reserve,
-    ShopperKey,
-    Store,
-    Vault,
-)
+from cashwrap.ports import ShopperKey
 from cashwrap.records import ID, Made, Recorder
 from cashwrap.remote import Common
 from cashwrap.request import DecideRequest, ShopperRef
@@ -62,28 +48,10 @@ from cashwrap.tell import Placed, tell
 from cashwrap.tokens import Proof, tokens_of
 from cashwrap.webhooks import Webhooks
 from cashwrap.window import UNGUESSABLE, Context, Submission, failures_of
+from cashwrap.world import World
 from cashwrap.writer import Writer, Writing
 
-
-class World(Struct, frozen=True):
-    """The ports an engine stands on; ``cli`` (or a test) chooses the adapters."""
-
-    store: Store
-    outbox: Outbox
-    failed: FailedEvents
-    registry: Registry
-    catalogue: CatalogueStore
-    vault: Vault
-    clock: Clock
-    random: Random
-    facts: Facts | None = None
-    """The fact table, where there is one."""
-    ledger: Ledger | None = None
-    """Where offers are held and spent; without one no offer is granted."""
-    audit: AuditLog | None = None
-    """Where it is kept who changed what."""
-    reserve: Reserve | None = None
-    """Space for what must go on when the disk is full."""
+__all__ = ["Engine", "Live", "World"]
 
 
 class Live(Struct, frozen=True):
