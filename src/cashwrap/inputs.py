@@ -4,7 +4,7 @@ What the shopper does not allow is not filtered later: it never becomes an attri
 segment can reach it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -28,6 +28,7 @@ from cashwrap.model import (
     Promise,
     Value,
 )
+from cashwrap.offers.grant import PROMISED, running
 from cashwrap.playbook import Playbook
 from cashwrap.request import (
     DecideRequest,
@@ -50,6 +51,16 @@ class Caller(Struct, frozen=True):
     facts: RequestFacts
 
 
+class Past(NamedTuple):
+    """What stands against granting offers to one shopper now, by offer, and what was promised to them."""
+
+    closed: Mapping[str, str]
+    promised: Mapping[str, Promise]
+
+
+NO_PAST = Past({}, {})
+
+
 class Known(NamedTuple):
     """What is known of who asks, besides the request itself: the ids as they are kept, and a profile if there is one.
 
@@ -62,8 +73,7 @@ class Known(NamedTuple):
     hot: HotProfile | None = None
     impressions: Mapping[str, Impressions] = {}
     forced: Mapping[str, str] = {}
-    closed: Mapping[str, str] = {}
-    promised: Mapping[str, Promise] = {}
+    past: Callable[[int], Past] = lambda _: NO_PAST
 
 
 class Gathered(NamedTuple):
@@ -90,6 +100,8 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         standing = _standing(hot, playbook, now, mask)
         narrowed, as_of = standing.narrowed, standing.as_of
         values = {**standing.values, **clock, **values}
+        if playbook.offers:
+            values[PROMISED] = running(known.promised, now)
         playbook.deciding.evaluate(values, hot.facts.lists)
         arms, impressions, session_start = hot.facts.arms, hot.profile.impressions, hot.facts.session_start(now)
     else:
@@ -97,7 +109,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         values = {**clock, **consent.values(mask), **values}
         playbook.standing.evaluate(values, None)
         playbook.deciding.evaluate(values, None)  # pushed lists too are unknown without consent
-    checkout, units = context.checkout, known.units
+    checkout, units, past = context.checkout, known.units, known.past(mask)
     lines, shipping = _cart(playbook, context) if playbook.offers else ((), None)
     inputs = Inputs(
         now=now,
@@ -121,8 +133,8 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         lines=lines,
         shipping=shipping,
         delivery=checkout.delivery_method,
-        closed=known.closed,
-        promised=known.promised,
+        closed=past.closed,
+        promised=past.promised,
     )
     return Gathered(inputs, narrowed, as_of)
 
