@@ -72,6 +72,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("open_cart.categories", Type.STRING_SET, "categories in the unordered cart", "profile"),
     Attribute("open_cart.idle_minutes", Type.NUMBER, "minutes since the cart was last touched", "profile", MINUTE),
     Attribute("wishlist", Type.STRING_SET, "ids of the products on the wishlist", "profile"),
+    Attribute("offer.promised", Type.STRING_SET, "offers that run for the shopper now (`lasts`)", "profile"),
     Attribute("traits.known", Type.BOOL, "whether the shopper is identified", "profile"),
 )
 

@@ -20,9 +20,11 @@ from cashwrap.catalogues import Catalogues
 from cashwrap.decide import decide
 from cashwrap.engine import World
 from cashwrap.errors import Forgotten, InvalidInput
-from cashwrap.history.log import Folded, absorbed_by
+from cashwrap.folding import absorbed_by
+from cashwrap.history.log import fold_from_snapshots
 from cashwrap.history.tally import Backtest, Tally
-from cashwrap.model import Decision, Inputs, Millis, Profile, Tenant, Value
+from cashwrap.model import PERSONALIZATION, Decision, Inputs, Millis, Profile, Tenant, Value
+from cashwrap.offers.grant import PROMISED, running
 from cashwrap.playbook import Playbook
 from cashwrap.ports import KeptDecision, ShopperKey
 from cashwrap.records import Kept
@@ -99,6 +101,8 @@ def replayed(kept: Kept, profile: Profile, draft: Playbook) -> Inputs:
     zone = draft.settings.time_zone
     clock = clock_values(inputs.now, zone, zone)
     values.update({name: value for name, value in clock.items() if name.startswith(_SHOP_TIME)})
+    if mask & PERSONALIZATION and draft.offers:
+        values[PROMISED] = running(inputs.promised, inputs.now)
     draft.segments.evaluate(values, profiles.lists(profile))
     return msgspec.structs.replace(inputs, values=values)
 
@@ -109,7 +113,8 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
         return
     tenant, last = scope.tenant, places[-1].position
     catalogue = Catalogues(world.catalogue).of(tenant)
-    folded = Folded(world.vault, draft, _relevant(world, scope, {place.shopper for place in places}, last))
+    folding = fold_from_snapshots(world, draft, _relevant(world, scope, {place.shopper for place in places}, last))
+    horizon = world.store.horizon().sequence
     waiting = deque(places)
 
     def until(sequence: int) -> Iterator[Replay | str]:
@@ -117,9 +122,11 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
             place = waiting.popleft()
             key = ShopperKey(tenant, place.shopper)
             kept = _open(world, world.store.decision(tenant, place.id))
-            profile = folded.profiles.get(key)
+            profile = folding.profile(key)
             if isinstance(kept, str):
                 yield kept
+            elif place.position < horizon:
+                yield "log_removed"
             elif profile is None:
                 yield "no_profile"
             else:
@@ -130,7 +137,7 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
         if record.sequence > last:
             break
         yield from until(record.sequence)
-        folded.take(record)
+        folding.take(record)
         if record.sequence % SOMETIMES == 0:
             scope.told(last + record.sequence, 2 * last)
     yield from until(last + 1)

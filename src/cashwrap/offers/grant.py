@@ -12,12 +12,14 @@ import msgspec
 from cashwrap.content import OFFER_AMOUNT, OFFER_CURRENCY, OFFER_EXPIRES, OFFER_NAME
 from cashwrap.content.locales import canonical, chain
 from cashwrap.declarations import Settings
-from cashwrap.model import Grant, Inputs, Millis, Value
+from cashwrap.model import Grant, Inputs, Millis, Promise, Value
 from cashwrap.offers.benefits import wire
 from cashwrap.offers.cart import OfferCart
 from cashwrap.offers.markets import MarketRules, rules_for
 from cashwrap.offers.terms import Choice, Offer
 
+PROMISED = "offer.promised"
+"""The attribute with the offers that run for the shopper now."""
 _CLOSED = {
     "exhausted": "is exhausted: its limits are reached",
     "used": "was used by this shopper as often as it may be",
@@ -59,7 +61,7 @@ class Granting:
         why: list[str] = []
         several = len(choice.offers) > 1
         for offer in choice.offers:
-            if several and offer.predicate is not None and offer.predicate(self._inputs.values) is not True:
+            if several and not self._is_for(offer):
                 why.append(f"offer {offer.name} is not for this shopper")
                 continue
             found = self.judge(offer, personal=choice.personal)
@@ -105,6 +107,13 @@ class Granting:
             disclosure=rules.said(inputs.locale, self._settings.locale) if rules is not None else None,
         )
 
+    def _is_for(self, offer: Offer) -> bool:
+        """Whether an offer's own condition holds, or did when it was promised."""
+        inputs = self._inputs
+        if offer.predicate is None or (offer.lasts is not None and offer.name in inputs.promised):
+            return True
+        return offer.predicate(inputs.values) is True
+
     def keep(self, choice: Choice, grant: Grant) -> None:
         """Note what is granted: others of its group no longer are."""
         self.granted[grant.offer] = grant
@@ -135,6 +144,11 @@ class Granting:
             country, region = values.get("location.country"), values.get("location.region")
             self._rules = rules_for(_text(country), _text(region), self._inputs.now, self._settings)
         return self._rules
+
+
+def running(promised: Mapping[str, Promise], now: Millis) -> frozenset[str]:
+    """The offers that were promised to a shopper and are not over: the value of ``PROMISED``."""
+    return frozenset([name for name, promise in promised.items() if not promise.expires or promise.expires > now])
 
 
 def _text(value: Value) -> str | None:

@@ -18,6 +18,7 @@ from cashwrap.events.vocabulary import Vocabulary
 from cashwrap.experiences import Experiences, compile_experiences
 from cashwrap.features import FeatureSet
 from cashwrap.networks import Networks, compile_networks
+from cashwrap.offers.grant import PROMISED
 from cashwrap.offers.terms import Group, Offer
 from cashwrap.playbook.check import CheckedPlaybook, check_playbook
 from cashwrap.playbook.document import MAX_BYTES, read_document
@@ -137,10 +138,10 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         if condition is not None and declared.experiences[name].enabled
         for segment in segments_read(condition)
     ]
-    standing, deciding = segments.only(read).split(lambda name: not is_requested(name))
+    standing, deciding = segments.only(read).split(lambda name: not is_requested(name) and name != PROMISED)
     personal = Personal(segments)
     offers = compile_offers(declared, checked.offers, personal)
-    moving = {PREFIX + name for name in deciding.names}
+    moving = {PREFIX + name for name in deciding.names} | {PROMISED}
     experiences = compile_experiences(
         declared,
         checked.experiences,

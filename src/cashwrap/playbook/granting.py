@@ -7,6 +7,7 @@ from cashwrap.condition import Checked
 from cashwrap.content import OFFER_AMOUNT, OFFER_EXPIRES, OFFER_NAME, parse_message, placeholders
 from cashwrap.declarations import UNIT, Content, Declarations, ExperienceDecl, OfferDecl, Texts
 from cashwrap.errors import ContentError
+from cashwrap.offers.grant import PROMISED
 from cashwrap.offers.terms import Choice, Group, Offer, compile_offer
 from cashwrap.playbook.places import Places
 from cashwrap.playbook.read import Reading
@@ -24,11 +25,18 @@ def granted_by(experience: ExperienceDecl, declared: Declarations) -> list[Offer
 
 
 def granting_text(offers: Sequence[OfferDecl]) -> str:
-    """For whom any of these offers is, as a condition; empty where one is for everyone."""
-    texts = [wrapped(each.when.text) for each in offers if each.when is not None]
+    """For whom any of these offers is, as a condition; empty where one is for everyone.
+
+    One that ``lasts`` was promised: it stays with whoever has it until it is over, whatever becomes of its condition.
+    """
+    texts = [_granting(each, each.when.text) for each in offers if each.when is not None]
     if len(texts) < len(offers):
         return ""
     return f"({' || '.join(texts)})" if len(texts) > 1 else "".join(texts)
+
+
+def _granting(offer: OfferDecl, text: str) -> str:
+    return wrapped(text) if offer.lasts is None else f'({wrapped(text)} || "{offer.name}" in {PROMISED})'
 
 
 def wrapped(text: str) -> str:
