@@ -18,7 +18,8 @@ from cashwrap.errors import CashwrapError, DiskFull, Unavailable
 from cashwrap.events import Accounting
 from cashwrap.faults import crash_point
 from cashwrap.ports import Reserve
-from cashwrap.window import Context, Submission, Window, failure_of
+from cashwrap.repair import failure_of
+from cashwrap.window import Context, Submission, Window
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Writing(Protocol):
     def submit(self, submission: Submission) -> None:
         """Queue a submission. Raises ``Unavailable`` when nothing more can be taken now."""
 
-    def call(self, action: Callable[[], None]) -> None:
+    def call(self, action: Callable[[], None], /) -> None:
         """Run ``action`` between commits, where this is the process that commits; else raises ``Locked``."""
 
     def waiting(self) -> int:
@@ -243,7 +244,9 @@ class Writer:
     def _one_by_one(self, submission: Submission) -> None:
         """Each event in a commit of its own: one that cannot be kept is set aside and does not hold up the others."""
         tenant, total = submission.tenant, Accounting()
-        parts = [Submission(tenant, [], submission.failures), *(Submission(tenant, [e]) for e in submission.events)]
+        events = [Submission(tenant, [event], replays=submission.replays) for event in submission.events]
+        parts = [Submission(tenant, [], submission.failures), *events]
+        submission.error = None
         try:
             for part in parts:
                 try:
@@ -255,6 +258,7 @@ class Writer:
                     part.events = []
                     self._keep([part])
                 total.add(part.accounting)
+                submission.error = submission.error or part.error
         except Exception as error:
             _give_up(submission, error)
         submission.accounting = total

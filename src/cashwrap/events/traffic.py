@@ -110,12 +110,18 @@ class RateWatch:
 
     def over(self, sender: str, now: Millis, events: int = 1) -> bool:
         """Count ``events`` of a sender at ``now``; whether that is more than the limit."""
-        slot, inside = divmod(now, self._window)
-        known, current, last = self._counts.pop(sender, (slot, 0, 0))
-        if slot > known:
-            current, last = 0, current if slot == known + 1 else 0
-        current += events
-        self._counts[sender] = (max(slot, known), current, last)
+        counted, over = self._judge(self._counts.pop(sender, None), now, events)
+        self._counts[sender] = counted
         if len(self._counts) > self._senders:
             self._counts.popitem(last=False)
-        return current * self._window + last * (self._window - inside) > self._limit * self._window
+        return over
+
+    def _judge(self, known: tuple[int, int, int] | None, now: Millis, events: int) -> tuple[tuple[int, int, int], bool]:
+        """A sender's newest slot with its count and the count of the one before, and whether that is too much."""
+        slot, inside = divmod(now, self._window)
+        known_slot, current, last = known or (slot, 0, 0)
+        if slot > known_slot:
+            current, last = 0, current if slot == known_slot + 1 else 0
+        current += events
+        over = current * self._window + last * (self._window - inside) > self._limit * self._window
+        return (max(slot, known_slot), current, last), over

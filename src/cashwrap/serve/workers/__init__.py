@@ -1,0 +1,1 @@
+"""Several processes over one data folder: one writes, the others parse, gate and decide (decision 30)."""
