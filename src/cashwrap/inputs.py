@@ -65,8 +65,8 @@ class Known(NamedTuple):
     """What is known of who asks, besides the request itself: the ids as they are kept, and a profile if there is one.
 
     ``units`` has ``user`` (only where it is proven), ``anonymous`` and ``cart``. ``impressions`` are those counted
-    under the cart, for a shopper without a profile. ``forced`` is what a preview shows. ``closed`` are the offers that
-    cannot be granted now, each with why, and ``promised`` those that were, each with what was said then.
+    under the cart, for a shopper without a profile. ``forced`` is what a preview shows. ``past`` tells of the
+    shopper's offers, by the purposes allowed now.
     """
 
     units: Mapping[str, str]
@@ -93,6 +93,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
     values = request_values(context, settings.currency, playbook.digits)
     describe(values, caller.facts, playbook.networks, trusted=caller.key.trusted)
     mask, level = _lens(settings, caller, hot, values)
+    past = known.past(mask)
     arms: Mapping[str, str] = {}
     impressions, session_start, narrowed, as_of = known.impressions, 0, None, 0
     if hot is not None and mask & PERSONALIZATION:
@@ -101,7 +102,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         narrowed, as_of = standing.narrowed, standing.as_of
         values = {**standing.values, **clock, **values}
         if playbook.offers:
-            values[PROMISED] = running(known.promised, now)
+            values[PROMISED] = running(past.promised, now)
         playbook.deciding.evaluate(values, hot.facts.lists)
         arms, impressions, session_start = hot.facts.arms, hot.profile.impressions, hot.facts.session_start(now)
     else:
@@ -109,7 +110,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         values = {**clock, **consent.values(mask), **values}
         playbook.standing.evaluate(values, None)
         playbook.deciding.evaluate(values, None)  # pushed lists too are unknown without consent
-    checkout, units, past = context.checkout, known.units, known.past(mask)
+    checkout, units = context.checkout, known.units
     lines, shipping = _cart(playbook, context) if playbook.offers else ((), None)
     inputs = Inputs(
         now=now,
