@@ -93,6 +93,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
     values = request_values(context, settings.currency, playbook.digits)
     describe(values, caller.facts, playbook.networks, trusted=caller.key.trusted)
     mask, level = _lens(settings, caller, hot, values)
+    past = known.past(mask) if playbook.offers else NO_PAST
     past = known.past(mask)
     arms: Mapping[str, str] = {}
     impressions, session_start, narrowed, as_of = known.impressions, 0, None, 0

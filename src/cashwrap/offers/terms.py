@@ -14,7 +14,7 @@ from cashwrap.offers.cart import OfferCart
 
 
 class Limits(Struct, frozen=True):
-    """How often it may be used: in all, by one shopper, with one code, in one day of UTC; ``budget`` is how much all
+    """How often it may be used: in all, by one shopper, with one code, in one day of the shop; ``budget`` is how much all
     uses may come to, in minor units of the offer's currency. ``None`` is no limit."""
 
     total: int | None = None

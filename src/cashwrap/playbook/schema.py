@@ -249,7 +249,7 @@ _OFFER_LIMITS = _object(
     total=_integer("In all.", minimum=1, maximum=MAX_USES),
     shopper=_integer("By one shopper.", minimum=1, maximum=MAX_USES),
     code=_integer("With one code.", minimum=1, maximum=MAX_USES),
-    day=_integer("In one day, by UTC.", minimum=1, maximum=MAX_USES),
+    day=_integer("In one day, by the shop's clock.", minimum=1, maximum=MAX_USES),
     budget=_amount("What all uses may come to, in major units."),
 )
 _OFFER = _object(
