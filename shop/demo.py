@@ -181,7 +181,7 @@ class Demo:
         first = forget_half(self.data)
         env = {"PYTHONWARNINGS": "ignore::SyntaxWarning"}
         if self.patient:
-            env |= {"CASHWRAP_DEADLINE_MS": "5000", "CASHWRAP_TIMEOUT_MS": "10000"}
+            env |= {"CASHWRAP_DEADLINE_MS": "5000", "CASHWRAP_TIMEOUT_MS": "10000", "CASHWRAP_BROWSER_MS": "10000"}
         shop = [SHOP_PYTHON, SHOP / "run.py", "--data", self.data / "shop"]
         setting_up = Child("shop", [*shop, "--setup-only"], tell=shop_says, env=env) if first else None
         playbook(self.data)

@@ -39,6 +39,8 @@ CASHWRAP = {
     "store": os.environ.get("CASHWRAP_STORE", "default"),
     "deadline_ms": int(os.environ.get("CASHWRAP_DEADLINE_MS", "50")),
     "timeout_ms": int(os.environ.get("CASHWRAP_TIMEOUT_MS", "80")),
+    "browser_ms": int(os.environ.get("CASHWRAP_BROWSER_MS", "200")),  # then the page stays as it is
+    "offer_ms": int(os.environ.get("CASHWRAP_OFFER_MS", "800")),  # the shopper asked for it, and may wait a moment
 }
 DEMO_WHY = os.environ.get("DEMO_WHY", "1") == "1"
 
@@ -74,7 +76,7 @@ INSTALLED_APPS = [
     "oscar.apps.catalogue.reviews.apps.CatalogueReviewsConfig",
     "oscar.apps.communication.apps.CommunicationConfig",
     "apps.partner.apps.PartnerConfig",  # ours: prices include VAT
-    "oscar.apps.basket.apps.BasketConfig",
+    "apps.basket.apps.BasketConfig",  # ours: offers of cashwrap
     "oscar.apps.payment.apps.PaymentConfig",
     "oscar.apps.offer.apps.OfferConfig",
     "oscar.apps.order.apps.OrderConfig",
@@ -103,7 +105,7 @@ INSTALLED_APPS = [
     "phonenumber_field",
     "storefront.apps.StorefrontConfig",  # last: it disconnects what Oscar connects
 ]
-MIGRATION_MODULES = {"partner": "oscar.apps.partner.migrations", "shipping": "oscar.apps.shipping.migrations"}
+MIGRATION_MODULES = {name: f"oscar.apps.{name}.migrations" for name in ("basket", "partner", "shipping")}
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

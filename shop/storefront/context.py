@@ -64,6 +64,7 @@ def sdk_settings(request):
     return {
         "key": config["publishable_key"],
         "host": "/cw",
+        "patience": config["browser_ms"],
         "script": f"/cw/sdk/{config['sdk_version']}/cashwrap.min.js",
         "integrity": config["sdk_integrity"],
         "identity": identity,

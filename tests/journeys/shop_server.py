@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-shop" / "bin" / "python"
-PATIENT = {"CASHWRAP_TIMEOUT_MS": "10000", "CASHWRAP_DEADLINE_MS": "5000"}
+PATIENT = {"CASHWRAP_TIMEOUT_MS": "10000", "CASHWRAP_DEADLINE_MS": "5000", "CASHWRAP_BROWSER_MS": "10000"}
 """For tests that are about what is asked, not about who waits: a busy machine must not turn them red."""
 PUBLISHABLE = "cwp_test_k1abc_publishablekey"
 SECRET = "cws_test_k2def_secretkeysecretkey"

@@ -27,7 +27,7 @@ from test_shop_journey import DESKTOP, Spine, buy, cookies, offered, put_in_bask
 from cashwrap.testing.shoppers import World, simulate
 
 pytestmark = pytest.mark.skipif(not SHOP_PYTHON.exists(), reason="the shop's environment is missing: run make setup")
-PATIENT = {"CASHWRAP_TIMEOUT_MS": "10000", "CASHWRAP_DEADLINE_MS": "5000"}
+PATIENT = {"CASHWRAP_TIMEOUT_MS": "10000", "CASHWRAP_DEADLINE_MS": "5000", "CASHWRAP_BROWSER_MS": "10000"}
 
 
 class Running:
