@@ -16,12 +16,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from cashwrap.adapters.announcing import AnnouncingStore
 from cashwrap.adapters.audit import FileAudit, MemoryAudit
 from cashwrap.adapters.ballast import SIZE, Ballast
 from cashwrap.adapters.folder import pair
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.parquet import ParquetFacts
 from cashwrap.adapters.postgres_ledger import PostgresLedger
+from cashwrap.adapters.shared import VersionArray
 from cashwrap.adapters.sqlite import SqliteStore
 from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.adapters.system import SystemClock, SystemRandom
@@ -216,7 +218,13 @@ def memory_world() -> World:
 
 @contextmanager
 def open_world(
-    data: Path, *, serving: bool = True, make: bool = False, reserve: int = SIZE, ledger: str = ""
+    data: Path,
+    *,
+    serving: bool = True,
+    make: bool = False,
+    reserve: int = SIZE,
+    ledger: str = "",
+    versions: VersionArray | None = None,
 ) -> Iterator[World]:
     """The embedded store in a folder; with ``make`` it is made where it is not there.
 
@@ -224,6 +232,7 @@ def open_world(
     keys and switches, and products, may be written, also while a server runs. ``reserve`` bytes of the disk are kept
     back for what must go on when it is full. ``ledger`` is the address of a PostgreSQL database that several machines
     share, or else what ``CASHWRAP_LEDGER`` says; without either the ledger is a file in the folder.
+    ``versions`` are advanced for the processes that read beside this one.
 
     Raises ``InvalidInput`` (``no_data_folder``), ``Locked``, ``Unavailable`` (``ledger_unreachable``), and
     ``StoreError`` where the keys belong to another folder.
@@ -233,9 +242,13 @@ def open_world(
         raise InvalidInput(message, code="no_data_folder")
     random = SystemRandom()
     with ExitStack() as opened:
-        store = SqliteStore(data, serving=serving, reserve=reserve)
+        store = (
+            SqliteStore(data, serving=serving, reserve=reserve)
+            if versions is None
+            else AnnouncingStore(data, versions, reserve=reserve)
+        )
         opened.callback(store.close)
-        vault = FileVault(data, random, ballast=store.ballast)
+        vault = FileVault(data, random, ballast=store.ballast, serving=serving)
         opened.callback(vault.close)
         pair(store, vault)
         book = _open_ledger(data, ledger or os.environ.get(LEDGER, ""), store.ballast)

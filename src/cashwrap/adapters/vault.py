@@ -56,8 +56,10 @@ class KeyTable(Protocol):
 class AesGcmVault:
     """Port ``Vault`` over a table of keys. Every method may be called from any thread."""
 
-    def __init__(self, keys: KeyTable, secret: bytes, random: Random) -> None:
+    def __init__(self, keys: KeyTable, secret: bytes, random: Random, remember: int = _HOT_KEYS) -> None:
+        """``remember`` keys stay in memory: none of them where another process may destroy keys."""
         self._keys = keys
+        self._remember = remember
         self._keyed = blake2b(digest_size=_DIGEST_SIZE, key=secret)
         self._random = random
         self._nonces: list[bytes] = []
@@ -132,7 +134,7 @@ class AesGcmVault:
             return cipher
         with self._lock:
             cipher = self._hot[shopper] = AESGCM(self._key(shopper, make=make))
-            if len(self._hot) > _HOT_KEYS:
+            if len(self._hot) > self._remember:
                 del self._hot[next(iter(self._hot))]
             return cipher
 
@@ -160,10 +162,19 @@ class FileVault(AesGcmVault):
     """Keeps its keys in ``keys.db``, which only the owner may read. ``folder`` may be another than the store's."""
 
     def __init__(
-        self, folder: str | Path, random: Random, *, vfs: str | None = None, ballast: Ballast | None = None
+        self,
+        folder: str | Path,
+        random: Random,
+        *,
+        vfs: str | None = None,
+        ballast: Ballast | None = None,
+        serving: bool = True,
     ) -> None:
+        """Without ``serving`` another process may destroy keys at any time: each is read anew."""
         self._table = _KeyFile(Path(folder) / FILE, vfs=vfs, ballast=ballast)
-        super().__init__(self._table, self._table.secret("digest", random.token(_KEY_SIZE)), random)
+        super().__init__(
+            self._table, self._table.secret("digest", random.token(_KEY_SIZE)), random, _HOT_KEYS * serving
+        )
 
     def mark(self, name: str) -> bytes | None:
         """A small note of another adapter, kept apart from what it is about."""
