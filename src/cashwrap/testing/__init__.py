@@ -12,6 +12,16 @@ Subclass a contract in a pytest module and give it the fixture it asks for; pyte
 
 from cashwrap.testing.audit import AuditContract
 from cashwrap.testing.contracts import FullStore, StoreContract, VaultContract
+from cashwrap.testing.ledger import LedgerContract
+from cashwrap.testing.ledger_model import ModelLedger
 from cashwrap.testing.snapshots import SnapshotContract
 
-__all__ = ["AuditContract", "FullStore", "SnapshotContract", "StoreContract", "VaultContract"]
+__all__ = [
+    "AuditContract",
+    "FullStore",
+    "LedgerContract",
+    "ModelLedger",
+    "SnapshotContract",
+    "StoreContract",
+    "VaultContract",
+]
