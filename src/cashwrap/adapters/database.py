@@ -2,6 +2,12 @@
 
 A commit waits for the disk; a reader never waits for a commit (write-ahead log). A connection that failed is
 closed and not trusted again: the next call opens a fresh one, so that service resumes when the disk is back.
+
+A sync that failed is never asked for again in the hope of another answer. Its transaction may still be read from the
+file, through the system's cache, without ever reaching the disk; so nobody may find it there. One connection, the
+anchor, stays open for as long as the database is: it keeps the write-ahead log's index alive, which does not know of the
+failed transaction, and the next one overwrites it. Without the anchor a fresh connection would read the log anew, take
+the failed transaction for a good one, and whoever sends it again would hear that it is kept.
 """
 
 import os
@@ -38,13 +44,18 @@ class Database:
         self._ballast = ballast
         self._writing = threading.Lock()
         self._writer: apsw.Connection | None = None
+        self._anchor: apsw.Connection | None = None
         self._idle: deque[apsw.Connection] = deque()
         self._closed = False
         _create_private(path)
         with self._writing, self._translated():
             try:
+                self._settle()
                 self._migrate(self._connected())
+                self._anchor = self._open("reader", apsw.SQLITE_OPEN_READONLY)
+                self._anchor.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # now it has opened the log too
             except BaseException:
+                self._drop_anchor()
                 self._drop_writer()
                 raise
 
@@ -94,7 +105,18 @@ class Database:
         while reader := self._idle_reader():  # first: one that may only read could not write the log back
             _close(reader)
         with self._writing:
+            self._drop_anchor()
             self._drop_writer()
+
+    def _settle(self) -> None:
+        """Sync what a killed process wrote and did not: it will be read, so it must not go with the power any more."""
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        if wal.is_file() and wal.stat().st_size:
+            file = apsw.VFSFile(self._vfs or "", str(wal), [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0])
+            try:
+                file.xSync(apsw.SQLITE_SYNC_FULL)
+            finally:
+                file.xClose()
 
     def _connected(self) -> apsw.Connection:
         if self._writer is None:
@@ -125,6 +147,11 @@ class Database:
             return self._idle.pop()
         except IndexError:
             return None
+
+    def _drop_anchor(self) -> None:
+        anchor, self._anchor = self._anchor, None
+        if anchor is not None:
+            _close(anchor)
 
     def _drop_writer(self) -> None:
         writer, self._writer = self._writer, None
