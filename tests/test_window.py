@@ -10,8 +10,10 @@ from cashwrap import codec, consent
 from cashwrap.engine import World
 from cashwrap.errors import Unavailable
 from cashwrap.model import Event, Purpose
+from cashwrap.names import digest_of
 from cashwrap.ports import ShopperKey
-from cashwrap.window import Context, Submission, Window, digest_of, failure_of
+from cashwrap.repair import failure_of
+from cashwrap.window import Context, Submission, Window
 from engines import LIVE, START, Shop, TestClock, memory_world, shop_over, starter
 
 EVERYTHING = Purpose.NECESSARY | Purpose.ANALYTICS | Purpose.PERSONALIZATION

@@ -14,8 +14,8 @@ from cashwrap.errors import InvalidEvent, InvalidInput, Unavailable
 from cashwrap.events import Accounting
 from cashwrap.inputs import Caller
 from cashwrap.model import Event, Tenant
+from cashwrap.names import digest_of
 from cashwrap.request import ShopperRef
-from cashwrap.window import digest_of
 
 By = Literal["user", "anonymous", "email"]
 """What an outside list names its shoppers by."""

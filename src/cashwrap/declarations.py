@@ -365,6 +365,17 @@ class ExperienceDecl(Struct, frozen=True):
     spot: Spot = Spot()
 
 
+class RetentionDecl(Struct, frozen=True):
+    """How long things are kept."""
+
+    events: Millis = 90 * 86_400_000
+    """The log's records. What they said stays, in features and orders."""
+    idle_profiles: Millis = 395 * 86_400_000
+    """Shoppers of whom nothing more comes: then they are forgotten, with their keys."""
+    failed: Millis | None = None
+    """Failed events; ``None`` until an operator acts."""
+
+
 class Settings(Struct, frozen=True):
     """What holds for the whole shop."""
 
@@ -395,6 +406,7 @@ class Settings(Struct, frozen=True):
     """The share of decisions, of 10,000, whose inputs are kept so that they can be explained later."""
     decision_retention: Millis = 14 * 86_400_000
     """How long they are kept."""
+    retention: RetentionDecl = RetentionDecl()
     one_experiment_per_shopper: bool = False
     """Whether a shopper takes part in one experiment at most, whatever the layers."""
     holdout: HoldoutDecl = HoldoutDecl()

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from cashwrap.backfill import Backfill
+from cashwrap.backlog import Backlog
 from cashwrap.catalogues import Catalogues
 from cashwrap.counts import Accounts, Counts
 from cashwrap.decide import decide, defaults, encode_answer
@@ -41,13 +43,15 @@ from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
 from cashwrap.records import ID, Made, Recorder
 from cashwrap.remote import Common
+from cashwrap.repair import failures_of
 from cashwrap.request import DecideRequest, ShopperRef
+from cashwrap.retention import Retention
 from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
 from cashwrap.tell import Placed, tell
 from cashwrap.tokens import Proof, tokens_of
 from cashwrap.webhooks import Webhooks
-from cashwrap.window import UNGUESSABLE, Context, Submission, failures_of
+from cashwrap.window import UNGUESSABLE, Context, Submission
 from cashwrap.world import World
 from cashwrap.writer import Writer, Writing
 
@@ -76,13 +80,19 @@ class Engine:
         self.webhooks = Webhooks(world.registry, world.random)
         self.catalogues = Catalogues(world.catalogue, self._common.changing())
         self.counts = Counts()
+        self.backlog = Backlog(world.failed, world.clock)
         self._accounts = Accounts()
         self.tokens = tokens_of(world.vault)
         self.exposures = Exposures(world.registry, self.tokens, self._common.carts)
         self.recorder = Recorder(world.store, world.vault, self.hot)
+        self._publishing = threading.RLock()
+        self.backfill = Backfill(world, self.hot, self._show_features)
         self.publish(playbook)
         self.lookup = Lookup(world.store, world.vault, self.hot, self.keys, lambda: self.live.normaliser)
-        self.forgetting = Forgetting(world.store, world.vault, world.facts, self.hot, self.lookup)
+        self.forgetting = Forgetting(world, self.hot, self.lookup)
+        self.retention = Retention(
+            world, self.forgetting, lambda: self.live.playbook.settings.retention, self.backfill.union
+        )
         self.sweeper = Sweeper(world.store, world.vault, world.clock, self.hot, lambda: self.live.playbook)
         self.writer: Writing = self._common.remote or Writer(
             self._context, self._tend, world.clock.monotonic, world.reserve
@@ -210,17 +220,25 @@ class Engine:
     # --- what changes around them ---
 
     def publish(self, playbook: Playbook) -> None:
-        """Swap the playbook: requests that began see the old one, all others the new one."""
+        """Swap the playbook: requests that began see the old one, all others the new one.
+
+        New features are told as soon as they are as true as if they had always been there.
+        """
+        vocabulary, rate = playbook.vocabulary, self._common.rate
         normaliser = Normaliser(
-            playbook.vocabulary,
-            playbook.settings,
-            self.world.vault.digest,
-            verify=self.keys.verify,
-            rate=self._common.rate,
+            vocabulary, playbook.settings, self.world.vault.digest, verify=self.keys.verify, rate=rate
         )
-        self.exposures.learn(playbook.experiences.names)
-        self.recorder.follow(playbook.settings)
-        self.live = Live(playbook, normaliser)
+        with self._publishing:
+            self.exposures.learn(playbook.experiences.names)
+            self.recorder.follow(playbook.settings)
+            shown = self.backfill.follow(playbook, writes=self._common.remote is None)
+            self.live = Live(shown, normaliser)
+
+    def _show_features(self) -> None:
+        """Tell features that are whole by now."""
+        with self._publishing:
+            if self.backfill.declared is not None:
+                self.publish(self.backfill.declared)
 
     def forget(self, key: ShopperKey) -> bool:
         """Destroy the shopper's keys and rows, merged devices included; ``False`` where nobody was there."""
@@ -236,6 +254,8 @@ class Engine:
         self.switches.refresh()
         self.webhooks.refresh()
         self.catalogues.refresh()
+        if self.backfill.outdated():
+            self._show_features()
 
     def account(self) -> Accounting:
         """What became of all events that this process has written since the start."""
@@ -248,12 +268,22 @@ class Engine:
     def _context(self) -> Context:
         world = self.world
         products = self.catalogues.products
-        return Context(self.live.playbook, products, world.store, world.vault, world.random, self.hot, self.recorder)
+        return Context(
+            self.live.playbook,
+            products,
+            world.store,
+            world.vault,
+            world.random,
+            self.hot,
+            self.recorder,
+            self.backlog,
+        )
 
     def _tend(self) -> bool:
         """What the writer does between commits; whether more of it waits."""
         pruned = self.recorder.prune(self.world.clock.now())
-        return self.sweeper.run() or pruned
+        swept = self.sweeper.run()
+        return self.backfill.run() or self.retention.run() or swept or pruned
 
 
 def _own_cart(units: Mapping[str, str]) -> str | None:

@@ -209,6 +209,18 @@ class FeatureSet:
         """The keys of these features' state in a profile: a hash of each definition."""
         return frozenset(self._aggregates)
 
+    def of_orders(self) -> frozenset[str]:
+        """The keys of features that orders alone feed: a profile's order book has all they need."""
+        told = {listener.state_key for listeners in self._listeners.values() for listener in listeners}
+        return self.keys() - told
+
+    def spans(self) -> dict[str, tuple[str, Millis | None]]:
+        """Each feature's key and how far it looks back; ``None`` for ever."""
+        return {
+            name: (feature.key, LONGEST_SESSION if feature.decl.session else feature.decl.window)
+            for name, feature in self._features.items()
+        }
+
     def adopt(self, profile: Profile) -> None:
         """Drop, from the draft, state that no feature here claims, and compute what comes from its orders."""
         states = profile.features

@@ -5,22 +5,30 @@ from collections.abc import Iterable
 from cashwrap.faults import crash_point
 from cashwrap.hot import Hot
 from cashwrap.lookup import Lookup
-from cashwrap.ports import Facts, ShopperKey, Store, Vault
+from cashwrap.names import tombstone
+from cashwrap.ports import ShopperKey
+from cashwrap.world import World
 
 
 class Forgetting:
     """Destroys keys and rows. Only the writer's thread may call it."""
 
-    def __init__(self, store: Store, vault: Vault, facts: Facts | None, hot: Hot, lookup: Lookup) -> None:
-        self._store = store
-        self._vault = vault
-        self._facts = facts
+    def __init__(self, world: World, hot: Hot, lookup: Lookup) -> None:
+        self._store = world.store
+        self._vault = world.vault
+        self._clock = world.clock
+        self._facts = world.facts
         self._hot = hot
         self._lookup = lookup
 
-    def erase(self, key: ShopperKey) -> bool:
-        """The shopper with all devices that were merged into them; whether anybody was there."""
+    def erase(self, key: ShopperKey, *, names: bool = True) -> bool:
+        """The shopper with all devices that were merged into them; whether anybody was there.
+
+        With ``names``, what happened until now and comes again by one of their names is not taken either.
+        """
         hot, found = self._lookup.fetch(key), False
+        if names and (known := self._store.names(key)):
+            self._vault.bury([tombstone(self._vault, digest) for digest in known], self._clock.now())
         others: list[bytes] = []
         if hot is not None:
             others = hot.profile.absorbed

@@ -14,9 +14,9 @@ from cashwrap.hot import MISSING, Hot, HotProfile, Identifier
 from cashwrap.inputs import Caller
 from cashwrap.keys import Keys
 from cashwrap.model import Tenant
+from cashwrap.names import digest_of
 from cashwrap.ports import ShopperKey, Store, Vault
 from cashwrap.request import DecideRequest, ShopperRef
-from cashwrap.window import digest_of
 
 IDS = 50_000
 """Ids as sent whose kept form is remembered; it depends on nothing that a new playbook changes."""

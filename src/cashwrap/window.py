@@ -11,15 +11,30 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap import codec, consent, profiles
+from cashwrap.backlog import Backlog, full
 from cashwrap.dedup import MOST, Seen, event_key
+from cashwrap.drafts import (
+    Draft,
+    choice_alone,
+    consent_of,
+    fresh,
+    keys_of,
+    lasting,
+    may_be,
+    opened_by_a_browser,
+    says_otherwise,
+    withdrawn,
+)
 from cashwrap.enrich import enrich
 from cashwrap.errors import Forgotten, StoreError, Unavailable
-from cashwrap.events import Accounting, Refused
+from cashwrap.events import Accounting
 from cashwrap.hot import MISSING, Hot, HotProfile, Identifier
-from cashwrap.model import ConsentState, Event, Millis, Product, Profile, Tenant, Where
+from cashwrap.model import Event, Millis, Product, Profile, Tenant
+from cashwrap.names import PROMPT, Graves, digest_of
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Changes, Failure, Random, Record, Row, ShopperKey, Store, Vault
-from cashwrap.records import Recorder, allows
+from cashwrap.records import Recorder
+from cashwrap.repair import CONFLICT, Unkept, failure_of, sealed
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +45,7 @@ UNGUESSABLE = 16
 class Submission:
     """What one request asks to keep, and what became of it."""
 
-    __slots__ = ("accounting", "error", "events", "failures", "settled", "tenant")
+    __slots__ = ("accounting", "error", "events", "failures", "replays", "settled", "tenant")
 
     def __init__(
         self,
@@ -38,12 +53,15 @@ class Submission:
         events: Sequence[Event],
         failures: Sequence[Failure] = (),
         settled: Callable[["Submission"], None] | None = None,
+        replays: int = 0,
     ) -> None:
         self.tenant = tenant
         self.events = events
         self.failures = failures
         self.settled = settled
         """Called on the writer thread when the outcome is durable, or when it failed."""
+        self.replays = replays
+        """The number of the failed event that its one event was: gone as soon as that has met its fate."""
         self.accounting = Accounting()
         self.error: Exception | None = None
 
@@ -59,23 +77,6 @@ class Submission:
         self.settled = done
 
 
-class Draft:
-    """A shopper being changed by this window."""
-
-    __slots__ = ("allowed", "base", "dirty", "folded", "gone", "key", "profile", "seen")
-
-    def __init__(self, key: ShopperKey, profile: Profile, seen: Seen, base: bytes | None) -> None:
-        self.key = key
-        self.profile = profile
-        self.seen = seen
-        self.base = base
-        self.allowed = allows(profile)
-        """Whether personalization was allowed before: then decisions may have been kept."""
-        self.folded: list[Event] = []
-        self.dirty = False
-        self.gone = False
-
-
 class Context(Struct, frozen=True):
     """What a window needs from around it, fixed for its life."""
 
@@ -87,6 +88,8 @@ class Context(Struct, frozen=True):
     hot: Hot
     recorder: Recorder | None = None
     """Where decisions are kept too."""
+    backlog: Backlog | None = None
+    """How many failed events may be kept; without one, all."""
 
 
 class Window:
@@ -100,19 +103,22 @@ class Window:
         self._named: dict[Identifier, ShopperKey] = {}
         self._records: list[tuple[Draft, str, list[Event] | bytes, Millis]] = []
         self._failures: list[Failure] = []
+        self._settled: list[int] = []
         self._removed: list[ShopperKey] = []
         self._decisions = 0
         self._unreadable: set[ShopperKey] = set()
         self._last: tuple[object, list[Identifier]] = (None, [])
         self._groups: dict[ShopperKey, list[Event]] = {}
         """The open log record of each shopper in the submission at hand."""
+        self._graves = Graves(context.vault)
 
     def prefetch(self, submissions: Iterable[Submission]) -> None:
         """Look up all identifiers and rows at once, so that the fold finds them in memory."""
         hot, store, vault = self._context.hot, self._context.store, self._context.vault
         wanted: dict[bytes, Identifier] = {}
         for submission in submissions:
-            for event in submission.events:
+            broken = (failure.event for failure in submission.failures if failure.event is not None)
+            for event in (*submission.events, *broken):
                 for identifier in self._identifiers(submission.tenant, event):
                     if identifier in self._found:
                         continue
@@ -128,14 +134,21 @@ class Window:
         if dangling := cold - self._drafts.keys() - self._unreadable:
             # Names of a shopper who is gone: free for whoever comes.
             self._found = {name: None if key in dangling else key for name, key in self._found.items()}
+        self._graves.ask(
+            name
+            for submission in submissions
+            for event in submission.events
+            for name in self._identifiers(submission.tenant, event)
+            if self._found[name] is None or event.time < event.received - PROMPT
+        )
 
     def take(self, submission: Submission) -> None:
         """Fold one submission. One bad event fails alone and is kept with its reason."""
         count = submission.accounting
         count.received = len(submission.failures) + len(submission.events)
         count.failed = len(submission.failures)
-        self._failures += submission.failures
         self._groups = {}
+        before = len(self._failures)
         for event in submission.events:
             try:
                 self._take_event(submission.tenant, event, count)
@@ -148,6 +161,49 @@ class Window:
                 log.exception("an event could not be taken")
                 count.failed += 1
                 self._failures.append(failure_of(submission.tenant, event, "event_failed"))
+        self._set_aside(submission, before)
+
+    def _set_aside(self, submission: Submission, before: int) -> None:
+        """Keep the failed ones of a submission as far as there is room; one that is tried again is kept already."""
+        count, backlog = submission.accounting, self._context.backlog
+        failed, self._failures[before:] = self._failures[before:], []
+        if submission.replays:
+            if count.stored or count.duplicate or count.dropped_by_consent:
+                self._settled.append(submission.replays)
+            return
+        told = submission.failures  # that they failed, in the answer to their request
+        if backlog is not None and (failed or told):
+            room = backlog.room() - before
+            if len(failed) > room:
+                submission.error = full()
+                backlog.turned_away += 1
+                for failure in failed[room:]:  # no fate yet: it is to be sent again
+                    count.received -= 1
+                    count.conflict -= failure.code == CONFLICT
+                    count.failed -= failure.code != CONFLICT
+                failed = failed[:room]
+            backlog.missed += max(0, len(failed) + len(told) - room)
+            told = told[: room - len(failed)]
+        self._failures += [*failed, *(self._as_kept(failure) for failure in told)]
+
+    def _as_kept(self, failure: Failure) -> Failure:
+        """With what could be read of the event, sealed, where its shopper is known and allows that."""
+        event, broken = failure.event, dict(failure.broken)
+        bare = msgspec.structs.replace(failure, event=None, broken={})
+        if event is None:
+            return bare
+        try:
+            draft, device = self._whose(failure.tenant, event)
+        except _UnreadableProfile:
+            return bare
+        playbook = self._context.playbook
+        mask = consent.gate(consent_of(draft, device), event, playbook.settings)
+        if draft is None or not lasting(draft) or says_otherwise(draft, event):
+            return bare
+        if not playbook.vocabulary.purpose(event) & mask:
+            return bare
+        payload = sealed(self._context.vault, draft.key.shopper, Unkept(self._own_names(draft, event), broken))
+        return msgspec.structs.replace(bare, payload=payload)
 
     def changes(self) -> Changes:
         """Everything to commit: encoded and sealed once per shopper, however many events it had."""
@@ -179,8 +235,8 @@ class Window:
         for key in self._removed:
             out.rows[key] = None
         out.identities = {digest_of(vault, name): key for name, key in self._named.items()}
-        out.failures = self._failures
-        out.cleared = [key for draft in self._drafts.values() if _withdrawn(draft) for key in _keys_of(draft)]
+        out.failures, out.settled = self._failures, self._settled
+        out.cleared = [key for draft in self._drafts.values() if withdrawn(draft) for key in keys_of(draft)]
         if self._context.recorder is not None:
             out.decisions = self._context.recorder.settle(self._may_keep)
             self._decisions = len(out.decisions)
@@ -189,13 +245,15 @@ class Window:
     def _may_keep(self, key: ShopperKey) -> bool:
         """Whether this window leaves the shopper there, and their consent to personalization."""
         draft = self._drafts.get(key)
-        return draft is None or not (draft.gone or _withdrawn(draft))
+        return draft is None or not (draft.gone or withdrawn(draft))
 
     def publish(self, newest: int = 0) -> None:
         """Show the committed profiles to decisions; ``newest`` is the log's last sequence now."""
         hot = self._context.hot
         if self._context.recorder is not None:
             self._context.recorder.committed(self._decisions, newest)
+        if self._context.backlog is not None:
+            self._context.backlog.grew(len(self._failures) - len(self._settled))
         for name, key in self._named.items():
             hot.identities.put(name, key)
         for key, draft in self._drafts.items():
@@ -214,19 +272,22 @@ class Window:
     # --- one event ---
 
     def _take_event(self, tenant: Tenant, event: Event, count: Accounting) -> None:
+        if self._graves.hold(self._identifiers(tenant, event), event.time):
+            count.refused += 1
+            return
         playbook = self._context.playbook
         draft, device = self._whose(tenant, event)
-        mask = consent.gate(_consent_of(draft, device), event, playbook.settings)
+        mask = consent.gate(consent_of(draft, device), event, playbook.settings)
         kept = None
         if not playbook.vocabulary.purpose(event) & mask:
             fate = "dropped_by_consent"
-        elif _says_otherwise(draft, event) or (kept := enrich(event, self._context.catalogue(tenant))) is None:
+        elif says_otherwise(draft, event) or (kept := enrich(event, self._context.catalogue(tenant))) is None:
             fate = "refused"
         if kept is None:
             if draft is None or not event.choices:
                 setattr(count, fate, getattr(count, fate) + 1)
                 return
-            kept = _choice_alone(event)  # what came with it is not kept; a withdrawal is never lost
+            kept = choice_alone(event)  # what came with it is not kept; a withdrawal is never lost
         if draft is None:
             draft = self._create(tenant, event)
         elif device is not None:
@@ -238,7 +299,7 @@ class Window:
             count.duplicate += 1
         elif verdict == "conflict":
             count.conflict += 1
-            self._fail(draft, kept, "conflicting_message_id", "this message id was used for another body")
+            self._fail(draft, kept, CONFLICT, "this message id was used for another body")
         elif len(draft.seen) >= MOST and not event.choices:
             count.failed += 1
             self._failures.append(failure_of(tenant, event, "shopper_too_busy"))
@@ -265,26 +326,16 @@ class Window:
     def _refold(self, draft: Draft) -> Profile:
         """The draft as it was before a fold that failed half-way."""
         base = draft.base
-        profile = profiles.decode(base) if base is not None else _fresh(draft.profile)
+        profile = profiles.decode(base) if base is not None else fresh(draft.profile)
         for event in draft.folded:
             profiles.fold(profile, event, self._context.playbook.features)
         return profile
 
     def _fail(self, draft: Draft, event: Event, code: str, message: str) -> None:
         """Keep an event that could not be stored; its payload dies with the shopper's key like all others."""
-        shopper, payload = draft.key.shopper, codec.encode(event)
-        known = draft.dirty or draft.base is not None  # else nobody could ever find it again, to forget it
-        self._failures.append(
-            Failure(
-                tenant=draft.key.tenant,
-                received=event.received,
-                code=code,
-                message=message,
-                path="",
-                size=len(payload),
-                payload=shopper + self._context.vault.seal(shopper, payload) if known else None,
-            )
-        )
+        tenant, shopper, size = draft.key.tenant, draft.key.shopper, len(codec.encode(event))
+        payload = sealed(self._context.vault, shopper, Unkept(event)) if lasting(draft) else None
+        self._failures.append(Failure(tenant, event.received, code, message, "", size, payload))
 
     def _log(self, draft: Draft, event: Event) -> None:
         group = self._groups.get(draft.key)
@@ -306,11 +357,11 @@ class Window:
             joins = device is not None and device is not user and profiles.may_absorb(user.profile, device.profile)
             return user, device if joins else None
         if device is not None:
-            return (device if _may_be(device, event) else None), None
+            return (device if may_be(device, event) else None), None
         if event.trusted:
             for kind, value in (("email", event.email_hash), ("cart", event.cart_token)):
                 draft = self._named_draft(tenant, kind, value)
-                if draft is not None and _may_be(draft, event) and not _opened_by_a_browser(draft, event):
+                if draft is not None and may_be(draft, event) and not opened_by_a_browser(draft, event):
                     return draft, None
         return None, None
 
@@ -409,73 +460,8 @@ class Window:
         self._drafts[key] = Draft(key, profile, seen, state)
 
 
-def _withdrawn(draft: Draft) -> bool:
-    """Whether this window took personalization from the shopper: then no decision of theirs may stay."""
-    return draft.dirty and draft.allowed and not draft.gone and not allows(draft.profile)
-
-
-def _keys_of(draft: Draft) -> list[ShopperKey]:
-    """Every id that the shopper has had."""
-    return [ShopperKey(draft.key.tenant, shopper) for shopper in (draft.key.shopper, *draft.profile.absorbed)]
-
-
 class _UnreadableProfile(Exception):
     """The row of the shopper an event is about is damaged."""
-
-
-def digest_of(vault: Vault, identifier: Identifier) -> bytes:
-    """The keyed hash under which an identifier is kept."""
-    tenant, kind, value = identifier
-    return vault.digest("identity", tenant.store, tenant.environment, kind, value)
-
-
-def failures_of(tenant: Tenant, refused: Iterable[Refused], now: Millis) -> list[Failure]:
-    """The events of a request that could not be read: their reason, path and size, and nothing of what they held."""
-    return [
-        Failure(tenant=tenant, received=now, code=each.code, message=each.message, path=each.path, size=each.size)
-        for each in refused
-    ]
-
-
-def failure_of(tenant: Tenant, event: Event, code: str) -> Failure:
-    """An event that could not be kept, without what it held."""
-    return Failure(
-        tenant=tenant, received=event.received, code=code, message="this event could not be kept", path="", size=0
-    )
-
-
-def _consent_of(draft: Draft | None, device: Draft | None) -> ConsentState:
-    """What the shopper chose, on the device that is about to join them too."""
-    if draft is None:
-        return ConsentState()
-    return draft.profile.consent if device is None else consent.merge(device.profile.consent, draft.profile.consent)
-
-
-def _choice_alone(event: Event) -> Event:
-    """The consent choice an event carried, without anything else it held."""
-    return msgspec.structs.replace(
-        event, name="Consent Updated", properties={}, traits={}, where=Where(), cart_token=None, email_hash=None
-    )
-
-
-def _may_be(draft: Draft, event: Event) -> bool:
-    """Whether the event does not prove that this is somebody else."""
-    return event.user_id is None or draft.profile.user_id in {None, event.user_id}
-
-
-def _says_otherwise(draft: Draft | None, event: Event) -> bool:
-    """Whether the event claims, without proof, to be of another person than the profile it would go into.
-
-    Such as one that is sent again after its identity token expired, on a device that somebody else owns.
-    """
-    if draft is None or event.user_id is not None or event.claimed_user_id is None:
-        return False
-    return draft.profile.user_id not in {None, event.claimed_user_id}
-
-
-def _opened_by_a_browser(draft: Draft, event: Event) -> bool:
-    """Whether joining would hand a person to a device that only shares a cart or an address with them."""
-    return event.user_id is not None and draft.profile.user_id is None and bool(draft.profile.anonymous_ids)
 
 
 def _cart_of(event: Event) -> str | None:
@@ -490,7 +476,3 @@ def _identifiers_of(tenant: Tenant, profile: Profile) -> list[Identifier]:
         *((tenant, "email", value) for value in profile.email_hashes),
         *((tenant, "cart", value) for value in profile.cart_tokens),
     ]
-
-
-def _fresh(profile: Profile) -> Profile:
-    return Profile(id=profile.id, analytic_id=profile.analytic_id, created=profile.created)

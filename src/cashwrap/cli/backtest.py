@@ -31,6 +31,7 @@ _SKIPPED = {
     "forgotten": "the shopper was forgotten",
     "removed": "the record went meanwhile",
     "no_profile": "the log has nothing of the shopper",
+    "log_removed": "older than shop.retention keeps the log for",
     "damaged": "the record cannot be read",
 }
 

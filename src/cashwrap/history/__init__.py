@@ -5,8 +5,9 @@ rebuilt = rebuild(world, playbook)              # I12: the log alone gives the l
 write_facts(world, folder)                      # what analysis may see, as Parquet
 """
 
+from cashwrap.folding import read_events
 from cashwrap.history.load import Options, import_file
-from cashwrap.history.log import Rebuilt, read_events, rebuild, write_facts
+from cashwrap.history.log import Rebuilt, rebuild, write_facts
 from cashwrap.history.mapping import Map, load_mapping, read_mapping
 from cashwrap.history.members import read_members
 from cashwrap.history.report import Report

@@ -26,7 +26,8 @@ from cashwrap.hot import Hot
 from cashwrap.model import Event, Millis, Product, Tenant
 from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
-from cashwrap.window import Context, Submission, Window, failures_of
+from cashwrap.repair import failures_of
+from cashwrap.window import Context, Submission, Window
 
 WINDOW = 2000
 """Events in one commit."""

@@ -9,37 +9,22 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import msgspec
 from msgspec import Struct
 
-from cashwrap import codec, profiles
+from cashwrap import profiles
 from cashwrap.adapters import parquet
 from cashwrap.engine import World
 from cashwrap.errors import Forgotten
-from cashwrap.model import Event, Line, Millis, Profile, Tenant
+from cashwrap.folding import Folding, Past, absorbed_by, opened, read_events
+from cashwrap.model import Event, Millis, Tenant
 from cashwrap.playbook import Playbook
-from cashwrap.ports import Record, ShopperKey, Vault
+from cashwrap.ports import ShopperKey
 from cashwrap.sessions import GAP
 
 FACTS = 50_000
 """Facts in one batch of files."""
 AT_ONCE = 1000
 _T = TypeVar("_T")
-
-_events: msgspec.msgpack.Decoder[list[Event]] = codec.decoder(list[Event])
-
-
-def read_events(payload: bytes) -> list[Event]:
-    """The events of an opened log payload as they were folded; the log keeps products as plain arrays.
-
-    Raises ``msgspec.DecodeError`` where the bytes are none of ours.
-    """
-    events = _events.decode(payload)
-    for event in events:
-        products = event.properties.get("products")
-        if isinstance(products, list):
-            event.properties["products"] = [msgspec.convert(line, Line) for line in products]
-    return events
 
 
 # --- rebuild ---
@@ -56,67 +41,45 @@ class Rebuilt(Struct, frozen=True):
 
 
 def rebuild(world: World, playbook: Playbook) -> Rebuilt:
-    """Fold the whole log into fresh profiles, in memory, and compare each with its live row byte for byte.
+    """Fold snapshots and log into fresh profiles, in memory, and compare each with its live row byte for byte.
 
     All that is taken from the live row are the random analytic ids, which are in no event. Shoppers whose key was
     destroyed are left out, as they are everywhere. Nothing is written.
     """
-    folded = Folded(world.vault, playbook)
+    folding = fold_from_snapshots(world, playbook)
     for record in world.store.log():
-        folded.take(record)
+        folding.take(record)
+    for key, _ in world.store.all_snapshots():
+        folding.find(key)
+    told = sorted(key for key, past in folding.pasts.items() if past is not None)
     digest = blake2b(digest_size=16)
     differing = []
-    for page in _pages(sorted(folded.profiles), AT_ONCE):
+    for page in _pages(told, AT_ONCE):
         rows = world.store.load(page)
         for key in page:
-            row = rows.get(key)
-            live = world.vault.open(key.shopper, row.state) if row is not None else b""
-            profile = folded.profiles[key]
-            if live:
+            past, row = folding.pasts[key], rows.get(key)
+            if past is None:
+                continue
+            profile, live, ids = past.profile, b"", b""
+            if row is not None:
+                live, ids = world.vault.open(key.shopper, row.state), world.vault.open(key.shopper, row.seen)
                 drawn = profiles.decode(live)
                 profile.analytic_id, profile.former_analytic_ids = drawn.analytic_id, drawn.former_analytic_ids
-            state = profiles.encode(profile)
-            digest.update(repr(key).encode() + state)
-            if state != live:
+            state, seen = profiles.encode(profile), past.seen.encode()
+            digest.update(repr(key).encode() + state + seen)
+            if (state, seen) != (live, ids):
                 differing.append(key)
-    return Rebuilt(digest.hexdigest(), len(folded.profiles), folded.events, tuple(differing))
+    return Rebuilt(digest.hexdigest(), len(told), folding.events, tuple(differing))
 
 
-class Folded:
-    """Profiles as the log makes them, record by record: of everybody, or of some shoppers ``only``."""
+def fold_from_snapshots(world: World, playbook: Playbook, only: Container[ShopperKey] | None = None) -> Folding:
+    """Ready to take the log's records: everybody begins at their snapshot, where there is one."""
+    store, vault, features = world.store, world.vault, playbook.features
 
-    def __init__(self, vault: Vault, playbook: Playbook, only: Container[ShopperKey] | None = None) -> None:
-        self.profiles: dict[ShopperKey, Profile] = {}
-        self.events = 0
-        self._vault = vault
-        self._playbook = playbook
-        self._only = only
+    def start(key: ShopperKey) -> Past | None:
+        return opened(vault, key, store.snapshots([key]).get(key), features)
 
-    def take(self, record: Record) -> None:
-        """Fold one record; of who is forgotten nothing is left."""
-        key = ShopperKey(record.tenant, record.shopper)
-        if self._only is not None and key not in self._only:
-            return
-        try:
-            payload = self._vault.open(record.shopper, record.payload)
-        except Forgotten:
-            self.profiles.pop(key, None)
-            return
-        features = self._playbook.features
-        if record.kind == "merge":
-            other = self.profiles.pop(ShopperKey(record.tenant, msgspec.msgpack.decode(payload, type=bytes)), None)
-            if other is not None:
-                profiles.merge(self._profile(key, record.received), other, features)
-            return
-        for event in read_events(payload):
-            profiles.fold(self._profile(key, event.received), event, features)
-            self.events += 1
-
-    def _profile(self, key: ShopperKey, received: Millis) -> Profile:
-        profile = self.profiles.get(key)
-        if profile is None:
-            profile = self.profiles[key] = Profile(id=key.shopper, analytic_id=b"", created=received)
-        return profile
+    return Folding(vault, features, start, only)
 
 
 # --- facts ---
@@ -167,17 +130,6 @@ def _owners(world: World) -> dict[ShopperKey, ShopperKey]:
         if (other := absorbed_by(world.vault, record)) is not None:
             into[other] = key
     return {key: _last(key, into) for key in found}
-
-
-def absorbed_by(vault: Vault, record: Record) -> ShopperKey | None:
-    """The shopper that this record says was merged into its own, if it can still be read."""
-    if record.kind != "merge":
-        return None
-    try:
-        other = vault.open(record.shopper, record.payload)
-    except Forgotten:
-        return None
-    return ShopperKey(record.tenant, msgspec.msgpack.decode(other, type=bytes))
 
 
 def _last(key: ShopperKey, into: Mapping[ShopperKey, ShopperKey]) -> ShopperKey:

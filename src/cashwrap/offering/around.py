@@ -10,11 +10,12 @@ from cashwrap.events import Normaliser
 from cashwrap.hot import HotProfile
 from cashwrap.lookup import Lookup
 from cashwrap.model import Event, Millis, Tenant
+from cashwrap.names import digest_of
 from cashwrap.offers.terms import Offer
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Ledger, Vault
 from cashwrap.profiles import OFFERING
-from cashwrap.window import Submission, digest_of
+from cashwrap.window import Submission
 from cashwrap.world import World
 
 Settled = Callable[[Submission], None]
@@ -77,16 +78,13 @@ class Found(NamedTuple):
 
 
 def find(around: Around, digests: Sequence[bytes]) -> Found | None:
-    """The first of these who is known; ``None`` where nobody is, or where the store cannot say now."""
-    try:
-        known = around.world.store.resolve(digests) if digests else {}
-        for digest in digests:
-            key = known.get(digest)
-            hot = None if key is None else around.lookup.recall(key) or around.lookup.fetch(key)
-            if hot is not None:
-                return Found(digest, hot)
-    except Unavailable:  # the ledger's limits hold without a profile
-        return None
+    """The first of these who is known. Raises ``Unavailable``."""
+    known = around.world.store.resolve(digests) if digests else {}
+    for digest in digests:
+        key = known.get(digest)
+        hot = None if key is None else around.lookup.recall(key) or around.lookup.fetch(key)
+        if hot is not None:
+            return Found(digest, hot)
     return None
 
 
