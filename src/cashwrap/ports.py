@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 from msgspec import Struct, field
 
 from cashwrap.ledger import Claim, Code, Entry, Once, Outcome, Reservation
-from cashwrap.model import Millis, Minor, Product, Tenant
+from cashwrap.model import Event, Millis, Minor, Product, Tenant
 
 
 class Clock(Protocol):
@@ -115,6 +115,10 @@ class Failure(Struct, frozen=True):
     size: int
     payload: bytes | None = None
     sequence: int = 0
+    event: Event | None = None
+    """On its way to the writer only, never in a store: what could be read of it ..."""
+    broken: Mapping[str, str] = {}
+    """... and what was wrong in it."""
 
 
 class Horizon(Struct, frozen=True):
@@ -173,6 +177,8 @@ class Changes(Struct):
     """Keyed hash of an identifier to the shopper it names."""
     transitions: list[Transition] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)
+    """Failures that go: what they held is stored with this commit, or was before."""
     cleared: list[ShopperKey] = field(default_factory=list)
     """Shoppers whose kept decisions go, before those of ``decisions`` come."""
     decisions: list[KeptDecision] = field(default_factory=list)
@@ -180,7 +186,7 @@ class Changes(Struct):
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""
         events = self.records, self.rows, self.dues, self.identities, self.transitions, self.failures
-        return any((*events, self.cleared, self.decisions))
+        return any((*events, self.settled, self.cleared, self.decisions))
 
 
 class Store(Protocol):
@@ -277,8 +283,17 @@ class FailedEvents(Protocol):
     def failures(self, after: int = 0, limit: int = 1000) -> list[Failure]:
         """Ascending by sequence."""
 
+    def failure(self, sequence: int) -> Failure | None:
+        """One of them."""
+
+    def rewrite(self, sequence: int, payload: bytes) -> bool:
+        """Keep a mended payload in place of the old one; ``False`` where there is none any more."""
+
     def discard(self, sequences: Iterable[int]) -> None:
         """Remove the ones an operator settled."""
+
+    def tally(self) -> list[tuple[Tenant, str, Millis, int]]:
+        """How many there are by tenant, code and the day they were received on (its first millisecond)."""
 
 
 class Registry(Protocol):

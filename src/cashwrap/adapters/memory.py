@@ -1,6 +1,7 @@
 """The store in memory: for tests and trials, under the same contract as the others. Nothing survives the process."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -9,6 +10,8 @@ from msgspec.structs import replace as changed
 from cashwrap.faults import crash_point
 from cashwrap.model import Millis, Product, Tenant
 from cashwrap.ports import Changes, Failure, Fold, Horizon, KeptDecision, Record, Row, ShopperKey, Snapshot, Transition
+
+_DAY: Millis = 86_400_000
 
 
 class MemoryStore:
@@ -57,6 +60,8 @@ class MemoryStore:
             for failure in changes.failures:
                 self._failures += 1
                 self._failed[self._failures] = changed(failure, sequence=self._failures)
+            for sequence in changes.settled:
+                self._failed.pop(sequence, None)
             self._clear(set(changes.cleared))
             self._keep(changes.decisions)
             return len(self._log)
@@ -225,6 +230,25 @@ class MemoryStore:
         """Ascending by sequence."""
         with self._lock:
             return list(islice((f for f in self._failed.values() if f.sequence > after), limit))
+
+    def failure(self, sequence: int) -> Failure | None:
+        """One of them."""
+        return self._failed.get(sequence)
+
+    def rewrite(self, sequence: int, payload: bytes) -> bool:
+        """Keep a mended payload in place of the old one."""
+        with self._lock:
+            found = self._failed.get(sequence)
+            if found is None or found.payload is None:
+                return False
+            self._failed[sequence] = changed(found, payload=payload)
+            return True
+
+    def tally(self) -> list[tuple[Tenant, str, Millis, int]]:
+        """How many there are by tenant, code and the day they were received on."""
+        with self._lock:
+            counted = Counter((f.tenant, f.code, f.received // _DAY * _DAY) for f in self._failed.values())
+        return [(*place, count) for place, count in sorted(counted.items())]
 
     def discard(self, sequences: Iterable[int]) -> None:
         """Remove the ones an operator settled."""

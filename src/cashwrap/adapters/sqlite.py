@@ -255,10 +255,20 @@ class SqliteStore:
 
     def failures(self, after: int = 0, limit: int = 1000) -> list[Failure]:
         """Ascending by sequence."""
-        return [
-            Failure(self._tenant(tenant), received, code, message, path, size, payload, sequence)
-            for sequence, tenant, received, code, message, path, size, payload in self._rows("failures", after, limit)
-        ]
+        return [Failure(self._tenant(row[1]), *row[2:], row[0]) for row in self._rows("failures", after, limit)]
+
+    def failure(self, sequence: int) -> Failure | None:
+        """One of them."""
+        return next((Failure(self._tenant(row[1]), *row[2:], row[0]) for row in self._rows("failure", sequence)), None)
+
+    def rewrite(self, sequence: int, payload: bytes) -> bool:
+        """Keep a mended payload in place of the old one; ``False`` where there is none any more."""
+        with self._database.writing() as db:
+            return bool(db.execute(_SQL["rewrite_failure"], (payload, sequence)).fetchall())
+
+    def tally(self) -> list[tuple[Tenant, str, Millis, int]]:
+        """How many there are by tenant, code and the day they were received on."""
+        return [(self._tenant(number), *row) for number, *row in self._rows("tally_failures")]
 
     def discard(self, sequences: Iterable[int]) -> None:
         """Remove the ones an operator settled."""
@@ -347,6 +357,7 @@ class SqliteStore:
                     for f in changes.failures
                 ],
             ),
+            ("discard", [(sequence,) for sequence in changes.settled]),
             ("clear_decisions", [(key.shopper, number(key.tenant)) for key in changes.cleared]),
             (
                 "keep_decision",

@@ -15,6 +15,7 @@ from msgspec import Struct
 from cashwrap.errors import InvalidEvent, InvalidInput, TooMuch
 from cashwrap.events.scrub import suspicious
 from cashwrap.events.split import malformed, split_batch
+from cashwrap.model import Event
 
 GZIP = b"\x1f\x8b"
 
@@ -120,6 +121,10 @@ class Refused(Struct, frozen=True):
     path: str = ""
     message_id: str | None = None
     size: int = 0
+    event: Event | None = None
+    """What could be read of it, where only single fields were wrong ..."""
+    broken: dict[str, str] = {}
+    """... and these as they were sent: by path, without addresses and card numbers."""
 
 
 class Batch(Struct):

@@ -16,10 +16,12 @@ from msgspec.structs import replace
 from cashwrap import consent
 from cashwrap.declarations import Settings
 from cashwrap.errors import InvalidEvent, NotAllowed
+from cashwrap.events.cut import cut
 from cashwrap.events.envelope import Bag, Batch, Context, Envelope, Limits, Refused, too_deep
-from cashwrap.events.fields import LONGEST_ID, millis
+from cashwrap.events.fields import LONGEST_ID, LONGEST_TEXT, millis
 from cashwrap.events.identifiers import Digest, blocked, email_of, shopper_id
 from cashwrap.events.money import minor_digits
+from cashwrap.events.scrub import scrub
 from cashwrap.events.surroundings import RequestFacts, delivered_to, reduce
 from cashwrap.events.tables import EventTable, FieldTable, Tables, compile_tables
 from cashwrap.events.traffic import RateWatch, is_bot, networks
@@ -35,6 +37,10 @@ EARLIEST: Millis = 7 * 86_400_000
 """How far before its receipt an event may have happened."""
 LATEST: Millis = 5_000
 """How far after its receipt an event may claim to have happened: clocks differ."""
+
+WRONG_FIELDS = 8
+"""Wrong fields of an event beyond which nothing of it is kept."""
+_MENDABLE = ("properties.", "traits.")
 
 HINTS = 200
 """Undeclared names that are compared with the declared ones, which takes a while; later ones get no hint."""
@@ -136,7 +142,29 @@ class _Request:
             reason = error
         except RecursionError:  # in a part of the body that is not kept, such as a product's own extras
             reason = too_deep()
-        return Refused(index, reason.code, reason.message, reason.path, _told_id(envelope), _size(envelope))
+        size, rest = _size(envelope), None
+        if reason.path.startswith(_MENDABLE):
+            rest = self.without_wrong_fields(index, envelope, reason)
+        event, broken = rest if rest is not None else (None, {})
+        return Refused(index, reason.code, reason.message, reason.path, _told_id(envelope), size, event, broken)
+
+    def without_wrong_fields(
+        self, index: int, envelope: Envelope, error: InvalidEvent
+    ) -> tuple[Event, dict[str, str]] | None:
+        """What is left of an event without its wrong fields, and these; ``None`` where it is wrong beyond mending."""
+        broken: dict[str, str] = {}
+        for _ in range(WRONG_FIELDS):
+            value = cut(envelope, error.path)
+            if value is None:
+                return None
+            broken[error.path] = scrub(value)[:LONGEST_TEXT]
+            try:
+                return self.event(index, envelope), broken
+            except InvalidEvent as another:
+                error = another
+            except RecursionError:
+                return None
+        return None
 
     def event(self, index: int, envelope: Envelope) -> Event:
         """The life of one envelope."""

@@ -144,6 +144,15 @@ INSERT INTO failed (tenant, received, code, message, path, size, payload) VALUES
 SELECT sequence, tenant, received, code, message, path, size, payload FROM failed
 WHERE sequence > ? ORDER BY sequence LIMIT ?;
 
+-- name: failure
+SELECT sequence, tenant, received, code, message, path, size, payload FROM failed WHERE sequence = ?;
+
+-- name: rewrite_failure
+UPDATE failed SET payload = ? WHERE sequence = ? AND payload IS NOT NULL RETURNING sequence;
+
+-- name: tally_failures
+SELECT tenant, code, received / 86400000 * 86400000, count(*) FROM failed GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+
 -- name: discard
 DELETE FROM failed WHERE sequence = ?;
 

@@ -103,7 +103,8 @@ class WriterClient:
     def submit(self, submission: Submission) -> None:
         """Hand events over. Raises ``Unavailable`` where the writer is away or has enough to do."""
         number, events = next(self._numbers), len(submission.events)
-        frame = framed(Events(number, submission.tenant, list(submission.events), list(submission.failures)))
+        kept = list(submission.events), list(submission.failures), submission.replays
+        frame = framed(Events(number, submission.tenant, *kept))
         with self._state:
             many = events and self._events and self._events + events > self._quota.events
             if many or len(self._open) >= self._quota.submissions:

@@ -153,7 +153,7 @@ class Desk:
             trouble = trouble_of(submission.error) if submission.error is not None else None
             self._answer(link, Settled(frame.number, submission.accounting, trouble))
 
-        submission = Submission(frame.tenant, frame.events, frame.failures, settled)
+        submission = Submission(frame.tenant, frame.events, frame.failures, settled, frame.replays)
         try:
             self._engine.keep(submission)
         except CashwrapError as error:

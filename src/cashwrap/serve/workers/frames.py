@@ -32,6 +32,8 @@ class Events(Frame, frozen=True):
     tenant: Tenant
     events: list[Event]
     failures: list[Failure]
+    replays: int = 0
+    """The number of the failed event that the only one of ``events`` was."""
 
 
 class Decided(Frame, frozen=True):
