@@ -37,7 +37,7 @@ class Server:
             while beat <= at:
                 late = max(0.0, self.free_at - beat)
                 if self.guarded:
-                    self.overload.note(int(late), int(beat))
+                    self.overload.note(int(late), 0, int(beat))
                 self.seen.append(self.overload.shed)
                 beat += 10
             self.free_at = max(self.free_at, at)
@@ -77,35 +77,42 @@ def test_too_many_decisions_are_made_simpler_in_order() -> None:
 def test_a_burst_is_no_overload() -> None:
     overload = Overload()
     for at in range(0, 5_000, 10):
-        overload.note(80 if at % 200 < 50 else 0, at)
+        overload.note(80 if at % 200 < 50 else 0, 400 if at % 200 < 50 else 0, at)
         assert overload.shed is Shed.NOTHING
 
 
 def test_calm_brings_everything_back() -> None:
     overload = Overload()
     for at in range(0, 20_000, 10):
-        overload.note(50, at)
+        overload.note(50, 0, at)
     assert overload.shed is Shed.DEFAULTS
     for at in range(20_000, 40_000, 10):
-        overload.note(0, at)
+        overload.note(0, 0, at)
     assert (overload.shed, overload.share) == (Shed.NOTHING, 1.0)
+
+
+def test_a_slow_disk_turns_events_away_and_leaves_decisions_alone() -> None:
+    overload = Overload()
+    for at in range(0, 20_000, 10):
+        overload.note(0, 2_000, at)
+    assert (overload.shed, overload.share) == (Shed.EVENTS, Tuning().least)
 
 
 def test_what_a_backend_sends_is_taken() -> None:
     overload = Overload()
     for at in range(0, 20_000, 10):
-        overload.note(50, at)
+        overload.note(50, 0, at)
     assert all(overload.takes(trusted=True) for _ in range(100))
     assert 1 <= sum(overload.takes(trusted=False) for _ in range(100)) <= 6
 
 
-@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 300)), max_size=300))
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 5_000), st.integers(0, 300)), max_size=300))
 @settings(max_examples=200)
-def test_never_leaves_its_bounds_whatever_it_is_told(samples: list[tuple[int, int]]) -> None:
+def test_never_leaves_its_bounds_whatever_it_is_told(samples: list[tuple[int, int, int]]) -> None:
     overload, now = Overload(), 0
-    for late, pause in samples:
+    for late, wait, pause in samples:
         before, now = overload.shed, now + pause
-        overload.note(late, now)
+        overload.note(late, wait, now)
         assert abs(overload.shed - before) <= 1, "one step at a time"
         assert Tuning().least <= overload.share <= 1
         assert (overload.shed is Shed.NOTHING) == (overload.share == 1.0)

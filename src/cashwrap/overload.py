@@ -1,9 +1,10 @@
 """What to leave out when more comes in than one core can answer, and in which order. Pure: samples in, verdicts out.
 
-The signal is how late the event loop runs what it was asked to run at a given moment: everything that arrives waits at
-least that long. As in CoDel (Nichols and Jacobson, 2012) only lateness that does not go away within an interval
-counts, so that a burst is no overload. First events are turned away, a growing share of them (cut quickly, grown
-slowly, as congestion control does), then decisions are made simpler, a step at a time. Decisions always answer.
+The signals are how late the event loop runs what it was asked to run at a given moment (everything that arrives waits
+at least that long) and how long events wait to be stored. As in CoDel (Nichols and Jacobson, 2012) only lateness that
+does not go away within an interval counts, so that a burst is no overload. First events are turned away, a growing
+share of them (cut quickly, grown slowly, as congestion control does), then decisions are made simpler, a step at a
+time. Decisions always answer.
 """
 
 import enum
@@ -32,6 +33,8 @@ class Tuning(Struct, frozen=True):
 
     late: Millis = 10
     """Lateness from which there is too much to do: half of a decision's usual deadline."""
+    slow: Millis = 150
+    """How long events may wait to be stored before there are too many of them."""
     interval: Millis = 100
     """How long it must last: a burst, a commit or a playbook swap is over by then."""
     calm: Millis = 1_000
@@ -62,18 +65,22 @@ class Overload:
         self._was_calm = True
         self._began: Millis | None = None
         self._least_late: Millis = 0
+        self._least_wait: Millis = 0
         self._last_late: Millis = 0
         self._calm_since: Millis | None = None
 
-    def note(self, late: Millis, now: Millis) -> None:
-        """The loop was so late just now; ``now`` is monotonic. Call it about every ten milliseconds."""
+    def note(self, late: Millis, wait: Millis, now: Millis) -> None:
+        """The loop was so late just now, and the request that waits longest for its events to be stored waits so long.
+
+        ``now`` is monotonic. Call it about every ten milliseconds.
+        """
         tuning = self._tuning
         if self._began is None:
-            self._began, self._least_late = now, late
-        self._least_late = min(self._least_late, late)
+            self._began, self._least_late, self._least_wait = now, late, wait
+        self._least_late, self._least_wait = min(self._least_late, late), min(self._least_wait, wait)
         if now - self._began < tuning.interval:
             return
-        if self._least_late >= tuning.late:
+        if self._least_late >= tuning.late or self._least_wait >= tuning.slow:
             self._calm_since = None
             self._more()
         else:
@@ -97,11 +104,11 @@ class Overload:
             self.shed = max(self.shed, Shed.EVENTS)
             if self._was_calm:
                 self._edge, self._was_calm = self.share, False
-            deep = self._least_late >= 5 * self._tuning.late
+            deep = self._least_late >= 5 * self._tuning.late or self._least_wait >= 5 * self._tuning.slow
             cut = self._tuning.deep_cut if deep else self._tuning.cut
             self.share = max(self._tuning.least, self.share * cut)
-        elif self.shed < Shed.DEFAULTS and self._least_late >= self._last_late:  # what waits does not get less
-            self.shed = Shed(self.shed + 1)
+        elif self.shed < Shed.DEFAULTS and self._least_late >= max(self._last_late, self._tuning.late):
+            self.shed = Shed(self.shed + 1)  # decisions themselves wait, and not for less time than before
 
     def _less(self, now: Millis) -> None:
         """Take back: decisions first, in the order they were made simpler, then events, a little at a time."""

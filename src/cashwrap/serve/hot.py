@@ -84,8 +84,6 @@ class Settlements:
 
     def watch(self, waiting: "asyncio.Future[None]") -> None:
         """Let it fail with ``Unavailable`` where it is not settled in time."""
-        while self._open and self._open[0][1].done():
-            self._open.popleft()
         self._open.append((self._loop.time() + PATIENCE, waiting))
         if self._timer is None:
             self._timer = self._loop.call_later(PATIENCE, self._expire)
@@ -98,6 +96,12 @@ class Settlements:
                 waiting.set_exception(Unavailable("the store takes too long; send the same request again"))
         wait = self._open[0][0] - now if self._open else 0
         self._timer = self._loop.call_later(wait, self._expire) if self._open else None
+
+    def oldest(self, now: float) -> float:
+        """Seconds that the request which came first of those still waiting has waited."""
+        while self._open and self._open[0][1].done():
+            self._open.popleft()
+        return max(0.0, now - self._open[0][0] + PATIENCE) if self._open else 0.0
 
     def settle(self, waiting: "asyncio.Future[None]") -> None:
         """Called on the writer thread."""
@@ -130,6 +134,10 @@ class HotRoutes:
         """Let go of the reading threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._parser.shutdown(wait=False, cancel_futures=True)
+
+    def waits(self, now: float) -> float:
+        """Seconds that events wait to be stored, by the clock of the event loop."""
+        return self._settlements.oldest(now) if self._settlements is not None else 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for one of ``PATHS``."""
