@@ -16,7 +16,7 @@ from cashwrap.engine import World
 from cashwrap.serve.app import Application
 from cashwrap.serve.operations import Health
 from cashwrap.serve.rates import Rates
-from cashwrap.serve.run import ServeOptions, _config, _listen
+from cashwrap.serve.run import ServeOptions, _config, listen
 from engines import Shop, TestClock, folder_world, shop_over
 
 ORIGIN = "https://shop.example"
@@ -31,10 +31,10 @@ class Server:
         self.health = Health()
         self._app = Application(shop.engine, rates, self.health)
         options = ServeOptions(port=0)
-        self._listener = _listen(options)
+        self._listener = listen(options)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.uvicorn = uvicorn.Server(_config(self._app, options))
+        self.uvicorn = uvicorn.Server(_config(self._app))
         self._started = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: uvloop.run(self._run()), daemon=True)

@@ -11,22 +11,28 @@ from cashwrap.serve.admin import routes as admin_routes
 from cashwrap.serve.bundle import routes as bundle_routes
 from cashwrap.serve.hot import PATHS, HotRoutes
 from cashwrap.serve.ofrep import ROOT, Ofrep
-from cashwrap.serve.operations import Health
+from cashwrap.serve.operations import EngineMetrics, Health, Scrape, own_metrics
 from cashwrap.serve.operations import routes as operation_routes
 from cashwrap.serve.rates import Rates
 from cashwrap.serve.wire import Receive, Scope, Send, error_body, internal, respond
 
 
 class Application:
-    """What a server runs. ``health`` says whether it is ready; ``drain`` ends streams, ``close`` lets go of threads."""
+    """What a server runs. ``health`` says whether it is ready; ``drain`` ends streams, ``close`` lets go of threads.
 
-    def __init__(self, engine: Engine, rates: Rates, health: Health) -> None:
+    ``scrape`` answers for all processes where there are several.
+    """
+
+    def __init__(self, engine: Engine, rates: Rates, health: Health, scrape: Scrape | None = None) -> None:
+        self.health = health
         self._hot = HotRoutes(engine, rates)
         self.overload = self._hot.overload
+        self.waits = self._hot.waits
+        self.metrics = EngineMetrics(engine, health, self.overload)
         self._ofrep = Ofrep(engine, self._hot, rates)
         self._rest = Starlette(
             routes=[
-                *operation_routes(engine, health, self.overload),
+                *operation_routes(engine, health, self.metrics, scrape or own_metrics),
                 *bundle_routes(engine, self._hot, rates),
                 *admin_routes(engine, self._hot),
             ],

@@ -1,7 +1,7 @@
 """What an operator and a browser fetch: health, metrics, schemas and the SDK. No key, no personal data."""
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import accumulate
 from pathlib import Path
 
@@ -115,10 +115,19 @@ def _decision_seconds(counts: Counts) -> HistogramMetricFamily:
     return HistogramMetricFamily("cashwrap_decision_seconds", text, buckets=buckets, sum_value=counts.seconds)
 
 
-def routes(engine: Engine, health: Health, overload: Overload) -> list[Route]:
-    """The routes that need no key."""
+Scrape = Callable[[Collector], Awaitable[bytes]]
+"""From what a process counts to what ``/metrics`` answers."""
+
+
+async def own_metrics(own: Collector) -> bytes:
+    """What this process counts, in Prometheus' text form."""
     registry = CollectorRegistry()
-    registry.register(EngineMetrics(engine, health, overload))
+    registry.register(own)
+    return generate_latest(registry)
+
+
+def routes(engine: Engine, health: Health, own: Collector, scrape: Scrape) -> list[Route]:
+    """The routes that need no key."""
     sdk = _sdk_files()
 
     async def healthz(_: Request) -> Response:
@@ -132,7 +141,7 @@ def routes(engine: Engine, health: Health, overload: Overload) -> list[Route]:
         return _json(found, 200 if health.ready else 503)
 
     async def metrics(_: Request) -> Response:
-        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await scrape(own), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def openapi(_: Request) -> Response:
         return _json(document(VERSION))

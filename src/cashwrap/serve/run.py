@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 import uvicorn
 import uvloop
@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
-from cashwrap.overload import Overload
 from cashwrap.serve.app import Application
 from cashwrap.serve.deliver import Deliverer
 from cashwrap.serve.operations import Health
@@ -56,21 +55,31 @@ async def _serve(engine: Engine, publisher: Publisher, options: ServeOptions, re
     health = Health()
     rates = Rates(engine.world.clock, options.rate, proxies=frozenset(options.proxies))
     app = Application(engine, rates, health)
-    server = uvicorn.Server(_config(app, options))
-    listener = _listen(options)
-    async with _beside(engine, publisher, health, server), _watched(app.overload):
+    listener = listen(options)
+    async with upkeep(engine, publisher, health):
+        await asyncio.to_thread(engine.writer.call, step_back)
+        await answer(engine, app, listener, lambda: ready(address_of(listener)))
+
+
+async def answer(engine: Engine, app: Application, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT, and then those that have begun. ``ready`` is called before the first."""
+    server = uvicorn.Server(_config(app))
+    async with beside(refresh(engine), _expire(server)), _watched(app):
         task = asyncio.create_task(_quietly(server, listener, app))
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.005)
-        health.ready = server.started
-        _calm_collector()
+        app.health.ready = server.started
+        calm_collector()
         _share_the_core()
-        await asyncio.to_thread(engine.writer.call, _step_back)
-        host, port = listener.getsockname()[:2]
-        ready(f"http://{host}:{port}")
+        ready()
         await task
-        health.ready = False
+        app.health.ready = False
     app.close()
+
+
+def upkeep(engine: Engine, publisher: Publisher, health: Health) -> contextlib.AbstractAsyncContextManager[None]:
+    """What exactly one process of a data folder does beside requests: the one that writes."""
+    return beside(_watch_playbook(engine, publisher, health), Deliverer(engine).run())
 
 
 def _share_the_core() -> None:
@@ -79,12 +88,12 @@ def _share_the_core() -> None:
     sys.setswitchinterval(0.0005)
 
 
-def _step_back() -> None:
+def step_back() -> None:
     """On the writer's thread: whoever decides goes first where both want the core. Linux counts niceness by thread."""
     os.setpriority(os.PRIO_PROCESS, 0, 10)
 
 
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """Let the garbage collector look at little at a time, so that no decision waits for it, and hardly ever at
     everything: what lives long is frozen, profiles hold no cycles."""
     gc.collect()
@@ -106,11 +115,9 @@ def _stop(server: uvicorn.Server, app: Application) -> None:
     app.drain()
 
 
-def _config(app: Application, options: ServeOptions) -> uvicorn.Config:
+def _config(app: Application) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        host=options.host,
-        port=options.port,
         loop="none",
         http=LimitedProtocol,
         ws="none",
@@ -125,10 +132,13 @@ def _config(app: Application, options: ServeOptions) -> uvicorn.Config:
     )
 
 
-def _listen(options: ServeOptions) -> socket.socket:
+def listen(options: ServeOptions, *, shared: bool = False) -> socket.socket:
+    """A socket that takes connections; ``shared`` with others of this account that are opened so too."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((options.host, options.port))
     except OSError as error:
@@ -141,15 +151,16 @@ def _listen(options: ServeOptions) -> socket.socket:
     return listener
 
 
+def address_of(listener: socket.socket) -> str:
+    """Where a client finds it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
 @contextlib.asynccontextmanager
-async def _beside(engine: Engine, publisher: Publisher, health: Health, server: uvicorn.Server) -> AsyncIterator[None]:
+async def beside(*running: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """What runs beside requests, ended with them."""
-    tasks = [
-        asyncio.create_task(_watch_playbook(engine, publisher, health)),
-        asyncio.create_task(_refresh(engine)),
-        asyncio.create_task(_expire(server)),
-        asyncio.create_task(Deliverer(engine).run()),
-    ]
+    tasks = [asyncio.create_task(each) for each in running]
     try:
         yield
     finally:
@@ -159,15 +170,15 @@ async def _beside(engine: Engine, publisher: Publisher, health: Health, server: 
 
 
 @contextlib.asynccontextmanager
-async def _watched(overload: Overload) -> AsyncIterator[None]:
-    """Tell ``overload`` every ten milliseconds how late the event loop is."""
+async def _watched(app: Application) -> AsyncIterator[None]:
+    """Say every ten milliseconds how late the event loop is, and how long events wait."""
     loop = asyncio.get_running_loop()
     due, timer = loop.time(), None
 
     def beat() -> None:
         nonlocal due, timer
         now = loop.time()
-        overload.note(int((now - due) * 1000), int(now * 1000))
+        app.overload.note(int((now - due) * 1000), int(app.waits(now) * 1000), int(now * 1000))
         due = now + BEAT
         timer = loop.call_at(due, beat)
 
@@ -199,7 +210,8 @@ async def _watch_playbook(engine: Engine, publisher: Publisher, health: Health) 
                 log.warning("what is live could not be read or written: %s", told, exc_info=cause)
 
 
-async def _refresh(engine: Engine) -> None:
+async def refresh(engine: Engine) -> None:
+    """See keys, switches and products that another process wrote, a few times a second."""
     while True:
         await asyncio.sleep(LOOK)
         try:
