@@ -7,6 +7,7 @@ the segments and experiences that must come of it. A case that fails keeps the c
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import get_args
 
 import msgspec
@@ -21,13 +22,27 @@ from cashwrap.events import Limits, Normaliser, Refused, RequestFacts, decode_ba
 from cashwrap.experiences import arms_of, salt_of
 from cashwrap.explain import Explained, explain
 from cashwrap.hot import HotProfile
-from cashwrap.inputs import Caller, Known, gather
+from cashwrap.inputs import Caller, Known, Past, gather
 from cashwrap.keys import ApiKey
-from cashwrap.model import ConsentState, Event, Inputs, Millis, Profile, Reason, Tenant, Value
+from cashwrap.model import (
+    PERSONALIZATION,
+    ConsentState,
+    Event,
+    Grant,
+    Inputs,
+    Millis,
+    Profile,
+    Promise,
+    Reason,
+    Tenant,
+    Value,
+)
+from cashwrap.offers.benefits import major
+from cashwrap.offers.guard import needs_memory
 from cashwrap.playbook import Playbook
 from cashwrap.playbook.document import Node, read_document
 from cashwrap.playbook.faults import Faults
-from cashwrap.playbook.schema import DEFINITIONS, PURPOSES
+from cashwrap.playbook.schema import CLOSED, DEFINITIONS, PURPOSES
 from cashwrap.playbook.shape import Shape
 from cashwrap.request import DecideRequest, PageContext, unread_keys
 
@@ -57,6 +72,10 @@ class Wanted(Struct, frozen=True):
     """The experience, or ``default``."""
     variation: str | None = None
     reason: str | None = None
+    offer: str | None = None
+    """The offer granted with it, or ``none``."""
+    amount: str | None = None
+    """What it takes off, in major units."""
 
 
 class Case(Struct, frozen=True):
@@ -78,6 +97,10 @@ class Case(Struct, frozen=True):
     """The anonymous id, which assigns."""
     arms: dict[str, tuple[str, Spot]] = {}
     """The arm of an experience that the shopper saw before, and so stays in."""
+    closed: dict[str, tuple[str, Spot]] = {}
+    """Offers that cannot be granted, and why."""
+    promised: dict[str, tuple[Millis, Spot]] = {}
+    """Offers that run for the shopper, and for how much longer."""
 
 
 # --- reading ---
@@ -129,6 +152,14 @@ def _case(shape: Shape, node: Node) -> Case | None:
         arms=shape.mapped(
             given.get("in_arms"), "in_arms", lambda value: (shape.text(value, "an arm"), shape.spot(value))
         ),
+        closed=shape.mapped(
+            given.get("closed"),
+            "closed",
+            lambda value: (shape.choice(value, CLOSED, "a reason") or "", shape.spot(value)),
+        ),
+        promised=shape.mapped(
+            given.get("promised"), "promised", lambda value: (shape.duration(value, "how long") or 0, shape.spot(value))
+        ),
     )
     return case if len(shape.faults) == before else None
 
@@ -151,10 +182,11 @@ def _wanted(shape: Shape, node: Node) -> Wanted:
         return Wanted(spot, shape.text(node, "an experience"))
     fields = shape.fields(node, DEFINITIONS["expect_placement"], "a placement")
     if not fields:
-        shape.fail(node, "empty", "say what it 'shows', which 'variation', or for what 'reason'")
-    texts = {key: shape.text(value, f"{key!r}") for key, value in fields.items() if key != "reason"}
+        shape.fail(node, "empty", "say what it 'shows', which 'variation', for what 'reason', or which 'offer'")
+    texts = {key: shape.text(value, f"{key!r}") for key, value in fields.items() if key not in {"reason", "amount"}}
+    amount = shape.amount(fields["amount"], "an amount") if "amount" in fields else None
     reason = shape.choice(fields["reason"], get_args(Reason), "a reason") if "reason" in fields else None
-    return Wanted(spot, texts.get("shows"), texts.get("variation"), reason)
+    return Wanted(spot, texts.get("shows"), texts.get("variation"), reason, texts.get("offer"), amount)
 
 
 def _moment(shape: Shape, node: Node) -> Millis:
@@ -235,6 +267,8 @@ class _Run:
         arms = self.arms()
         if len(self.faults) > before:
             return  # what follows would be about another shopper
+        for name, (_, spot) in (*self.case.closed.items(), *self.case.promised.items()):
+            self.is_offer(name, spot)
         profile = self.walk()
         inputs = self.inputs(profile, arms)
         self.values = self.evaluate(inputs, profile)
@@ -299,10 +333,20 @@ class _Run:
         facts = RequestFacts(case.now, key.id, trusted=True, country=case.country)
         request = DecideRequest(context=case.context)
         hot = HotProfile(profile, b"", None) if profile is not None else None
-        known = {"anonymous": case.who, "user": case.user or "", "cart": case.context.cart.token or ""}
-        units = {unit: name for unit, name in known.items() if name}
-        inputs = gather(self.playbook, request, Caller(key, facts), Known(units, hot), case.now).inputs
+        ids = {"anonymous": case.who, "user": case.user or "", "cart": case.context.cart.token or ""}
+        units = {unit: name for unit, name in ids.items() if name}
+        known = Known(units, hot, past=self.past)
+        inputs = gather(self.playbook, request, Caller(key, facts), known, case.now).inputs
         return msgspec.structs.replace(inputs, arms={**inputs.arms, **arms})
+
+    def past(self, mask: int) -> Past:
+        """What the case says of the shopper's offers; without consent nothing that has a clock is granted."""
+        offers, case = self.playbook.offers, self.case
+        nobody = [name for name, each in offers.items() if needs_memory(each) and not mask & PERSONALIZATION]
+        promised = {name: Promise(case.now + left) for name, (left, _) in case.promised.items()}
+        return Past(
+            {**dict.fromkeys(nobody, "nobody"), **{name: why for name, (why, _) in case.closed.items()}}, promised
+        )
 
     def arms(self) -> dict[str, str]:
         """The arms seen before, by their experiments' salts, as the shopper's memory has them."""
@@ -329,6 +373,13 @@ class _Run:
             hint = self.faults.did_you_mean(name, declared)
             self.faults.error(spot, "unknown_experience", f"{name!r} is not an experience{hint}")
         return declared.get(name)
+
+    def is_offer(self, name: str, spot: Spot) -> bool:
+        """Whether there is such an offer, or a complaint."""
+        known = self.playbook.offers
+        if name not in known:
+            self.faults.error(spot, "unknown_offer", f"{name!r} is not an offer{self.faults.did_you_mean(name, known)}")
+        return name in known
 
     # --- what must come of it ---
 
@@ -379,6 +430,19 @@ class _Run:
             if expected not in {None, got}:
                 told = self.why(answer.experience or "", found)
                 self.fail(spot, f"{what} of {name} is {got or 'none'}, expected {expected}{told}")
+        self.judge_offer(name, wanted, answer.offer)
+
+    def judge_offer(self, name: str, wanted: Wanted, grant: Grant | None) -> None:
+        offer, spot = wanted.offer, wanted.spot
+        if offer not in {None, "none"} and not self.is_offer(offer or "", spot):
+            return
+        granted = grant.offer if grant is not None else "none"
+        if offer not in {None, granted}:
+            self.fail(spot, f"{name} grants {granted}, expected {offer}")
+            return
+        amount = major(grant.amount, grant.currency) if grant is not None else "nothing"
+        if wanted.amount is not None and (grant is None or Decimal(amount) != Decimal(wanted.amount)):
+            self.fail(spot, f"{name} takes {amount} off, expected {wanted.amount}")
 
     def why(self, wanted: str, found: Explained) -> str:
         for each in found.considered:

@@ -23,9 +23,14 @@ LAST_DAY = 250_000_000_000_000
 """Times from here on (the year 9892, in milliseconds) count as missing: calendars end soon after."""
 _DIGITS, _FINEST = Decimal("0.01"), Decimal("0.000001")
 
-OFFER_NAME, OFFER_AMOUNT, OFFER_EXPIRES = "offer.name", "offer.amount", "offer.expires"
-"""What a text may say of the offer that is granted with it: a text, an amount in ``OFFER_CURRENCY``, a moment."""
+OFFER_NAME = "offer.name"
+"""What the offer that is granted with a text is called."""
+OFFER_AMOUNT = "offer.amount"
+"""What it takes off, in minor units of ``OFFER_CURRENCY``."""
+OFFER_EXPIRES = "offer.expires"
+"""When it ends for the shopper."""
 OFFER_CURRENCY = "offer.currency"
+"""The currency of its amount."""
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"

@@ -26,6 +26,8 @@ _CLOSED = {
     "ended": "has ended for this shopper",
     "cooling": "had its time for this shopper, and is not to begin anew yet",
     "frozen": "was not for this shopper at first sight, which is kept for a while",
+    "nobody": "goes by what is remembered of a shopper, and of this one nothing may be",
+    "unavailable": "cannot be granted while nobody can say how far its limits are",
 }
 """What to say of an offer that is closed to a shopper."""
 
@@ -64,7 +66,7 @@ class Granting:
             if several and not self._is_for(offer):
                 why.append(f"offer {offer.name} is not for this shopper")
                 continue
-            found = self.judge(offer, personal=choice.personal)
+            found = self.judge(offer, personal=choice.personal or offer.personal)
             if isinstance(found, str):
                 why.append(f"offer {offer.name} {found}")
             elif choice.pick == "first":

@@ -14,8 +14,10 @@ from cashwrap.offers.cart import OfferCart
 
 
 class Limits(Struct, frozen=True):
-    """How often it may be used: in all, by one shopper, with one code, in one day of the shop; ``budget`` is how much all
-    uses may come to, in minor units of the offer's currency. ``None`` is no limit."""
+    """How often it may be used: in all, by one shopper, with one code, in one day of the shop. ``None`` is no limit.
+
+    ``budget`` is how much all uses may come to, in minor units of the offer's currency.
+    """
 
     total: int | None = None
     shopper: int | None = None
@@ -63,7 +65,10 @@ class Group(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """The offers of which one experience grants one; ``personal`` says that personal data has a part in which."""
+    """The offers of which one experience grants one.
+
+    ``personal`` says that the experience's own condition reads personal data; what an offer asks for comes on top.
+    """
 
     offers: tuple[Offer, ...]
     pick: Literal["best", "first"] = "best"

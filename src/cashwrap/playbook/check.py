@@ -53,6 +53,8 @@ class CheckedPlaybook(Struct, frozen=True):
     segments: dict[str, Checked | None]
     experiences: dict[str, Checked | None]
     offers: dict[str, Checked | None] = {}
+    own: dict[str, Checked | None] = {}
+    """The conditions of experiences that grant an offer, without what the offer asks for."""
     read: frozenset[str] = frozenset()
     """Every attribute that a condition or a text reads."""
     renderings: dict[tuple[str, str], Rendering] = {}
@@ -86,6 +88,8 @@ class _Checker:
         self.faults = places.faults
         self.used: set[str] = set()
         """Attributes and segments (``segments.x``) that something reads."""
+        self.own: dict[str, Checked | None] = {}
+        """Conditions of experiences that grant an offer, as they stand there."""
 
     def run(self) -> CheckedPlaybook:
         declared = self.declared
@@ -106,7 +110,7 @@ class _Checker:
         experiences = {name: self.experience(each, names, offers) for name, each in declared.experiences.items()}
         check_choosing(declared, names, self.places)
         check_granting(self.reading, self.places)
-        checked = CheckedPlaybook(declared, vocabulary, features, names, segments, experiences, offers)
+        checked = CheckedPlaybook(declared, vocabulary, features, names, segments, experiences, offers, self.own)
         self.contents(checked)
         self.purposes(checked)
         if not len(self.faults):
@@ -154,6 +158,8 @@ class _Checker:
         """An experience's condition; its schedule and what its offer asks for are parts of it."""
         checked = self.condition(declared.when, names, "experiences", declared.name)
         granted = granted_by(declared, self.declared)
+        if granted:
+            self.own[declared.name] = checked
         if any(each.when is not None and offers[each.name] is None for each in granted):
             return None
         zone = self.declared.settings.time_zone

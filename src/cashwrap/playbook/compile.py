@@ -138,6 +138,7 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         if condition is not None and declared.experiences[name].enabled
         for segment in segments_read(condition)
     ]
+    read += [name for each in checked.offers.values() if each is not None for name in segments_read(each)]
     standing, deciding = segments.only(read).split(lambda name: not is_requested(name) and name != PROMISED)
     personal = Personal(segments)
     offers = compile_offers(declared, checked.offers, personal)
@@ -148,7 +149,7 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         checked.renderings,
         playbook=digest,
         stable=lambda name: not is_requested(name) and name not in moving,
-        choices=compile_choices(declared, offers, checked.experiences, personal),
+        choices=compile_choices(declared, offers, checked.own, personal),
     )
     return Playbook(
         hash=digest,

@@ -148,7 +148,7 @@ def compile_offers(
 
 def is_remembered(offer: OfferDecl) -> bool:
     """Whether granting an offer goes by what is remembered of the shopper: when they first saw it."""
-    return offer.lasts is not None or offer.freeze is not None
+    return offer.lasts is not None or offer.again_after is not None or offer.freeze is not None
 
 
 def compile_groups(declared: Declarations, offers: Mapping[str, Offer]) -> dict[str, Group]:
@@ -164,18 +164,14 @@ def compile_choices(
 ) -> dict[str, Choice]:
     """What each experience grants one of; those that have an offer and are not here have none that is switched on.
 
-    ``conditions`` are those of the experiences, which what their offers ask for is a part of.
+    ``conditions`` are the experiences' own, without what their offers ask for.
     """
     found = {}
     for name, experience in declared.experiences.items():
         granted = tuple([offers[each.name] for each in granted_by(experience, declared)])
         if granted:
             group = declared.offer_groups.get(experience.best_of or "")
-            by_person = (
-                personal.judge(conditions.get(name))
-                or personal.reads(_assigned(experience, declared))
-                or any(offer.personal for offer in granted)
-            )
+            by_person = personal.judge(conditions.get(name)) or personal.reads(_assigned(experience, declared))
             found[name] = Choice(granted, group.pick if group is not None else "best", by_person)
     return found
 

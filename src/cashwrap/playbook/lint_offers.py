@@ -13,7 +13,7 @@ from cashwrap.experiences import Experience
 from cashwrap.offers.terms import Offer
 from cashwrap.playbook.compile import Playbook
 from cashwrap.playbook.faults import Faults
-from cashwrap.playbook.granting import Personal
+from cashwrap.playbook.granting import Personal, is_remembered
 from cashwrap.segments import PREFIX
 
 RESIDENCE = frozenset({"country", "nationality", "citizenship", "residence", "region"})
@@ -61,12 +61,12 @@ class _Linter:
         if limits.total is None and limits.day is None and limits.budget is None:
             message = f"offer {name!r} may cost any amount: give it 'limits' with total, day or budget"
             self.faults.warn(declared.spot, "unlimited_offer", message)
-        remembered = offer.lasts is not None or offer.freeze is not None or limits.shopper is not None
-        public = [each.name for each in granting if not self.personal.judge(each.condition)]
-        if remembered and public:
+        remembered = is_remembered(declared) or limits.shopper is not None
+        public = [each.name for each in granting if each.choice is not None and not each.choice.personal]
+        if remembered and public and not self.personal.judge(offer.condition):
             message = (
                 f"offer {name!r} goes by what is remembered of a shopper, and {public[0]!r} grants it to those without "
-                "a profile too: before consent one that 'lasts' is not granted, and the rest is judged at the checkout"
+                "a profile too: times are not kept there, so it is not granted; a limit is judged when it is reserved"
             )
             self.faults.warn(declared.spot, "offer_needs_profile", message)
         if offer.condition is not None:

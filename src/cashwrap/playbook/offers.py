@@ -146,10 +146,7 @@ def _times(shape: Shape, fields: _Fields) -> tuple[Millis | None, Millis | None]
     """How long it lasts and when it begins anew, both from the moment it was first granted."""
     again, lasts = fields.get("again_after"), fields.get("lasts")
     first, second = shape.duration(lasts, "how long it lasts"), shape.duration(again, "when it may be granted again")
-    if again is not None and lasts is None:
-        message = "'again_after' says when an offer that 'lasts' begins anew; give it 'lasts' too"
-        shape.faults.error(shape.key_spot(again), "missing_key", message)
-    elif again is not None and first is not None and second is not None and second < first:
+    if again is not None and first is not None and second is not None and second < first:
         shape.fail(again, "bad_value", "it cannot begin anew before its end: 'again_after' is 'lasts' at least")
     return first, second
 

@@ -22,6 +22,7 @@ from cashwrap.declarations import (
     Methods,
     OfferDecl,
     PlacementDecl,
+    RetentionDecl,
     SegmentDecl,
     Settings,
 )
@@ -184,9 +185,30 @@ def _settings(section: _Section) -> Settings:
         networks=_networks(shape, nodes["networks"]) if "networks" in nodes else {},
         decision_records=(shape.share(records, "a share") or 0) if records is not None else default.decision_records,
         decision_retention=shape.duration(nodes.get("decision_retention"), "a retention") or default.decision_retention,
+        retention=_retention(shape, nodes.get("retention")),
         one_experiment_per_shopper=shape.flag(
             nodes.get("one_experiment_per_shopper"), "one_experiment_per_shopper", default=False
         ),
+    )
+
+
+SHORTEST_RETENTION = 86_400_000
+"""Less would be gone before anybody looked."""
+
+
+def _retention(shape: Shape, node: Node | None) -> RetentionDecl:
+    default = RetentionDecl()
+    if node is None:
+        return default
+    fields = shape.fields(node, RETENTION, "retention")
+    spans = {name: shape.duration(each, "a retention") for name, each in fields.items()}
+    for name, span in spans.items():
+        if span is not None and span < SHORTEST_RETENTION:
+            shape.fail(fields[name], "bad_value", "what is kept is kept for a day at least")
+    return RetentionDecl(
+        events=spans.get("events") or default.events,
+        idle_profiles=spans.get("idle_profiles") or default.idle_profiles,
+        failed=spans.get("failed"),
     )
 
 

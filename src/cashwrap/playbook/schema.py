@@ -37,6 +37,7 @@ BENEFITS = ("percent", "amount", "free_delivery", "free_item", "tiers")
 OFFER_KINDS: tuple[str, ...] = get_args(OfferKind)
 CODES: tuple[str, ...] = get_args(Codes)
 PICKS = ("best", "first")
+CLOSED = ("exhausted", "used", "ended", "cooling", "frozen")
 MAX_USES = 1_000_000_000
 MAX_TIERS = 20
 
@@ -101,6 +102,12 @@ _IDS = _list("Method ids, as the shop's checkout names them.", {"type": "string"
 
 _MARKET: Schema = {"type": "string", "pattern": f"^{MARKET}$"}
 
+RETENTION = _object(
+    "How long things are kept before they are removed for good.",
+    events=_text("The log's events, such as 90d. What they said stays in features and orders.", pattern=DURATION),
+    idle_profiles=_text("Shoppers of whom nothing more comes, such as 395d.", pattern=DURATION),
+    failed=_text("Failed events, such as 30d; without it until an operator acts.", pattern=DURATION),
+)
 _SHOP = _object(
     "What holds for the whole shop.",
     currency=_text("ISO 4217 code; money in conditions is in its major units.", pattern="^[A-Z]{3}$"),
@@ -127,6 +134,7 @@ _SHOP = _object(
     networks=_map('Address ranges (CIDR) by name, for conditions: "office" in request.networks.', _ONE_OR_MORE, NAME),
     decision_records=_share("The share of decisions that are kept with their inputs, to be explained later."),
     decision_retention=_text("How long those are kept, such as 14d.", pattern=DURATION),
+    retention=RETENTION,
     one_experiment_per_shopper=_flag("Whether a shopper takes part in one experiment at most."),
 )
 _UNIT: Schema = {
@@ -402,6 +410,8 @@ _CASES: dict[str, Schema] = {
         context={"description": "What the page sends: the context of POST /v1/decide.", "type": "object"},
         **{"as": _text("The anonymous id, which assigns: another one may be in other arms.")},
         in_arms=_map("Arms the shopper has seen before and stays in, by experience.", {"type": "string"}),
+        closed=_map("Offers that cannot be granted, and why.", {"enum": list(CLOSED)}),
+        promised=_map("Offers that run for the shopper, and for how much longer, such as 36h.", {"type": "string"}),
     ),
     "happened": _object(
         "One event.",
@@ -426,6 +436,8 @@ _CASES: dict[str, Schema] = {
         shows=_text("The experience that shows, or default."),
         variation=_text("The variation, or the arm that kept the experience back."),
         reason=_choice("The answer's reason.", get_args(Reason)),
+        offer=_text("The offer that is granted with it, or none."),
+        amount=_amount("What that takes off the cart, in major units."),
     ),
     "expect_segments": _object(
         "Segments the shopper must be in or out of.",
