@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from cashwrap.model import Event, Millis
+from cashwrap.profiles import OFFERING
 
 DAYS = 7
 MOST = 50_000
@@ -26,9 +27,10 @@ def event_key(event: Event, secret: bytes) -> bytes:
     """8 bytes naming the event: who sent it, the id claimed in its body, and its own id, under a secret of the folder.
 
     Never the resolved shopper, which changes at a merge: a repeat after the merge is still a repeat. What a decision
-    token proved is named by its own id alone: the page and the backend may both report it.
+    token proved is named by its own id alone: the page and the backend may both report it. So is what we tell ourselves
+    of offers, under whichever name the shopper has by then.
     """
-    if event.source == PROVEN:
+    if event.source in (PROVEN, OFFERING):
         return blake2b(event.id.encode(), digest_size=8, key=secret).digest()
     claimed = event.anonymous_id or event.claimed_user_id or event.user_id or ""
     named = f"{len(event.source)}:{event.source}{len(claimed)}:{claimed}{event.id}"

@@ -39,6 +39,7 @@ from cashwrap.inputs import Caller, Gathered, Known, gather
 from cashwrap.keys import Keys
 from cashwrap.lookup import Lookup
 from cashwrap.model import PERSONALIZATION, Event, Tenant
+from cashwrap.offering import Around, Offering
 from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
 from cashwrap.records import ID, Made, Recorder
@@ -94,6 +95,8 @@ class Engine:
             world, self.forgetting, lambda: self.live.playbook.settings.retention, self.backfill.union
         )
         self.sweeper = Sweeper(world.store, world.vault, world.clock, self.hot, lambda: self.live.playbook)
+        around = Around(world, self.lookup, lambda: self.live, self.submit)
+        self.offering = Offering(around, self.submit_and_wait, self.keys)
         self.writer: Writing = self._common.remote or Writer(
             self._context, self._tend, world.clock.monotonic, world.reserve
         )
@@ -133,6 +136,7 @@ class Engine:
         """Hand a submission over; where it is written it is counted too. Raises ``Unavailable``."""
         if self._common.remote is None:
             submission.counting(self._accounts.add)
+            self.offering.follow(submission, self.recorder)
         self.writer.submit(submission)
 
     def submit_and_wait(self, tenant: Tenant, events: list[Event]) -> Submission:
@@ -183,7 +187,8 @@ class Engine:
         if exposures and not ahead and not inputs.mask & PERSONALIZATION and (cart := _own_cart(units)):
             self.exposures.count(tenant, cart, decision, inputs.now)
         token = self.tokens.sign(proof, units.values())
-        return encode_answer(decision, decision_id, token, degraded=late)
+        offers = self.offering.granted(hot, inputs, decision, shown=not (ahead or inputs.forced))
+        return encode_answer(decision, decision_id, token, degraded=late, offers=offers)
 
     def inputs(self, playbook: Playbook, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> Gathered:
         """Everything a decision by this playbook may depend on. Raises ``NotAllowed`` as ``answer`` does."""
@@ -192,7 +197,8 @@ class Engine:
         cart = _own_cart(units)
         impressions = self.exposures.of_cart(tenant, cart) if cart else {}
         forced = self._forced(request, caller) if request.preview or request.force else {}
-        return gather(playbook, request, caller, Known(units, hot, impressions, forced), now)
+        past = self.offering.past(tenant, hot, now)
+        return gather(playbook, request, caller, Known(units, hot, impressions, forced, past), now)
 
     def _forced(self, request: DecideRequest, caller: Caller) -> dict[str, str]:
         """What a preview shows. Raises ``NotAllowed`` where its token is not good, or a browser forces an arm."""
@@ -256,6 +262,7 @@ class Engine:
         self.catalogues.refresh()
         if self.backfill.outdated():
             self._show_features()
+        self.offering.look()
 
     def account(self) -> Accounting:
         """What became of all events that this process has written since the start."""

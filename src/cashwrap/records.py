@@ -207,6 +207,11 @@ class Recorder:
         else:
             self.dropped += 1
 
+    @property
+    def newest(self) -> int:
+        """The log's newest sequence that a commit has told; 0 before the first."""
+        return self._newest or 0
+
     def waits(self) -> bool:
         """Whether any decision waits to be committed."""
         return bool(self._waiting)

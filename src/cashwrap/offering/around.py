@@ -1,12 +1,12 @@
 """What the rooms of offering share: the ports they stand on, and who a shopper is to the ledger."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
 from cashwrap.errors import Unavailable
-from cashwrap.events import Normaliser
+from cashwrap.events import Normaliser, Refused
 from cashwrap.hot import HotProfile
 from cashwrap.lookup import Lookup
 from cashwrap.model import Event, Millis, Tenant
@@ -21,14 +21,25 @@ from cashwrap.world import World
 Settled = Callable[[Submission], None]
 
 
+class Live(Protocol):
+    """The playbook and what reads events by it, swapped together."""
+
+    @property
+    def playbook(self) -> Playbook:
+        """The one that decides now."""
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """Knows ids as events keep them."""
+
+
 class Around(Struct, frozen=True):
     """The ports and neighbours that offering works with. Without a ledger no offer is ever granted."""
 
     world: World
     lookup: Lookup
-    playbook: Callable[[], Playbook]
-    normaliser: Callable[[], Normaliser]
-    submit: Callable[[Tenant, list[Event], Settled], object]
+    live: Callable[[], Live]
+    submit: Callable[[Tenant, list[Event], list[Refused], Settled], object]
     """Hands events to the writer without waiting; may raise ``Unavailable``."""
 
     def books(self) -> Ledger:
@@ -39,7 +50,7 @@ class Around(Struct, frozen=True):
 
     def offers(self) -> Mapping[str, Offer]:
         """The live playbook's offers."""
-        return self.playbook().offers
+        return self.live().playbook.offers
 
 
 class Named(Struct, frozen=True):

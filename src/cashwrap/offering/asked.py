@@ -10,10 +10,8 @@ from cashwrap.errors import Conflict, InvalidInput
 from cashwrap.model import Disclosure, Millis, Minor
 from cashwrap.offering.proof import LONGEST
 from cashwrap.offers.codes import LONGEST as LONGEST_CODE
-from cashwrap.request import CartItem, Text
+from cashwrap.request import Cart, Text
 
-LINES = 500
-"""Lines of a cart that an offer is reserved for; more are refused, because each one counts."""
 IDENTITIES = 20
 ReservationId = Annotated[str, Meta(pattern="^[0-9a-f]{24}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=50)]
@@ -27,17 +25,11 @@ class OfferShopper(Struct, frozen=True, rename="camel"):
     email: Annotated[str, Meta(max_length=320)] | None = None
 
 
-class CartBody(Struct, frozen=True, rename="camel"):
-    """The shop's own cart as it is now; prices for one piece in major units."""
-
-    items: Annotated[list[CartItem], Meta(max_length=LINES)] = []
-    token: Text | None = None
-
-
 class ReserveBody(Struct, frozen=True, rename="camel"):
     """``POST /v1/offers/reserve``: an offer by the token that granted it, or by a code."""
 
-    cart: CartBody
+    cart: Cart
+    """The shop's own cart as it is now, as in ``POST /v1/decide``; 500 lines at most, because each one counts."""
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
     token: Annotated[str, Meta(max_length=LONGEST)] | None = None
     code: Annotated[str, Meta(max_length=LONGEST_CODE)] | None = None
@@ -46,10 +38,8 @@ class ReserveBody(Struct, frozen=True, rename="camel"):
         dict[Name, Annotated[str, Meta(min_length=1, max_length=500)]], Meta(max_length=IDENTITIES)
     ] = {}
     """What else one person is known by, such as ``address`` or ``payment``: each one counts as a shopper."""
-    shipping: Decimal | None = None
-    """What delivery costs as chosen now, in major units."""
-    delivery: Text | None = None
-    """The delivery method chosen now."""
+    delivery_method: Text | None = None
+    """The one chosen now."""
 
 
 class RedeemBody(Struct, frozen=True):
@@ -115,7 +105,7 @@ def amount_in(given: Decimal | None, digits: int) -> Minor | None:
     """An amount in minor units. Raises ``InvalidInput`` (``invalid_price``) for what is no sensible, exact one."""
     if given is None:
         return None
-    if not given.is_finite() or not 0 <= given < 10**12 or given != round(given, digits):
+    if not given.is_finite() or not 0 <= given < 10**12 or given != given.quantize(Decimal(1).scaleb(-digits)):
         raise InvalidInput("this is no amount of the currency that was reserved", code="invalid_price")
     return int(given.scaleb(digits))
 

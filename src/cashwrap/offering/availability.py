@@ -5,14 +5,14 @@ is reserved.
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
 from cashwrap.declarations import Settings
 from cashwrap.ledger import Claim
-from cashwrap.model import Millis, Tenant
+from cashwrap.model import Millis, Minor, Tenant
 from cashwrap.offering.around import Around
 from cashwrap.offers.guard import counted, exhausted, needs_memory
 from cashwrap.playbook import Playbook
@@ -40,9 +40,9 @@ class Standing(Struct, frozen=True):
 class Availability:
     """The newest reading of each store."""
 
-    def __init__(self, around: Around, tenants: Iterable[Tenant]) -> None:
+    def __init__(self, around: Around) -> None:
         self._around = around
-        self._tenants = set(tenants)
+        self._tenants: set[Tenant] = set()
         self._standing: dict[Tenant, Standing] = {}
         self._read_at = around.world.clock.monotonic()
         self._reading = threading.Lock()
@@ -57,7 +57,7 @@ class Availability:
         if around.world.ledger is None:
             return
         with self._reading:
-            playbook, began = around.playbook(), around.world.clock.monotonic()
+            playbook, began = around.live().playbook, around.world.clock.monotonic()
             day = day_of(around.world.clock.now(), playbook.settings)
             keys = counted(playbook.offers.values(), day)
             for tenant in list(self._tenants):
@@ -65,9 +65,17 @@ class Availability:
                 self._standing[tenant] = _standing(playbook, counters, day, frozenset(playbook.offers))
             self._read_at = began
 
+    def balances(self) -> Iterator[tuple[tuple[Tenant, str, str], tuple[Minor, Minor]]]:
+        """What is held and spent of the live offers, by store, offer and currency. Raises ``Unavailable``."""
+        ledger = self._around.books()
+        for tenant in sorted(self._tenants):
+            for offer in self._around.offers():
+                for currency, balance in ledger.balance(tenant, offer).items():
+                    yield (tenant, offer, currency), balance
+
     def of(self, tenant: Tenant) -> Standing:
         """What is closed in a store. In one that was never read, or not for long, or by another playbook, all is."""
-        playbook = self._around.playbook()
+        playbook = self._around.live().playbook
         standing = self._standing.get(tenant)
         if standing is None:
             self._tenants.add(tenant)
@@ -89,7 +97,7 @@ class Availability:
             self._compiled(tenant, standing, counters)
 
     def _compiled(self, tenant: Tenant, old: Standing, counters: Mapping[str, int]) -> Standing:
-        playbook = self._around.playbook()
+        playbook = self._around.live().playbook
         day = day_of(self._around.world.clock.now(), playbook.settings)
         new = self._standing[tenant] = _standing(playbook, counters, day, old.read)
         return new

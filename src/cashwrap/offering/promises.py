@@ -85,7 +85,7 @@ class Promises:
         if who is None:
             return
         try:
-            self._around.submit(inputs.tenant, [_event(each, who) for each in events], _settled)
+            self._around.submit(inputs.tenant, [_event(each, who) for each in events], [], _settled)
         except Unavailable:
             self.unremembered.update(each.name for each in events)
 
@@ -118,7 +118,7 @@ class Promises:
 
     def _freezing(self) -> tuple["_Freezing", ...]:
         """The live playbook's offers with ``freeze``, and where they are shown."""
-        playbook = self._around.playbook()
+        playbook = self._around.live().playbook
         if self._known[0] != playbook.hash:
             self._known = playbook.hash, tuple(_freezing(playbook))
         return self._known[1]

@@ -68,8 +68,10 @@ def round_of(offer: Offer, use: OfferUse, now: Millis) -> Round | None:
             begun = Round(time, expires)
         elif expires:  # of two promises in one round the one that ends first was the true one
             begun = Round(begun.began, min(begun.expires, expires) if begun.expires else expires)
-    if begun is not None and offer.again_after is not None and now >= begun.began + offer.again_after:
+    if begun is None or (offer.again_after is not None and now >= begun.began + offer.again_after):
         return None
+    if not begun.expires and offer.lasts is not None:
+        return Round(begun.began, begun.began + offer.lasts)
     return begun
 
 
