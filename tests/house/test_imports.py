@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"library"},
     {"engine"},
     {"retention", "backfill"},
-    {"forgetting", "remote"},
+    {"forgetting", "offering", "remote"},
     {"writer", "lookup"},
     {"window", "sweep"},
     {"drafts"},
