@@ -38,7 +38,7 @@ HOLDS = {
 
 @pytest.fixture(scope="module")
 def values() -> dict[str, Value]:
-    playbook, _ = examine({"a.yaml": "placements: {}\n"})
+    playbook, _ = examine({"a.yaml": "offers:\n  five: {benefit: {amount: 5}}\n"})
     assert isinstance(playbook, Playbook)
     shopper = Shopper(playbook, granted=("personalization", "analytics")).is_called("u1", first_name="Ada")
     line = {"product_id": "p", "category": "coffee", "price": 6.5, "quantity": 2}
