@@ -26,8 +26,17 @@ POINTS: dict[str, str] = {
 
 seen: Counter[str] | None = None
 """Marks passed, while a test watches."""
-_wanted, _, _count = os.environ.get("CASHWRAP_CRASH_AT", "").partition(":")
-_left = int(_count or 1)
+_wanted, _left = "", 1
+
+
+def crash_at(text: str) -> None:
+    """End this process at the named mark, or at its third passing with ``name:3``; nowhere with an empty text.
+
+    The environment's ``CASHWRAP_CRASH_AT`` says the same when the process starts.
+    """
+    global _wanted, _left  # noqa: PLW0603 - one process, one crash
+    _wanted, _, count = text.partition(":")
+    _left = int(count or 1)
 
 
 def crash_point(name: str) -> None:
@@ -44,3 +53,6 @@ def _passed(name: str) -> None:
         _left -= 1
         if _left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+crash_at(os.environ.get("CASHWRAP_CRASH_AT", ""))

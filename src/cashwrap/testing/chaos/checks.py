@@ -11,7 +11,8 @@ from cashwrap.history import read_events, rebuild
 from cashwrap.model import Event, Profile, Purpose
 from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
-from cashwrap.testing.chaos.workload import Book, Said
+from cashwrap.testing.chaos.money import wrong_money
+from cashwrap.testing.chaos.workload import TENANT, Book, Said
 
 ALL = int(Purpose.PERSONALIZATION | Purpose.ANALYTICS | Purpose.NECESSARY)
 
@@ -46,7 +47,8 @@ def look(world: World, playbook: Playbook, book: Book) -> Findings:
         if failures:
             found.wrong.append(f"{len(failures)} events failed: {failures[0].code}")
         if world.ledger is not None:
-            found.wrong += [f"ledger: {line}" for line in world.ledger.check()]
+            found.acknowledged += book.money.acknowledged
+            found.wrong += wrong_money(world.ledger, TENANT, book.money)
     except CashwrapError as error:
         found.wrong.append(f"{type(error).__name__}: {error.message}")
     return found
@@ -114,7 +116,9 @@ def _compare_profiles(
         mine = told.setdefault(_shopper_of(profile), Counter())
         mine.update({name: _number(values.get(name)) for name in ("orders", "spent", "views")})
     for shopper, said in wanted.items():
-        if shopper in book.forgotten:  # a forgetting that was cut off has taken some devices' events, and may be resumed
+        if (
+            shopper in book.forgotten
+        ):  # a forgetting that was cut off has taken some devices' events, and may be resumed
             continue
         orders = [each.total for each in said if each.total is not None]
         right = Counter(orders=len(orders), spent=sum(orders), views=len(said) - len(orders))

@@ -13,9 +13,10 @@ import apsw
 from cashwrap.testing.chaos.checks import look
 from cashwrap.testing.chaos.dice import Dice
 from cashwrap.testing.chaos.disk import PowerDisk, write_files
+from cashwrap.testing.chaos.money import Purse
 from cashwrap.testing.chaos.stage import Plant, acting, as_it_is, compiled_playbook, fresh_files, pass_time, stage
 from cashwrap.testing.chaos.tally import Tally
-from cashwrap.testing.chaos.workload import SHOPPERS, Book, Till, Traffic
+from cashwrap.testing.chaos.workload import SHOPPERS, TENANT, Book, Till, Traffic
 
 REQUESTS = 10
 FORGET_AT = 6
@@ -35,7 +36,7 @@ def failures(folder: Path, seed: int, step: int = 1, plant: Plant = as_it_is, mo
     The first N follows from ``seed``. ``folder`` is for temporary files.
     """
     tally = Tally("every Nth write and sync fails")
-    running = {kind: 1 + seed % step for kind in KINDS}
+    running = dict.fromkeys(KINDS, 1 + seed % step)
     while running and (most is None or tally.runs < most):
         for kind, nth in list(running.items()):
             if _play(folder, seed, (kind, nth), plant, tally):
@@ -52,15 +53,18 @@ def _play(folder: Path, seed: int, what: tuple[str, int], plant: Plant, tally: T
     here = folder / f"failing-{next(_numbers)}"
     write_files(here, fresh_files())
     traffic = Traffic(seed, book)
-    with stage(here, seed, disk.name) as world:
-        world = plant(world)
+    with stage(here, seed, disk.name) as made:
+        world = plant(made)
         with acting(world, compiled_playbook()) as engine:
             met = _fail(disk, kind, nth)
             till = Till(engine, book)
+            purse = Purse(TENANT, book.money, disk.dice, world.clock)
             for number in range(REQUESTS):
                 _until(till.send, traffic.batch() + traffic.some_again())
                 if number == FORGET_AT:
                     _until(till.forget, seed % SHOPPERS)
+                if world.ledger is not None:
+                    _until(purse.step, world.ledger)
                 pass_time(world)
             disk.before = lambda _: None
             if not till.send(traffic.made):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from cashwrap.testing.chaos.checks import look
 from cashwrap.testing.chaos.dice import Dice
 from cashwrap.testing.chaos.disk import PowerDisk, write_files
+from cashwrap.testing.chaos.money import Purse
 from cashwrap.testing.chaos.stage import (
     Plant,
     acting,
@@ -23,7 +24,7 @@ from cashwrap.testing.chaos.stage import (
     stage,
 )
 from cashwrap.testing.chaos.tally import Tally
-from cashwrap.testing.chaos.workload import SHOPPERS, Book, Till, Traffic
+from cashwrap.testing.chaos.workload import SHOPPERS, TENANT, Book, Till, Traffic
 
 REQUESTS = 12
 FORGET_AT = 7
@@ -52,15 +53,18 @@ def _play(folder: Path, seed: int, wanted: int, plant: Plant, tally: Tally) -> N
     write_files(here, fresh_files())
     cuts: list[_Cut] = []
     traffic = Traffic(seed, book)
-    with stage(here, seed, disk.name) as world:
-        world = plant(world)
+    with stage(here, seed, disk.name) as made:
+        world = plant(made)
         with acting(world, compiled_playbook()) as engine:
             disk.before = _cutting(disk, book, cuts, wanted)
             till = Till(engine, book)
+            purse = Purse(TENANT, book.money, dice, world.clock)
             for number in range(REQUESTS):
                 till.send(traffic.batch() + traffic.some_again())
                 if number == FORGET_AT:
                     till.forget(dice.below(SHOPPERS))
+                if world.ledger is not None:
+                    purse.step(world.ledger)
                 pass_time(world)
             while len(cuts) < wanted:
                 cuts.append(_Cut(disk.cut(), book.copy()))

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cashwrap.adapters.sqlite import SqliteStore
+from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.adapters.vault import FileVault
 from cashwrap.engine import Engine, World
 from cashwrap.model import Millis
@@ -53,7 +54,10 @@ def stage(folder: Path, seed: int | str, vfs: str | None = None) -> Iterator[Wor
         opened.callback(store.close)
         vault = FileVault(folder, Dice("vault", seed), vfs=vfs)
         opened.callback(vault.close)
-        yield World(store, store, store, store, store, vault, StageClock(), Dice("world", seed))
+        ledger = SqliteLedger(folder, vfs=vfs)
+        opened.callback(ledger.close)
+        chance = Dice("world", seed)
+        yield World(store, store, store, store, store, vault, StageClock(), chance, ledger=ledger)
 
 
 def pass_time(world: World) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cashwrap.engine import Engine, World
 from cashwrap.errors import CashwrapError
@@ -20,6 +20,7 @@ from cashwrap.playbook import Playbook, examine
 from cashwrap.ports import ShopperKey
 from cashwrap.request import ShopperRef
 from cashwrap.testing.chaos.dice import Dice
+from cashwrap.testing.chaos.money import MoneyBook
 
 TENANT = Tenant()
 SHOPPERS = 6
@@ -64,12 +65,13 @@ class Book(Struct):
     acknowledged: set[str] = set()
     forgotten: set[int] = set()
     """Shoppers whom somebody asked to forget, done or not: what they did may be gone."""
+    money: MoneyBook = field(default_factory=MoneyBook)
     buried: set[bytes] = set()
     """Ids whose forgetting was acknowledged: nothing of theirs may ever be read again."""
 
     def copy(self) -> "Book":
         """The book as it is now."""
-        return Book(dict(self.sent), set(self.acknowledged), set(self.forgotten), set(self.buried))
+        return Book(dict(self.sent), set(self.acknowledged), set(self.forgotten), self.money.copy(), set(self.buried))
 
     def missing(self, events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those that nobody acknowledged."""
@@ -136,7 +138,6 @@ class Till:
             return False
         self.book.acknowledged |= {event["messageId"] for event in events}
         return True
-
 
     def forget(self, shopper: int) -> bool:
         """Forget whoever is logged in as this shopper; whether that was acknowledged."""
