@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import typer
+from msgspec import Struct
 from spec import names
 
 from cashwrap import aggregates, attributes, carts, dedup, engine, orders, request, writer
@@ -269,6 +270,9 @@ def _setting(value: object, schema: Mapping[str, object]) -> str:
         return f"`{value / 100:g}%`"
     if schema.get("pattern") == DURATION and isinstance(value, int):
         return f"`{value // aggregates.DAY}d`"
+    if isinstance(value, Struct):
+        parts: Mapping[str, Mapping[str, object]] = schema["properties"]  # type: ignore[assignment]
+        return ", ".join(f"{name} {_setting(getattr(value, name), each)}" for name, each in parts.items())
     return f"`{value}`" if value else "none"
 
 

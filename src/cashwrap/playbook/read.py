@@ -43,6 +43,7 @@ from cashwrap.playbook.schema import (
     NAME,
     PLAYBOOK,
     PURPOSES,
+    RETENTION,
     keys,
 )
 from cashwrap.playbook.shape import Shape
