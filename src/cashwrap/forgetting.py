@@ -18,6 +18,7 @@ class Forgetting:
         self._vault = world.vault
         self._clock = world.clock
         self._facts = world.facts
+        self._ledger = world.ledger
         self._hot = hot
         self._lookup = lookup
 
@@ -27,8 +28,11 @@ class Forgetting:
         With ``names``, what happened until now and comes again by one of their names is not taken either.
         """
         hot, found = self._lookup.fetch(key), False
-        if names and (known := self._store.names(key)):
+        known = self._store.names(key)
+        if names and known:
             self._vault.bury([tombstone(self._vault, digest) for digest in known], self._clock.now())
+        if self._ledger is not None and known:
+            self._ledger.forget(key.tenant, known)
         others: list[bytes] = []
         if hot is not None:
             others = hot.profile.absorbed

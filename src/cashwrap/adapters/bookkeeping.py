@@ -153,12 +153,13 @@ class Ledgered(ABC):
     def forget(self, tenant: Tenant, shoppers: Sequence[bytes]) -> None:
         """Remove these digests from reservations and counters' names; the money stays in the books.
 
-        Raises ``Unavailable``, also where the removal is durable but its traces are not gone yet: call again.
+        With them go those of other names that their reservations were counted under. Raises ``Unavailable``, also where the removal is durable but its traces are not gone yet: call again.
         """
         name = _name(tenant)
 
         def work(run: Run) -> None:
             for digest in sorted(set(shoppers)):
+                run("forget_kin", tenant=name, shopper=digest)
                 run("forget_reservations", tenant=name, shopper=digest)
                 run("forget_counters", tenant=name, who=digest.hex())
                 run("forget_answers", tenant=name, who=digest.hex())

@@ -116,6 +116,13 @@ DELETE FROM notices WHERE number IN (SELECT value FROM json_each(:numbers));
 -- name: shopper
 SELECT shopper FROM reservations WHERE id = :id;
 
+-- name: forget_kin
+-- What else the shop knew them by, such as an address: counted with a reservation of theirs, and named nowhere else.
+UPDATE counters SET key = 'forgotten/' || number, who = ''
+WHERE tenant = :tenant AND who <> '' AND key LIKE '%/shopper/%' AND number IN (
+  SELECT c.counter FROM claims c JOIN reservations r ON r.id = c.reservation
+  WHERE r.tenant = :tenant AND r.shopper = :shopper AND r.shopper <> x'');
+
 -- name: forget_reservations
 UPDATE reservations SET shopper = x'' WHERE tenant = :tenant AND shopper = :shopper AND shopper <> x'';
 

@@ -119,6 +119,13 @@ DELETE FROM notices WHERE number = ANY(%(numbers)s::bigint[]);
 -- name: shopper
 SELECT shopper FROM reservations WHERE id = %(id)s;
 
+-- name: forget_kin
+-- What else the shop knew them by, such as an address: counted with a reservation of theirs, and named nowhere else.
+UPDATE counters SET key = 'forgotten/' || number, who = ''
+WHERE tenant = %(tenant)s AND who <> '' AND key LIKE '%%/shopper/%%' AND number IN (
+  SELECT c.counter FROM claims c JOIN reservations r ON r.id = c.reservation
+  WHERE r.tenant = %(tenant)s AND r.shopper = %(shopper)s AND r.shopper <> '');
+
 -- name: forget_reservations
 UPDATE reservations SET shopper = '' WHERE tenant = %(tenant)s AND shopper = %(shopper)s AND shopper <> '';
 
