@@ -124,6 +124,11 @@ class Archive:
         return found
 
 
+def decision_name(text: str) -> str:
+    """A decision's id, or a word for what is none: whatever somebody typed there may name a person."""
+    return text if _ID.fullmatch(text) else "no id"
+
+
 def review(kept: Kept, playbook: Playbook, catalogue: Catalogue) -> Review:
     """Make a decision again from its record, by the playbook of its day, and explain it. Pure."""
     inputs, experiences = kept.inputs, playbook.experiences

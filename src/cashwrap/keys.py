@@ -71,24 +71,14 @@ class Keys:
         self, kind: Literal["publishable", "secret"], tenant: Tenant, origins: tuple[str, ...], random: Random
     ) -> str:
         """Make a key; returns its text, which is kept nowhere."""
-        if not _STORE.fullmatch(tenant.store):
-            raise InvalidInput("a store's name has letters, digits, dots, dashes and underscores", code="invalid_store")
-        if tenant.environment not in _ENVIRONMENTS:
-            raise InvalidInput("an environment is live or test", code="unknown_environment")
-        key_id = base64.b32encode(random.token(5)).decode().lower()
-        secret = base64.urlsafe_b64encode(random.token(32)).decode().rstrip("=")
-        text = f"{_PREFIX[kind]}_{tenant.environment}_{key_id}_{secret}"
-        key = ApiKey(
-            id=key_id,
-            kind=kind,
-            tenant=tenant,
-            digest=hashlib.sha256(text.encode()).digest(),
-            origins=tuple(_origin(origin) for origin in origins),
-            identity=identity_key(text) if kind == "secret" else b"",
-        )
-        self._registry.put(KIND, key_id, msgspec.msgpack.encode(key))
-        self.refresh()
+        text, key = draw(kind, tenant, origins, random)
+        self.add(key)
         return text
+
+    def add(self, key: ApiKey) -> None:
+        """Let a key be used."""
+        self._registry.put(KIND, key.id, msgspec.msgpack.encode(key))
+        self.refresh()
 
     def revoke(self, key_id: str) -> None:
         """A revoked key is refused from now on."""
@@ -124,6 +114,28 @@ class Keys:
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise _untrue() from None
         return _user(claims, tenant, now // 1000)
+
+
+def draw(
+    kind: Literal["publishable", "secret"], tenant: Tenant, origins: tuple[str, ...], random: Random
+) -> tuple[str, ApiKey]:
+    """A new key: its text, and what is kept of it. Raises ``InvalidInput`` for a tenant or an origin that is none."""
+    if not _STORE.fullmatch(tenant.store):
+        raise InvalidInput("a store's name has letters, digits, dots, dashes and underscores", code="invalid_store")
+    if tenant.environment not in _ENVIRONMENTS:
+        raise InvalidInput("an environment is live or test", code="unknown_environment")
+    key_id = base64.b32encode(random.token(5)).decode().lower()
+    secret = base64.urlsafe_b64encode(random.token(32)).decode().rstrip("=")
+    text = f"{_PREFIX[kind]}_{tenant.environment}_{key_id}_{secret}"
+    key = ApiKey(
+        id=key_id,
+        kind=kind,
+        tenant=tenant,
+        digest=hashlib.sha256(text.encode()).digest(),
+        origins=tuple(_origin(origin) for origin in origins),
+        identity=identity_key(text) if kind == "secret" else b"",
+    )
+    return text, key
 
 
 def identity_key(secret_key: str) -> bytes:

@@ -54,8 +54,12 @@ def describe(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, objec
 
 def forget(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, object]:
     """Destroy the shopper's keys and rows. Raises ``InvalidInput`` (``no_such_shopper``)."""
-    hot = _found(engine, ref, caller)
-    return {"forgotten": engine.forget(ShopperKey(caller.key.tenant, hot.profile.id))}
+    return {"forgotten": engine.forget(key_of(engine, ref, caller))}
+
+
+def key_of(engine: Engine, ref: ShopperRef, caller: Caller) -> ShopperKey:
+    """Who this is. Raises ``InvalidInput`` (``no_such_shopper``)."""
+    return ShopperKey(caller.key.tenant, _found(engine, ref, caller).profile.id)
 
 
 def _found(engine: Engine, ref: ShopperRef, caller: Caller) -> HotProfile:

@@ -255,11 +255,15 @@ class SqliteStore:
 
     def failures(self, after: int = 0, limit: int = 1000) -> list[Failure]:
         """Ascending by sequence."""
-        return [Failure(self._tenant(row[1]), *row[2:], row[0]) for row in self._rows("failures", after, limit)]
+        return [self._failure(*row) for row in self._rows("failures", after, limit)]
 
     def failure(self, sequence: int) -> Failure | None:
         """One of them."""
-        return next((Failure(self._tenant(row[1]), *row[2:], row[0]) for row in self._rows("failure", sequence)), None)
+        return next((self._failure(*row) for row in self._rows("failure", sequence)), None)
+
+    def _failure(self, sequence: int, tenant: int, *row: Any) -> Failure:
+        received, code, message, path, size, payload = row
+        return Failure(self._tenant(tenant), received, code, message, path, size, payload, sequence)
 
     def rewrite(self, sequence: int, payload: bytes) -> bool:
         """Keep a mended payload in place of the old one; ``False`` where there is none any more."""

@@ -7,6 +7,7 @@ import typer
 
 from cashwrap.bundle import bundle_of, encode
 from cashwrap.cli.options import Data, Environment, PlaybookFolder, Store, tenant_of
+from cashwrap.cli.world import noted, trail_of
 from cashwrap.errors import InvalidInput
 from cashwrap.library import open_world
 from cashwrap.playbook import load_playbook
@@ -40,6 +41,7 @@ def bundle(  # noqa: PLR0913 - each one is an option of the command
         kills = Switches(world.registry).kills(tenant)
         signer = signer_of(world.vault)
         made = bundle_of(compiled, tenant, world.clock.now(), kills, life=days * DAY)
+        trail_of(world).leave(noted("bundle.write", made.playbook, {"version": made.version, "days": days}, tenant))
     try:
         out.write_text(signer.sign(encode(made)), encoding="ascii")
         if keys is not None:

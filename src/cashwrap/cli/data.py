@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cashwrap import audiences, shoppers
+from cashwrap.audit import pseudonym
 from cashwrap.cli.options import (
     Anonymous,
     Data,
@@ -19,7 +20,7 @@ from cashwrap.cli.options import (
     shopper_of,
     tenant_of,
 )
-from cashwrap.cli.world import open_engine, operator
+from cashwrap.cli.world import noted, open_engine, operator, trail_of
 from cashwrap.history import read_members
 
 TOLD = 20
@@ -56,7 +57,9 @@ def forget(
     """
     tenant, who = tenant_of(store, env), shopper_of(user, anonymous)
     with open_engine(data, playbook) as engine:
-        shoppers.forget(engine, who, operator(tenant, engine.world.clock))
+        key = shoppers.key_of(engine, who, operator(tenant, engine.world.clock))
+        note = noted("shopper.forget", pseudonym(engine.world.vault, key), tenant=tenant)
+        trail_of(engine.world).anyway(note, lambda: engine.forget(key))
     typer.echo("Forgotten.")
 
 
@@ -95,7 +98,10 @@ def audience_import(  # noqa: PLR0913 - each one is an option of the command
     tenant = tenant_of(store, env)
     with open_engine(data, playbook) as engine:
         caller = operator(tenant, engine.world.clock)
-        told = audiences.import_members(engine, caller, name, ids(), by, remove=remove)
+        note = noted("audience.import", name, {"by": by, "remove": remove}, tenant)
+        told = trail_of(engine.world).around(
+            note, lambda: audiences.import_members(engine, caller, name, ids(), by, remove=remove)
+        )
     told.read += bad
     told.invalid += bad
     if json:

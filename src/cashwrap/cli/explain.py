@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cashwrap.archive import Archive, Review
+from cashwrap.archive import Archive, Review, decision_name
+from cashwrap.audit import pseudonym
 from cashwrap.catalogues import Catalogues
 from cashwrap.cli.options import (
     Anonymous,
@@ -22,12 +23,13 @@ from cashwrap.cli.options import (
     shopper_of,
     tenant_of,
 )
-from cashwrap.cli.world import open_engine, operator
+from cashwrap.cli.world import noted, open_engine, operator, trail_of
 from cashwrap.errors import InvalidInput
 from cashwrap.experiments import SHARES
 from cashwrap.library import open_world
 from cashwrap.model import Tenant
 from cashwrap.playbook import Playbook, load_playbook
+from cashwrap.ports import ShopperKey
 from cashwrap.request import DecideRequest, PageContext, unread_keys
 from cashwrap.tell import Opened, Part, Placed
 from cashwrap.versions import Versions
@@ -68,9 +70,11 @@ def explain(  # noqa: PLR0913 - each one is an option of the command
         return
     request = DecideRequest(shopper=shopper_of(user, anonymous), context=_context(context), explain=True)
     with open_engine(data, playbook) as engine:
-        caller = operator(tenant, engine.world.clock)
+        world, caller = engine.world, operator(tenant, engine.world.clock)
         hot = engine.find(request.shopper, caller)
-        explained = engine.explain(request, caller, hot)
+        name = pseudonym(world.vault, ShopperKey(tenant, hot.profile.id)) if hot is not None else "nobody"
+        note = noted("shopper.explain", name, tenant=tenant)
+        explained = trail_of(world).around(note, lambda: engine.explain(request, caller, hot))
     if json:
         print_json(explained)
         return
@@ -104,7 +108,9 @@ def _explain_past(decision: str, tenant: Tenant, data: Path, playbook: Path, *, 
             live: Playbook | None = versions.load(release.hash)
         else:  # nothing was ever served or published here
             live = load_playbook(playbook) if playbook.is_dir() else None
-        review = Archive(world, Catalogues(world.catalogue), versions, live).review(tenant, decision)
+        archive = Archive(world, Catalogues(world.catalogue), versions, live)
+        note = noted("decision.read", decision_name(decision), tenant=tenant)
+        review = trail_of(world).around(note, lambda: archive.review(tenant, decision))
     if json:
         print_json(review)
         return

@@ -82,7 +82,7 @@ def show(
 
 
 @app.command()
-def repair(  # noqa: PLR0913 - each one is an option of the command
+def repair(
     number: Annotated[int, typer.Argument(help="Its number, as listed.")],
     *,
     set_: Annotated[
@@ -115,7 +115,7 @@ def repair(  # noqa: PLR0913 - each one is an option of the command
 
 
 @app.command()
-def replay(  # noqa: PLR0913 - each one is an option of the command
+def replay(
     numbers: Numbers = None,
     *,
     code: Code = "",

@@ -18,6 +18,7 @@ from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import MemoryVault
 from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, print_json, tenant_of
+from cashwrap.cli.world import noted, trail_of
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.feed import Format, RowFault, read_feed, sniff
@@ -75,7 +76,9 @@ def import_(  # noqa: PLR0913 - each one is an option of the command
     if not file.is_file():
         raise InvalidInput(f"there is no file {file}", code="unreadable_file")
     with _world(data, dry_run=dry_run) as world, _progress(file, quiet=json) as told:
-        report = import_file(world, compiled, read, file, Options(tenant_of(store, env), limit, told))
+        options = Options(tenant_of(store, env), limit, told)
+        note = noted("events.import", mapping.name, tenant=options.tenant)
+        report = trail_of(world).around(note, lambda: import_file(world, compiled, read, file, options))
     if json:
         print_json(report)
     else:
@@ -121,7 +124,11 @@ def catalog_import(  # noqa: PLR0913 - each one is an option of the command
             products = list(_sound(read_feed(stream, format_, currency.upper()), report))
             if replace and not products:
                 raise InvalidInput("no product could be read, so nothing was replaced", code="empty_feed")
-            report.written = world.catalogue.upsert(tenant, products, replace=replace) if products else 0
+            note = noted("catalogue.import", str(len(products)), {"replace": replace}, tenant)
+            if products:
+                report.written = trail_of(world).around(
+                    note, lambda: world.catalogue.upsert(tenant, products, replace=replace)
+                )
     if json:
         print_json(report)
     else:

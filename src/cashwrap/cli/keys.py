@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
-from cashwrap.keys import Keys
+from cashwrap.cli.world import noted, trail_of
+from cashwrap.keys import Keys, draw
 from cashwrap.library import open_world
 
 Kind = Literal["publishable", "secret"]
@@ -31,8 +32,12 @@ def create(
 
     Example: `cashwrap keys create publishable --origin https://shop.example --data data`
     """
+    tenant, origins = tenant_of(store, env), tuple(origin or ())
     with open_world(data, serving=False, make=True) as world:
-        text = Keys(world.registry).create(kind, tenant_of(store, env), tuple(origin or ()), world.random)
+        keys = Keys(world.registry)
+        text, key = draw(kind, tenant, origins, world.random)
+        note = noted("key.create", key.id, {"kind": kind, "origins": " ".join(key.origins)}, tenant)
+        trail_of(world).around(note, lambda: keys.add(key))
     typer.echo(f"A {kind} key for store {store}, {env}. Keep it now: it cannot be shown again.", err=True)
     typer.echo(text)
 
@@ -60,5 +65,6 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")], *, data
     Example: `cashwrap keys revoke abcdefgh --data data`
     """
     with open_world(data, serving=False) as world:
-        Keys(world.registry).revoke(key_id)
+        keys = Keys(world.registry)
+        trail_of(world).around(noted("key.revoke", key_id), lambda: keys.revoke(key_id))
     typer.echo(f"{key_id} is revoked.")

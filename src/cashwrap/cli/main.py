@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from cashwrap.cli import backtest, bundle, data, explain, imports, keys, operate, playbooks, preview, server, versions
+from cashwrap.cli import (
+    audit,
+    backtest,
+    bundle,
+    data,
+    explain,
+    failed,
+    imports,
+    keys,
+    operate,
+    playbooks,
+    preview,
+    server,
+    versions,
+)
 from cashwrap.errors import CashwrapError, PlaybookError
 
 
@@ -53,7 +67,21 @@ def _everywhere(
     """A self-hosted checkout personalization engine: collect, profile, decide, prove, learn."""
 
 
-for module in (playbooks, versions, bundle, server, keys, imports, explain, preview, backtest, data, operate):
+for module in (
+    playbooks,
+    versions,
+    bundle,
+    server,
+    keys,
+    imports,
+    explain,
+    preview,
+    backtest,
+    data,
+    operate,
+    failed,
+    audit,
+):
     module.register(app)
 
 

@@ -1,7 +1,6 @@
-"""``kill``, ``backup``, ``failed``, ``facts``: what an operator does beside serving."""
+"""``kill``, ``backup``, ``facts``: what an operator does beside serving."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +8,12 @@ import typer
 
 from cashwrap.adapters.backup import backup as copy
 from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, print_json, tenant_of
+from cashwrap.cli.world import noted, trail_of
 from cashwrap.condition.environment import did_you_mean
-from cashwrap.engine import World
-from cashwrap.errors import InvalidInput, PlaybookError
+from cashwrap.errors import PlaybookError
 from cashwrap.history import write_facts
 from cashwrap.library import FACTS, open_world
 from cashwrap.playbook import examine, read_files
-from cashwrap.ports import Failure
 from cashwrap.switches import Scope, Switch, Switches
 
 
@@ -23,7 +21,6 @@ def register(app: typer.Typer) -> None:
     """Add this room's commands."""
     app.command()(kill)
     app.command()(backup)
-    app.command()(failed)
     app.command()(facts)
 
 
@@ -46,7 +43,9 @@ def kill(  # noqa: PLR0913 - each one is an option of the command
     """
     with open_world(data, serving=False) as world:
         switches, tenant = Switches(world.registry), tenant_of(store, env)
-        switches.set(Switch(scope, name, world.clock.now(), reason, tenant), off=not on)
+        switch = Switch(scope, name, world.clock.now(), reason, tenant)
+        note = noted("switch.on" if on else "switch.off", f"{scope} {name}".strip(), tenant=tenant)
+        trail_of(world).around(note, lambda: switches.set(switch, off=not on))
         off = switches.of(tenant)
     if not on and (warning := _unknown(scope, name, playbook)):
         typer.secho(warning, fg="yellow", err=True)
@@ -81,64 +80,6 @@ def backup(
     typer.echo(digest)
 
 
-def failed(
-    *,
-    data: Data = Path("data"),
-    discard: Annotated[
-        list[int] | None, typer.Option("--discard", help="Remove this one, by its number, for good; repeat it.")
-    ] = None,
-    discard_all: Annotated[bool, typer.Option("--discard-all", help="Remove all of them.")] = False,
-    json: Json = False,
-) -> None:
-    """List the events that could not be kept, with their reasons, or discard the ones you have settled.
-
-    Works also while serving. Nothing discards them but you.
-
-    Example: `cashwrap failed --data data --discard 17`
-    """
-    with open_world(data, serving=False) as world:
-        found = list(_failures(world))
-        if discard or discard_all:
-            _discard(world, found, discard)
-            return
-    if json:
-        print_json([_told(each) for each in found])
-        return
-    for each in found:
-        typer.echo(f"{each.sequence}  {each.code}  {each.path}  {each.message}")
-    typer.echo(f"{len(found)} failed event{'s' if len(found) != 1 else ''}")
-
-
-def _failures(world: World) -> Iterator[Failure]:
-    """All of them, a page at a time."""
-    after = 0
-    while page := world.failed.failures(after):
-        yield from page
-        after = page[-1].sequence
-
-
-def _discard(world: World, found: list[Failure], wanted: list[int] | None) -> None:
-    known = {each.sequence for each in found}
-    if missing := [number for number in wanted or () if number not in known]:
-        raise InvalidInput(f"there is no failed event {missing[0]}; nothing was discarded", code="no_such_event")
-    numbers = wanted or sorted(known)
-    world.failed.discard(numbers)
-    typer.echo(f"{len(set(numbers))} discarded")
-
-
-def _told(failure: Failure) -> dict[str, object]:
-    return {
-        "sequence": failure.sequence,
-        "received": failure.received,
-        "store": failure.tenant.store,
-        "environment": failure.tenant.environment,
-        "code": failure.code,
-        "path": failure.path,
-        "message": failure.message,
-        "size": failure.size,
-    }
-
-
 def facts(*, data: Data = Path("data"), json: Json = False) -> None:
     """Derive the fact table for analysis from the log: Parquet by day, in the folder facts of the data folder.
 
@@ -150,7 +91,7 @@ def facts(*, data: Data = Path("data"), json: Json = False) -> None:
         fresh, old = data / f"{FACTS}.new", data / f"{FACTS}.old"
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)
-        count = write_facts(world, fresh)
+        count = trail_of(world).around(noted("facts.write"), lambda: write_facts(world, fresh))
         if (data / FACTS).exists():
             (data / FACTS).rename(old)
         if fresh.exists():

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
+from cashwrap.cli.world import noted, trail_of
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.library import open_world
@@ -47,7 +48,9 @@ def preview(  # noqa: PLR0913 - each one is an option of the command
     with open_world(data, serving=False) as world:
         compiled = load_playbook(playbook) if playbook is not None else _live(world)
         wanted = Wanted(experience, url, variation, lasting)
-        link = make_link(compiled, tokens_of(world.vault), tenant, wanted, world.clock.now())
+        tokens = tokens_of(world.vault)
+        note = noted("preview.make", experience, {"variation": variation, "for": life}, tenant)
+        link = trail_of(world).around(note, lambda: make_link(compiled, tokens, tenant, wanted, world.clock.now()))
     if json:
         print_json(link)
         return

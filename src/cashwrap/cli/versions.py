@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from cashwrap.audit import Trail
 from cashwrap.cli.options import Data, Json, print_json
+from cashwrap.cli.world import noted, trail_of
 from cashwrap.differences import Change, difference, words
 from cashwrap.errors import InvalidInput
 from cashwrap.library import open_world
@@ -35,8 +37,15 @@ def register(app: typer.Typer) -> None:
 
 @contextmanager
 def _versions(data: Path) -> Iterator[Versions]:
+    with _traced(data) as (versions, _):
+        yield versions
+
+
+@contextmanager
+def _traced(data: Path) -> Iterator[tuple[Versions, Trail]]:
+    """The versions, and where is told what becomes of them."""
     with open_world(data, serving=False) as world:
-        yield Versions(world.registry, world.clock)
+        yield Versions(world.registry, world.clock), trail_of(world)
 
 
 def publish(
@@ -56,7 +65,7 @@ def publish(
     """
     draft = draft_of(folder)
     digest = draft.playbook.hash
-    with _versions(data) as kept:
+    with _traced(data) as (kept, trail):
         live = kept.live()
         changes = _since(kept, live, draft.playbook)
         if live is not None and live.hash == digest:
@@ -67,7 +76,8 @@ def publish(
             _show(changes, live)
         if not yes and (json or not typer.confirm(f"Make {digest} live?")):
             raise InvalidInput("nothing was published; agree to it, or write --yes", code="not_confirmed")
-        release = _go_live(kept, draft, live, who=who, message=message)
+        note = noted("playbook.publish", digest, {"before": live.hash if live is not None else ""})
+        release = trail.around(note, lambda: _go_live(kept, draft, live, who=who, message=message))
     _published(release, changes, json=json, told=f"Version {digest} is live; a running server has it within a second.")
 
 
@@ -98,9 +108,10 @@ def rollback(
 
     Example: `cashwrap rollback --data data -m "wrong price"`
     """
-    with _versions(data) as kept:
+    with _traced(data) as (kept, trail):
         before = kept.live()
-        release = roll_back(kept, version, who, message)
+        note = noted("playbook.rollback", version or "before", {"before": before.hash if before is not None else ""})
+        release = trail.around(note, lambda: roll_back(kept, version, who, message))
         changes = _since(kept, before, kept.load(release.hash))
         told = strayed(kept)
     if json:
@@ -205,14 +216,14 @@ def checkout(
 
     Example: `cashwrap checkout live playbook --data data`
     """
-    with _versions(data) as kept:
+    with _traced(data) as (kept, trail):
         digest = kept.find(version)
         files = kept.files(digest)
         there = read_folder(folder) if folder.is_dir() else {}
         if there and not force and not kept.holds(there):
             message = f"{folder} holds changes that were never published; publish them, or write --force to lose them"
             raise InvalidInput(message, code="unpublished_changes")
-    removed = write_folder(folder, files)
+        removed = trail.around(noted("playbook.checkout", digest), lambda: write_folder(folder, files))
     if json:
         print_json({"hash": digest, "written": sorted(files), "removed": removed})
         return

@@ -1,10 +1,13 @@
 """A data folder becomes the engine that one command needs."""
 
-from collections.abc import Iterator
+import os
+import pwd
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from cashwrap.engine import Engine
+from cashwrap.audit import Note, Trail
+from cashwrap.engine import Engine, World
 from cashwrap.events import RequestFacts
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
@@ -30,3 +33,19 @@ def operator(tenant: Tenant, clock: Clock) -> Caller:
     """Who sits at the command line may do what a secret key may."""
     key = ApiKey("operator", "secret", tenant, b"")
     return Caller(key, RequestFacts(received=clock.now(), source="operator", tenant=tenant, trusted=True))
+
+
+def trail_of(world: World) -> Trail:
+    """Where a command leaves what it did."""
+    return Trail(world.audit, world.clock)
+
+
+def noted(
+    action: str, subject: str = "", details: Mapping[str, object] | None = None, tenant: Tenant | None = None
+) -> Note:
+    """An entry of whoever runs the command: the account's name, as the system knows it and not as its variables say."""
+    try:
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        account = str(os.getuid())
+    return Note(f"command:{account}", action, subject, details or {}, tenant)
