@@ -153,7 +153,8 @@ class Ledgered(ABC):
     def forget(self, tenant: Tenant, shoppers: Sequence[bytes]) -> None:
         """Remove these digests from reservations and counters' names; the money stays in the books.
 
-        With them go those of other names that their reservations were counted under. Raises ``Unavailable``, also where the removal is durable but its traces are not gone yet: call again.
+        With them go those of other names that their reservations were counted under. Raises ``Unavailable``, also
+        where the removal is durable but its traces are not gone yet: call again.
         """
         name = _name(tenant)
 
