@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cashwrap.errors import InvalidInput
+from cashwrap.errors import CashwrapError, InvalidInput, PlaybookError
 from cashwrap.model import Tenant
 from cashwrap.request import ShopperRef
 
@@ -31,6 +31,16 @@ def shopper_of(user: str, anonymous: str) -> ShopperRef:
     if not user and not anonymous:
         raise InvalidInput("say who: --user ID or --anonymous ID", code="missing_identity")
     return ShopperRef(anonymous_id=anonymous or None, user_id=user or None)
+
+
+def complain(error: CashwrapError) -> None:
+    """Tell an operator of an error: in one line, and of a playbook every mistake."""
+    if isinstance(error, PlaybookError):
+        for fault in error.faults:
+            typer.echo(fault, err=True)
+        typer.secho(error.message, fg="red", err=True)
+    else:
+        typer.secho(f"{error.message} ({error.code})", fg="red", err=True)
 
 
 def print_json(value: object) -> None:

@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 
 from cashwrap.adapters.ballast import SIZE
-from cashwrap.cli.options import Data, PlaybookFolder
+from cashwrap.cli.options import Data, PlaybookFolder, complain
 from cashwrap.engine import Engine
 from cashwrap.library import open_world
 from cashwrap.publishing import PlaybookSource
 from cashwrap.serve.publish import Publisher
 from cashwrap.serve.run import ServeOptions
 from cashwrap.serve.run import serve as run
+from cashwrap.serve.workers.processes import Crew
+from cashwrap.serve.workers.supervise import MOST, Supervisor
 from cashwrap.versions import Versions
 
 
@@ -34,6 +36,9 @@ def serve(  # noqa: PLR0913 - each one is an option of the command
         str,
         typer.Option(help="PostgreSQL to keep offers in, for several machines. A password belongs in CASHWRAP_LEDGER."),
     ] = "",
+    workers: Annotated[
+        int, typer.Option(help="Processes that answer, for as many cores; one more writes.", min=1, max=MOST)
+    ] = 1,
     proxy: Annotated[
         list[str] | None, typer.Option(help="A proxy whose X-Forwarded-For is believed; left out, this machine.")
     ] = None,
@@ -47,11 +52,17 @@ def serve(  # noqa: PLR0913 - each one is an option of the command
     if not data.is_dir():
         source.load()  # a data folder is made for a playbook that can run, and not for a mistyped path
     proxies = tuple(proxy) if proxy else ServeOptions().proxies
+    options = ServeOptions(host, port, rate, proxies)
+    if workers > 1:
+        crew = Crew(playbook, data, options, workers, reserve << 20, ledger)
+        if not Supervisor(crew, complain).run(_ready):
+            raise typer.Exit(1)
+        return
     with open_world(data, make=True, reserve=reserve << 20, ledger=ledger) as world:
         publisher = Publisher(Versions(world.registry, world.clock), source)
         engine = Engine(publisher.first(), world)
         try:
-            run(engine, publisher, ServeOptions(host, port, rate, proxies), _ready)
+            run(engine, publisher, options, _ready)
         finally:
             engine.close()
 
