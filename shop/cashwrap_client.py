@@ -56,13 +56,14 @@ class Connections(threading.local):
 class Client:
     """One per process. `url` empty means: there is no cashwrap, every call answers empty."""
 
-    def __init__(self, url, secret_key="", store="default", deadline_ms=50, timeout_ms=80):
+    def __init__(self, url, secret_key="", store="default", deadline_ms=50, timeout_ms=80, offer_ms=800):
         parts = urllib.parse.urlsplit(url)
         self.enabled = bool(parts.hostname)
         self.secret_key, self.store, self.deadline_ms = secret_key, store, deadline_ms
         self.prefix = parts.path.rstrip("/")
         host, port = parts.hostname or "", parts.port or 80
         self._quick = Connections(host, port, timeout_ms / 1000)  # while a shopper waits
+        self._asked = Connections(host, port, offer_ms / 1000)  # while a shopper waits for what they asked for
         self._patient = Connections(host, port, 2.0)  # behind the scenes
         self._ask_again = 0.0
         self._said = set()
@@ -102,6 +103,26 @@ class Client:
         if status >= 400 or b'"errors"' in body:
             log.warning("cashwrap refused events (%s): %s", status, body[:500].decode("utf-8", "replace"))
         return True
+
+    def offer(self, action, body, key, *, wait=True):
+        """Ask to `reserve`, `redeem`, `release` or `rollback` an offer: (status, answer), or (0, {}) for no answer.
+
+        `key` makes it happen once: after (0, {}) nobody knows whether it happened, and asking again with the same
+        key and body is always right. `wait=False` is for behind the scenes.
+        """
+        connections = self._asked if wait else self._patient
+        try:
+            headers = {"Idempotency-Key": key}
+            status, _, payload = self._call("POST", f"/v1/offers/{action}", body, connections, headers)
+            answer = json.loads(payload)
+        except (Unreachable, ValueError) as error:
+            self._say(f"/v1/offers/{action}: {error}")
+            return 0, {}
+        return status, answer if isinstance(answer, dict) else {}
+
+    def keys(self):
+        """Return the public keys that the engine signs offers with, as a JWKS, or {}."""
+        return self._json("GET", "/.well-known/cashwrap/jwks.json", None, self._patient)
 
     def identity_token(self, user_id, lifetime=900):
         """Return a JWT that proves to the engine who logged in here (see docs/decisions/0002)."""

@@ -62,9 +62,9 @@ def prepare(args):
 def serve(port):
     import waitress  # noqa: PLC0415 - after the set-up, so that --setup-only needs no server
     from config.wsgi import application  # noqa: PLC0415
-    from storefront import events  # noqa: PLC0415
+    from storefront import events, offers  # noqa: PLC0415
 
-    events.start_delivery()
+    events.start_delivery(offers.expire)
     server = waitress.create_server(application, host="127.0.0.1", port=port, threads=16, ident="")
     print(f"shop ready at http://127.0.0.1:{server.effective_port}/", flush=True)
     server.run()

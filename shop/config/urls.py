@@ -10,6 +10,7 @@ from storefront import proxy, views, why
 urlpatterns = [
     path("", views.HomeView.as_view(), name="home"),
     path("p/<str:upc>/", views.product, name="product"),
+    path("offer/", views.take_offer, name="offer-take"),
     path("accounts/logout/", views.leave, name="leave"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("persona/<slug:name>/", views.persona, name="persona"),

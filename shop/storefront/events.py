@@ -132,6 +132,12 @@ def order_refunded(order, amount, reference):
     _keep(order, f"order-{order.number}-refund-{reference}", "Order Refunded", properties, None)
 
 
+def call(action, key, body):
+    """Write a call about an offer to the outbox: `redeem` or `release`, once, until the engine has answered."""
+    OutboxEvent.objects.get_or_create(message_id=key, defaults={"action": action, "body": body})
+    _wake.set()
+
+
 def consent_recorded(user, choices, given):
     """Write a choice made in the customer's account (scope `person`) to the outbox."""
     body = {
@@ -239,28 +245,42 @@ def deliver():
             batch.append(_waiting.get_nowait())
     if batch:
         client().send(batch)  # lost if the engine is away: a hint is not worth a backlog
-    pending = list(OutboxEvent.objects.filter(sent=None)[:50])
-    if not pending:
-        return True
-    delivered = client().send([event.body for event in pending])
-    if delivered:
+    pending = list(OutboxEvent.objects.filter(sent=None, action="")[:50])
+    if pending:
+        if not client().send([event.body for event in pending]):
+            return False
         OutboxEvent.objects.filter(pk__in=[event.pk for event in pending]).update(sent=timezone.now())
-    return delivered
+    calls = list(OutboxEvent.objects.filter(sent=None).exclude(action="")[:50])
+    answered = [_called(each) for each in calls]  # one that waits holds up no other
+    return all(answered)
 
 
-def start_delivery():
-    """Run the sender in the background for the life of the process."""
+def _called(call):
+    """Make one call about an offer. What was answered for good is done with, also where the answer is no."""
+    status, answer = client().offer(call.action, call.body, call.message_id, wait=False)
+    if status not in (200, 400, 404, 409, 422) or answer.get("code") == "in_flight":
+        return False
+    if status != 200:  # such as redeemed too late, after a long outage: the order stands, and somebody should know
+        log.error("cashwrap did not %s %s: %s", call.action, call.body, answer.get("code") or status)
+    OutboxEvent.objects.filter(pk=call.pk).update(sent=timezone.now())
+    return True
+
+
+def start_delivery(*chores):
+    """Run the sender in the background for the life of the process, and before each look what else is due."""
     if client().enabled:
-        threading.Thread(target=_run, name="cashwrap-sender", daemon=True).start()
+        threading.Thread(target=_run, args=(chores,), name="cashwrap-sender", daemon=True).start()
 
 
-def _run():
+def _run(chores):
     _wake.set()  # what an earlier run left behind
     while True:
         _wake.wait(POLL_SECONDS)
         _wake.clear()
         close_old_connections()
         try:
+            for chore in chores:
+                chore()
             done = deliver()
         except Exception:  # a busy database must not end deliveries for good
             log.exception("events wait")

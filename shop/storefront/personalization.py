@@ -10,6 +10,7 @@ import re
 from functools import cache
 
 from cashwrap_client import Client
+from cashwrap_offers import Keys, cart_hash
 from django.conf import settings
 from django.utils.translation import get_language
 
@@ -26,7 +27,14 @@ _ANONYMOUS_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 def client():
     """Return the one client of this process."""
     config = settings.CASHWRAP
-    return Client(config["url"], config["secret_key"], config["store"], config["deadline_ms"], config["timeout_ms"])
+    times = {name: config[name] for name in ("deadline_ms", "timeout_ms", "offer_ms")}
+    return Client(config["url"], config["secret_key"], config["store"], **times)
+
+
+@cache
+def keys():
+    """Return the engine's public keys: known from the first time on, whether the engine is there or not."""
+    return Keys(settings.DATA_DIR / "jwks.json", client().keys)
 
 
 def cart_token(basket):
@@ -87,6 +95,13 @@ def cart(basket):
             for line in lines
         ],
     }
+
+
+def basket_hash(basket):
+    """Return the hash that an offer is bound to: products, quantities and prices, nothing else of the basket."""
+    lines = basket.all_lines() if basket.id else ()
+    items = [(line.product.upc, line.quantity, int(line.unit_price_incl_tax * 100)) for line in lines]
+    return cart_hash(items, settings.OSCAR_DEFAULT_CURRENCY)
 
 
 def category_of(product_id):
@@ -152,12 +167,35 @@ EXPECTED = {  # which kind of content each placement of this shop can show
 }
 
 
+SAYS_WHY = {"basket_message"}  # the placements whose template shows what has to be said beside a personal price
+
+
 def contents(decision):
     """Return {placement: content} for the placements that have one; the templates show their default elsewhere."""
+    found = {name: answer.get("content") for name, answer in _answers(decision) if may_show(name, answer)}
+    return {name: content for name, content in found.items() if fits(name, content)}
+
+
+def offers(decision):
+    """Return {placement: offer} for what `contents` shows and what the shopper may take, by its token."""
+    shown = contents(decision)
+    found = {name: answer.get("offer") for name, answer in _answers(decision) if name in shown}
+    return {name: offer for name, offer in found.items() if isinstance(offer, dict) and offer.get("token")}
+
+
+def _answers(decision):
     placements = decision.get("placements")
     answers = placements.items() if isinstance(placements, dict) else ()
-    found = {name: answer.get("content") for name, answer in answers if isinstance(answer, dict)}
-    return {name: content for name, content in found.items() if fits(name, content)}
+    return [(name, answer) for name, answer in answers if isinstance(answer, dict)]
+
+
+def may_show(name, answer):
+    """Return whether all that has to be said can be said: a personal price goes with its disclosure or not at all."""
+    offer = answer.get("offer")
+    if not isinstance(offer, dict) or offer.get("personal") is False:
+        return True
+    disclosure = offer.get("disclosure")
+    return name in SAYS_WHY and isinstance(disclosure, dict) and _text(disclosure.get("text"))
 
 
 def fits(name, content):

@@ -1,14 +1,16 @@
 """The shop's own pages: home, and the demo's one-click logins."""
 
+from django.contrib import messages
 from django.contrib.auth import authenticate, login, logout
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 from oscar.core.loading import get_model
 
-from . import catalogue, personalization
+from . import catalogue, offers, personalization
 from .context import PERSONAS
 
 FEATURED = ["KC-C01", "KC-O02", "KC-D01", "KC-K05", "KC-H01", "KC-O03", "KC-D02", "KC-C08"]
@@ -45,6 +47,15 @@ def persona(request, name):
     if user is not None:
         login(request, user)
     return redirect(target)
+
+
+@require_POST
+def take_offer(request):
+    """Take the offer that a decision granted: its token came with the page, by the SDK or by our own template."""
+    if offers.take(request, request.POST.get("token", "")):
+        messages.success(request, _("The offer is applied to your basket."))
+    target = request.POST.get("next", "")
+    return redirect(target if url_has_allowed_host_and_scheme(target, {request.get_host()}) else "/basket/")
 
 
 def product(request, upc):  # noqa: ARG001 - Django's view signature

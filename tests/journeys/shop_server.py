@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from offer_desk import Desk
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-shop" / "bin" / "python"
@@ -170,6 +171,7 @@ class FakeEngine:
     def __init__(self, port: int = 0, mode: str = "record") -> None:
         self.mode = mode
         self.placements: dict[str, Any] = {}
+        self.desk = Desk()
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self._arrived = threading.Condition(threading.RLock())
         self.let_go = threading.Event()
@@ -182,8 +184,8 @@ class FakeEngine:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                engine.note(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-                engine.answer(self)
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                engine.answer(self, *engine.note(self.command, self.path, headers, body)[2:])
 
             do_GET = do_POST  # noqa: N815 - the name the server looks for
 
@@ -195,16 +197,25 @@ class FakeEngine:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def note(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+    def note(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[str, str, dict[str, str], Any]:
         with self._arrived:
-            value = json.loads(body) if body else None
-            self.requests.append((method, path, headers, value))
+            self.requests.append((method, path, headers, json.loads(body) if body else None))
             self._arrived.notify_all()
+            return self.requests[-1]
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def answer(self, handler: BaseHTTPRequestHandler, headers: dict[str, str], asked: Any) -> None:
         status, body = 200, b'{"success":true}'
-        if handler.path == "/v1/decide":
-            status, body = BROKEN[self.mode] if self.mode in BROKEN else (200, json.dumps(self.decision()).encode())
+        if handler.path.startswith(("/v1/offers/", "/.well-known/")):
+            status, body = self.desk.answer(handler.path, headers, asked)
+            if body == b"hang":
+                self.let_go.wait()
+                return
+        elif handler.path == "/v1/decide":
+            status, body = (
+                BROKEN[self.mode] if self.mode in BROKEN else (200, json.dumps(self.decision(asked)).encode())
+            )
             if body == b"hang":
                 self.let_go.wait()
                 return
@@ -216,11 +227,13 @@ class FakeEngine:
         handler.wfile.write(body)
         handler.wfile.flush()
 
-    def decision(self) -> dict[str, Any]:
-        answers = {
+    def decision(self, asked: Any) -> dict[str, Any]:
+        answers: dict[str, dict[str, Any]] = {
             name: {"experience": f"x_{name}", "variation": "only", "content": content, "reason": "match"}
             for name, content in self.placements.items()
         }
+        for name, granted in self.desk.grants(asked).items():
+            answers.setdefault(name, {})["offer"] = granted
         return {
             "decisionId": "d1",
             "playbook": "p1",
@@ -234,6 +247,16 @@ class FakeEngine:
         """What the shop's backend sent so far, in order, whatever the batches."""
         with self._arrived:
             return [event for _, path, _, body in self.requests if path == "/v1/batch" for event in body["batch"]]
+
+    def asked(self, path: str, count: int = 1) -> list[Any]:
+        """The bodies sent to a path, once there are so many."""
+
+        def found() -> list[Any]:
+            return [body for _, at, _, body in self.requests if at == path]
+
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(found()) >= count, 30), (path, found())
+        return found()
 
     def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first event that is wanted, when it is there."""

@@ -4,20 +4,45 @@ These are payment pages. cashwrap's script is not on them: the backend asks, wit
 templates render the answer or, when there is none, what the shop would have shown anyway.
 """
 
+import time
+
+from django.conf import settings
+from django.core.signing import BadSignature, Signer
 from django.db import transaction
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from oscar.apps.checkout import views
 from oscar.apps.checkout.exceptions import FailedPreCondition
+from oscar.apps.order.models import Order
 from oscar.apps.payment.models import Source, SourceType
-from storefront import catalogue, events, personalization
+from oscar.core.loading import get_model
+from storefront import catalogue, events, offers, personalization
 
 from apps.shipping.repository import Repository
 
 from .payment import METHODS, PaymentForm, charge, named
 
+Basket = get_model("basket", "Basket")
+PATIENCE = 50  # looks, a tenth of a second apart, for the order that the first of two clicks places
 SUMMARY = ["basket_message", "checkout_help", "checkout_layout"]  # every step shows these
+
+
+class AlreadySubmittedError(Exception):
+    """Another click places this basket's order."""
+
+
+def submitted_basket(request):
+    """Return the basket this visitor had a moment ago, if its order is being placed or was."""
+    if request.user.is_authenticated:
+        found = Basket.objects.filter(owner=request.user)
+    else:
+        try:
+            key = Signer().unsign(request.COOKIES.get(settings.OSCAR_BASKET_COOKIE_OPEN, ""))
+        except BadSignature:
+            return None
+        found = Basket.objects.filter(pk=key, owner=None)
+    return found.filter(status__in=(Basket.FROZEN, Basket.SUBMITTED)).order_by("-pk").first()
 
 
 class Personalized:
@@ -28,6 +53,7 @@ class Personalized:
     placements = ()
 
     def get(self, request, *args, **kwargs):
+        offers.refresh(request)
         response = super().get(request, *args, **kwargs)
         if response.status_code == 200:  # the step is shown, not skipped
             events.track(request, "Checkout Step Viewed", self.step_properties())
@@ -40,6 +66,7 @@ class Personalized:
         facts = {"checkout": self.checkout_facts(), **self.destination(context)}
         self.decision = personalization.decide(self.request, [*self.placements, *SUMMARY], "payment", **facts)
         context["cw"] = personalization.contents(self.decision)
+        context["cw_offers"] = personalization.offers(self.decision)
         if not context.get("shipping_method"):  # before a choice: the summary shows the default method
             method = Repository().get_default_shipping_method(self.request.basket)
             context["expected_delivery"] = method
@@ -163,6 +190,42 @@ class PaymentDetailsView(Personalized, views.PaymentDetailsView):
         if not choosing and named(self.checkout_session.payment_method()) is None:
             raise FailedPreCondition(url=reverse("checkout:payment-details"), message=_("Please choose how to pay"))
 
+    def dispatch(self, request, *args, **kwargs):
+        placing = request.method == "POST" and request.POST.get("action") == "place_order"
+        if placing and request.basket.is_empty:
+            before = submitted_basket(request)
+            if before:
+                return self.thanks(request, before)
+        return super().dispatch(request, *args, **kwargs)
+
+    def handle_place_order_submission(self, request):
+        if offers.refresh(request):  # what they agreed to is not what they would pay now
+            return redirect("checkout:preview")
+        try:
+            return super().handle_place_order_submission(request)
+        except AlreadySubmittedError:
+            return self.thanks(request, request.basket)
+
+    def freeze_basket(self, basket):
+        """Freeze it once: of two clicks that arrive together, one pays."""
+        changeable = Basket.objects.filter(pk=basket.pk, status__in=Basket.editable_statuses)
+        if not changeable.update(status=Basket.FROZEN):
+            raise AlreadySubmittedError
+        basket.status = Basket.FROZEN
+
+    def thanks(self, request, basket):
+        """Lead a second click to the order that the first one places."""
+        number, order = self.generate_order_number(basket), None
+        for _look in range(PATIENCE):
+            order = Order.objects.filter(number=number).first()
+            if order or Basket.open.filter(pk=basket.pk).exists():
+                break
+            time.sleep(0.1)
+        if order is None:  # the first one failed, and says why
+            return redirect("checkout:payment-details")
+        request.session["checkout_order_id"] = order.id
+        return redirect("checkout:thank-you")
+
     def handle_payment(self, order_number, total, **kwargs):  # noqa: ARG002 - Oscar's signature
         method = self.checkout_session.payment_method()
         reference = charge(method, self.request.session.get("card_token"), order_number)
@@ -188,6 +251,7 @@ class PaymentDetailsView(Personalized, views.PaymentDetailsView):
 
     def handle_successful_order(self, order):
         events.order_completed(order, self.request)
+        offers.placed(order, order.basket)
         return super().handle_successful_order(order)
 
 

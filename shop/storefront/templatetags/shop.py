@@ -9,6 +9,7 @@ from django import template
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from oscar.core.loading import get_class, get_model
 
 from storefront import catalogue
@@ -26,6 +27,22 @@ def money(value, currency="EUR"):
         return ""
     locale = "de_DE" if (get_language() or "en").startswith("de") else "en_IE"
     return format_currency(Decimal(value), currency or "EUR", locale=locale)
+
+
+@register.filter
+def offer_name(held):
+    """Write what an offer gives, as its kind says it best: `10 % off`, else with the amount."""
+    percent = held.benefit.get("percent") if held.benefit.get("type") == "percentage" else None
+    if percent:
+        return _("%(percent)s%% off for you") % {"percent": f"{Decimal(percent):g}"}
+    return _("Offer for you")
+
+
+@register.filter
+def holds(basket, name):
+    """Return whether an offer of this name is applied to the basket."""
+    vouchers = (each["voucher"] for each in basket.grouped_voucher_discounts)
+    return any(getattr(voucher, "held", None) and voucher.held.offer == name for voucher in vouchers)
 
 
 @register.filter
