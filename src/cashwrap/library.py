@@ -35,6 +35,7 @@ from cashwrap.events import Accounting, Refused, RequestFacts
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
 from cashwrap.model import Level, Reason, Tenant
+from cashwrap.offering.facade import Offers
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Ledger
 from cashwrap.request import DecideRequest
@@ -54,6 +55,8 @@ class Answer(Struct, frozen=True):
     variation: str | None
     content: dict[str, Any] | None
     reason: Reason
+    offer: dict[str, Any] | None = None
+    """What was granted with it, as ``POST /v1/decide`` has it: its ``token`` is what ``engine.offers`` reserves."""
 
 
 class Decision(Struct, frozen=True, rename={"id": "decisionId"}):
@@ -102,6 +105,11 @@ class Engine:
             on_failure.pop_all()
         self._opened.callback(self.core.close)
         self._key = ApiKey("library", "secret", Tenant(store, environment), b"")
+        self.offers = Offers(self.core.offering, self._key.tenant)
+        """Holds, spends and gives back offers; raises what is wrong."""
+        self._opened.callback(self.offers.close)
+        if playbook.offers:
+            self.offers.keep()
         self._process = os.getpid()
 
     # --- what a checkout calls: never raises ---
@@ -190,6 +198,8 @@ class Engine:
     def publish(self, playbook: Playbook) -> None:
         """Change the playbook: decisions that began see the old one, all others the new one."""
         self.core.publish(playbook)
+        if playbook.offers:
+            self.offers.keep()
 
     def close(self) -> None:
         """Commit what waits and let go of the folder. May be called again."""

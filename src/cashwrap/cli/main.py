@@ -16,6 +16,7 @@ from cashwrap.cli import (
     failed,
     imports,
     keys,
+    offers,
     operate,
     playbooks,
     preview,
@@ -79,6 +80,7 @@ for module in (
     backtest,
     data,
     operate,
+    offers,
     failed,
     audit,
 ):

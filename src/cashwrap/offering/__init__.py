@@ -13,7 +13,7 @@ from cashwrap.inputs import NO_PAST, Past
 from cashwrap.keys import Keys
 from cashwrap.model import Decision, Inputs, Millis, Minor, Tenant
 from cashwrap.offering.around import Around
-from cashwrap.offering.asked import HeldOffer, OfferReport, RedeemBody, ReleaseBody, ReserveBody, RollBackBody
+from cashwrap.offering.asked import HeldOffer, OfferReport, RedeemBody, ReleaseBody, ReserveBody, TakeBackBody
 from cashwrap.offering.availability import Availability
 from cashwrap.offering.desk import Desk
 from cashwrap.offering.notices import Keep, Notices
@@ -31,7 +31,7 @@ __all__ = [
     "RedeemBody",
     "ReleaseBody",
     "ReserveBody",
-    "RollBackBody",
+    "TakeBackBody",
 ]
 
 log = logging.getLogger("cashwrap")
@@ -102,13 +102,9 @@ class Offering:
     # --- in the background ---
 
     def look(self) -> None:
-        """Read how far limits are, and now and then what is held and spent. Raises ``Unavailable``."""
+        """Read how far limits are. Raises ``Unavailable``."""
         self.availability.watch(key.tenant for key in self._keys.all())
         self.availability.refresh()
-        now = self._around.world.clock.monotonic()
-        if self._around.world.ledger is not None and now - self._balanced_at >= BALANCES_EVERY:
-            self._balanced_at = now
-            self.balances = dict(self.availability.balances())
 
     def tend(self) -> None:
         """Let expire what is over, tell the log what changed, take back what orders no longer pay for.
@@ -121,8 +117,15 @@ class Offering:
         if clock.monotonic() - self._expired_at >= EXPIRE_EVERY:
             self._expired_at = clock.monotonic()
             self._try("reservations could not expire", lambda: ledger.expire(clock.now(), EXPIRED_AT_ONCE))
+        if clock.monotonic() - self._balanced_at >= BALANCES_EVERY:
+            self._balanced_at = clock.monotonic()
+            self._try("what offers hold and spent could not be read", self._balance)
         self._try("the log could not be told of offers", self.notices.tell)
         self._try("refunded orders could not give their offers back", self.refunds.run)
+
+    def _balance(self) -> None:
+        self.availability.watch(key.tenant for key in self._keys.all())
+        self.balances = dict(self.availability.balances())
 
     def _try(self, complaint: str, work: Callable[[], object]) -> None:
         try:

@@ -56,7 +56,7 @@ class ReleaseBody(Struct, frozen=True):
     reservation: ReservationId
 
 
-class RollBackBody(Struct, frozen=True):
+class TakeBackBody(Struct, frozen=True):
     """``POST /v1/offers/rollback``: one reservation, or all of an order; ``amount`` for a part of the money."""
 
     reservation: ReservationId | None = None

@@ -24,7 +24,7 @@ from cashwrap.offering.asked import (
     RedeemBody,
     ReleaseBody,
     ReserveBody,
-    RollBackBody,
+    TakeBackBody,
     amount_in,
     must_be_one,
     refused,
@@ -118,7 +118,7 @@ class Desk:
         outcome = self._around.books().release(tenant, bytes.fromhex(body.reservation), once, now)
         return self._told(self._done("release", outcome, outcome.refused))
 
-    def roll_back(self, tenant: Tenant, body: RollBackBody, key: str) -> list[HeldOffer]:
+    def roll_back(self, tenant: Tenant, body: TakeBackBody, key: str) -> list[HeldOffer]:
         """Take redemptions back, all that an order has or a single one. Raises as ``reserve`` does."""
         must_be_one(body.reservation, body.order, what="a reservation or an order")
         ledger, now = self._around.books(), self._around.world.clock.now()

@@ -10,6 +10,7 @@ from cashwrap.errors import CashwrapError
 from cashwrap.serve.admin import routes as admin_routes
 from cashwrap.serve.bundle import routes as bundle_routes
 from cashwrap.serve.hot import PATHS, HotRoutes
+from cashwrap.serve.offers import OfferRoutes
 from cashwrap.serve.ofrep import ROOT, Ofrep
 from cashwrap.serve.operations import EngineMetrics, Health, Scrape, own_metrics
 from cashwrap.serve.operations import routes as operation_routes
@@ -30,11 +31,13 @@ class Application:
         self.waits = self._hot.waits
         self.metrics = EngineMetrics(engine, health, self.overload)
         self._ofrep = Ofrep(engine, self._hot, rates)
+        self._offers = OfferRoutes(engine, self._hot)
         self._rest = Starlette(
             routes=[
                 *operation_routes(engine, health, self.metrics, scrape or own_metrics),
                 *bundle_routes(engine, self._hot, rates),
                 *admin_routes(engine, self._hot),
+                *self._offers.routes(),
             ],
             exception_handlers={HTTPException: _unroutable, Exception: _failed},
         )
@@ -59,8 +62,9 @@ class Application:
         self._ofrep.streams.close()
 
     def close(self) -> None:
-        """Let go of the reading threads."""
+        """Let go of the threads."""
         self._hot.close()
+        self._offers.close()
 
 
 async def _unroutable(_: Request, error: Exception) -> Response:

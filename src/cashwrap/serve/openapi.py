@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 
 from cashwrap.events.envelope import Envelope
+from cashwrap.offering import HeldOffer, OfferReport, RedeemBody, ReleaseBody, ReserveBody, TakeBackBody
 from cashwrap.request import DecideRequest
 from cashwrap.serve.admin import Deltas, PreviewBody, Pushed, RollbackBody, SwitchBody, WebhookBody
 from cashwrap.serve.ofrep_answer import EvaluationFailure, Flag, Flags
 from cashwrap.serve.ofrep_context import EvaluationRequest
+from cashwrap.serve.settle import ChosenBody, RepairBody
 from cashwrap.serve.wire import ApiError
 
 Schema = dict[str, object]
@@ -89,6 +91,14 @@ def document(version: str) -> Schema:
         WebhookBody,
         PreviewBody,
         RollbackBody,
+        ChosenBody,
+        RepairBody,
+        ReserveBody,
+        RedeemBody,
+        ReleaseBody,
+        TakeBackBody,
+        HeldOffer,
+        OfferReport,
         Receipt,
         DecideAnswer,
         ApiError,
@@ -106,7 +116,7 @@ def document(version: str) -> Schema:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Collect events, decide what each placement of a checkout shows, and administer both.",
         },
-        "paths": {**_tracking(), **_deciding(), **_openfeature(), **_administration(), **_operations()},
+        "paths": {**_tracking(), **_deciding(), **_openfeature(), **_administration(), **_offers(), **_operations()},
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -233,6 +243,7 @@ def _administration() -> Schema:
             "put": _secret("throwSwitch", "Switch something off or on", **_body("SwitchBody")),
         },
         **_versions(),
+        **_settling(),
     }
 
 
@@ -251,6 +262,53 @@ def _versions() -> Schema:
         "/v1/playbook/rollback": {
             "post": _secret("rollBack", "Make an older version live again", **_body("RollbackBody"))
         },
+    }
+
+
+def _offers() -> Schema:
+    """What a backend holds and spends."""
+    paths: Schema = {
+        f"/v1/offers/{name}": {"post": _spending(f"{name}Offer", summary, body)}
+        for name, summary, body in (
+            ("reserve", "Hold an offer for a cart, by its token or a code", "ReserveBody"),
+            ("redeem", "Spend what is held, for an order", "RedeemBody"),
+            ("release", "Give back what is held", "ReleaseBody"),
+            ("rollback", "Take a redemption back, wholly or in part", "TakeBackBody"),
+        )
+    }
+    found = {**_secret("readReservation", "A reservation as it is now", parameters=[_part("id")])}
+    paths["/v1/offers/reservations/{id}"] = {"get": {**found, "responses": _ok("HeldOffer")}}
+    paths["/v1/offers"] = {"get": _secret("listOffers", "Every offer with its limits and how far they are")}
+    return paths
+
+
+def _spending(name: str, summary: str, body: str) -> Schema:
+    key = {**_header("Idempotency-Key"), "required": True}
+    refusals = {
+        "409": "cannot be had, or the first request with this key has no answer yet; the code says which",
+        "422": "this key came with another body before",
+    }
+    schema = {"application/json": {"schema": {"$ref": _COMPONENTS.format(name="ApiError")}}}
+    told = {status: {"description": text, "content": schema} for status, text in refusals.items()}
+    answers = _errors() if name == "rollbackOffer" else _ok("HeldOffer")
+    done = {"200": {"description": "done", "content": {"application/json": {"schema": _LISTS}}}, **answers, **told}
+    return {**_secret(name, summary, parameters=[key], **_body(body)), "responses": done}
+
+
+def _settling() -> Schema:
+    one = [_part("number")]
+    page = [_query("after"), {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1}}]
+    return {
+        "/v1/failed": {
+            "get": _secret("listFailed", "Events that could not be kept: reasons", parameters=[_query("code"), *page])
+        },
+        "/v1/failed/{number}": {"get": _secret("readFailed", "One with all that is kept of it", parameters=one)},
+        "/v1/failed/{number}/repair": {
+            "post": _secret("repairFailed", "Set right what is wrong in one", parameters=one, **_body("RepairBody"))
+        },
+        "/v1/failed/replay": {"post": _secret("replayFailed", "Try events again", **_body("ChosenBody"))},
+        "/v1/failed/discard": {"post": _secret("discardFailed", "Remove settled ones for good", **_body("ChosenBody"))},
+        "/v1/audit": {"get": _secret("readAudit", "Who did what, oldest first", parameters=page)},
     }
 
 

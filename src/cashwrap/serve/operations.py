@@ -13,12 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cashwrap.backlog import Backlog
 from cashwrap.counts import BUCKETS, Counts
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.overload import Overload
 from cashwrap.playbook.schema import playbook_schema
 from cashwrap.records import Recorder
+from cashwrap.serve.offers import metrics as offer_metrics
 from cashwrap.serve.openapi import document
 from cashwrap.serve.wire import error_body, status_of
 
@@ -81,6 +83,8 @@ class EngineMetrics(Collector):
         for event, count in list(engine.live.normaliser.dropped.items()):
             dropped.add_metric([event], count)
         yield dropped
+        yield from offer_metrics(engine.offering)
+        yield from _failed(engine.backlog)
         reserve = engine.world.reserve
         full = GaugeMetricFamily("cashwrap_disk_full", "1 while events are refused because the disk is full.")
         full.add_metric([], 1 if reserve is not None and reserve.full() else 0)
@@ -98,6 +102,19 @@ def _overload(overload: Overload) -> Iterator[Metric]:
     yield GaugeMetricFamily("cashwrap_events_share", "The share of browsers' events that is taken.", overload.share)
     text = "Requests with events that were told to come back."
     yield CounterMetricFamily("cashwrap_requests_turned_away", text, value=overload.turned_away)
+
+
+def _failed(backlog: Backlog) -> Iterator[Metric]:
+    """What waits for an operator, and what there was no room for."""
+    text = "Failed events that wait for an operator, by code and age, as of some seconds ago."
+    waiting = GaugeMetricFamily("cashwrap_failed_events", text, labels=["code", "age"])
+    for (code, age), count in sorted(backlog.ages().items()):
+        waiting.add_metric([code, age], count)
+    yield waiting
+    text = "Failed events there was no room for; whoever sent them was told."
+    yield CounterMetricFamily("cashwrap_failed_events_missed", text, value=backlog.missed)
+    text = "Requests refused because one of their events failed and there was no room for it."
+    yield CounterMetricFamily("cashwrap_failed_events_full", text, value=backlog.turned_away)
 
 
 def _decision_records(recorder: Recorder) -> Iterator[Metric]:

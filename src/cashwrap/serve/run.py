@@ -18,6 +18,7 @@ from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.serve.app import Application
 from cashwrap.serve.deliver import Deliverer
+from cashwrap.serve.offers import tend
 from cashwrap.serve.operations import Health
 from cashwrap.serve.protocol import LimitedProtocol, expire
 from cashwrap.serve.publish import Publisher
@@ -79,7 +80,7 @@ async def answer(engine: Engine, app: Application, listener: socket.socket, read
 
 def upkeep(engine: Engine, publisher: Publisher, health: Health) -> contextlib.AbstractAsyncContextManager[None]:
     """What exactly one process of a data folder does beside requests: the one that writes."""
-    return beside(_watch_playbook(engine, publisher, health), Deliverer(engine).run())
+    return beside(_watch_playbook(engine, publisher, health), Deliverer(engine).run(), tend(engine.offering, LOOK))
 
 
 def _share_the_core() -> None:

@@ -1,0 +1,195 @@
+"""``offers``: how far they are, codes for them, and whether their books add up."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, print_json, tenant_of
+from cashwrap.cli.world import noted, trail_of
+from cashwrap.condition.environment import did_you_mean
+from cashwrap.errors import CashwrapError, InvalidInput
+from cashwrap.ledger import Code, Entry
+from cashwrap.library import open_world
+from cashwrap.model import Millis, Tenant
+from cashwrap.offers.benefits import major
+from cashwrap.offers.codes import code_digest, new_code, read_code
+from cashwrap.offers.guard import total_key
+from cashwrap.offers.terms import Offer
+from cashwrap.playbook import load_playbook
+from cashwrap.ports import Ledger
+from cashwrap.request import zone_of
+from cashwrap.world import World
+
+app = typer.Typer(no_args_is_help=True, help="Offers: limits, codes, books.", rich_markup_mode="markdown")
+AT_ONCE = 1_000
+"""Codes that are made good with one write, and lines that are read at once."""
+MOST = 1_000_000
+"""Codes of one command."""
+
+
+def register(parent: typer.Typer) -> None:
+    """Add this room's commands."""
+    parent.add_typer(app, name="offers")
+
+
+@app.command("list")
+def list_offers(
+    *,
+    data: Data = Path("data"),
+    playbook: PlaybookFolder = Path("playbook"),
+    store: Store = "default",
+    env: Environment = "live",
+    json: Json = False,
+) -> None:
+    """List the playbook's offers with how often they were used, and what they hold and spent. Works also while serving.
+
+    Example: `cashwrap offers list --playbook playbook --data data`
+    """
+    offers, tenant = load_playbook(playbook).offers, tenant_of(store, env)
+    with open_world(data, serving=False) as world:
+        told = [_told(_ledger(world), tenant, offer) for _, offer in sorted(offers.items())]
+    if json:
+        print_json(told)
+        return
+    for each in told:
+        money = ", ".join(
+            f"{amount['held']} held and {amount['spent']} spent {of}" for of, amount in each.money.items()
+        )
+        most = f" of {each.total}" if each.total is not None else ""
+        typer.echo(f"{each.name}  {each.kind}  {each.used}{most} used  {money}".rstrip())
+
+
+class _Told(msgspec.Struct, frozen=True):
+    name: str
+    kind: str
+    used: int
+    total: int | None
+    money: dict[str, dict[str, str]]
+
+
+def _told(ledger: Ledger, tenant: Tenant, offer: Offer) -> _Told:
+    key = total_key(offer.name)
+    balance = ledger.balance(tenant, offer.name)
+    money = {of: {"held": major(held, of), "spent": major(spent, of)} for of, (held, spent) in balance.items()}
+    return _Told(offer.name, offer.kind, ledger.used(tenant, [key]).get(key, 0), offer.limits.total, money)
+
+
+@app.command()
+def codes(  # noqa: PLR0913 - each one is an option of the command
+    offer: Annotated[str, typer.Argument(help="The offer that they open.")],
+    *,
+    count: Annotated[int, typer.Option("--count", min=1, max=MOST, help="How many.")] = 1,
+    uses: Annotated[
+        int | None, typer.Option("--uses", min=0, help="How often each may be used; 0 for as the offer's limits say.")
+    ] = None,
+    expires: Annotated[str, typer.Option("--expires", help="The last day they are good, such as 2026-12-31.")] = "",
+    data: Data = Path("data"),
+    playbook: PlaybookFolder = Path("playbook"),
+    store: Store = "default",
+    env: Environment = "live",
+) -> None:
+    """Make codes for an offer and print them, one a line. They are kept as digests only: nobody can list them again.
+
+    A code is good as soon as it is printed. Without `--uses`, each may be used once where the offer's `codes` is
+    `single`, and as often as its limits say where it is `shared`. Works also while serving.
+
+    Example: `cashwrap offers codes welcome_back --count 1000 --expires 2026-12-31 --playbook playbook --data data`
+    """
+    compiled, tenant = load_playbook(playbook), tenant_of(store, env)
+    found = _offer(compiled.offers, offer)
+    often = uses if uses is not None else 1 if found.codes == "single" else 0
+    until = _end_of(expires, compiled.settings.time_zone) if expires else 0
+    with open_world(data, serving=False) as world:
+        details = {"count": count, "uses": often, "expires": expires}
+        trail_of(world).leave(noted("offer.codes", offer, details, tenant))
+        for start in range(0, count, AT_ONCE):
+            for text in _make(world, tenant, Code(b"", offer, often, until), min(AT_ONCE, count - start)):
+                typer.echo(text)
+
+
+def _make(world: World, tenant: Tenant, like: Code, count: int) -> list[str]:
+    """New codes, good when this returns."""
+    texts = [new_code(world.random) for _ in range(count)]
+    digests = [code_digest(world.vault, tenant, read_code(text) or "") for text in texts]
+    made = [msgspec.structs.replace(like, digest=digest) for digest in digests]
+    _ledger(world).add_codes(tenant, made)
+    return texts
+
+
+@app.command()
+def check(*, data: Data = Path("data")) -> None:
+    """Check that the books add up: counters against what counts, balances against lines and states.
+
+    Prints what does not and exits with 1; works also while serving.
+
+    Example: `cashwrap offers check --data data`
+    """
+    with open_world(data, serving=False) as world:
+        wrong = _ledger(world).check()
+    for each in wrong:
+        typer.echo(each, err=True)
+    if wrong:
+        raise CashwrapError(f"{len(wrong)} of the ledger's sums are wrong", code="ledger_wrong")
+    typer.echo("All of the ledger adds up.")
+
+
+@app.command()
+def entries(
+    *,
+    data: Data = Path("data"),
+    after: Annotated[int, typer.Option("--after", min=0, help="Only lines with a greater number.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 1000,
+    store: Store = "default",
+    env: Environment = "live",
+    json: Json = False,
+) -> None:
+    """Print the lines of the ledger, oldest first: what was held and spent, in minor units. Works also while serving.
+
+    Example: `cashwrap offers entries --data data --after 1200 --json`
+    """
+    tenant = tenant_of(store, env)
+    with open_world(data, serving=False) as world:
+        found = list(islice(_entries(_ledger(world), tenant, after), limit))
+    if json:
+        print_json([{**msgspec.structs.asdict(each), "reservation": each.reservation.hex()} for each in found])
+        return
+    for each in found:
+        when = datetime.fromtimestamp(each.time // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        money = f"{each.held:+} held {each.spent:+} spent {each.currency}"
+        typer.echo(f"{each.sequence}  {when}  {each.kind}  {each.offer}  {each.reservation.hex()}  {money}")
+
+
+def _entries(ledger: Ledger, tenant: Tenant, after: int) -> Iterator[Entry]:
+    while page := ledger.entries(tenant, after, AT_ONCE):
+        yield from page
+        after = page[-1].sequence
+
+
+def _ledger(world: World) -> Ledger:
+    if world.ledger is None:
+        raise InvalidInput("there is no ledger here", code="no_ledger")
+    return world.ledger
+
+
+def _offer(offers: Mapping[str, Offer], name: str) -> Offer:
+    """The offer that codes are to open. Raises ``InvalidInput`` (``no_such_offer``, ``no_codes``)."""
+    found = offers.get(name)
+    if found is None:
+        raise InvalidInput(f"the playbook has no offer {name!r}; {did_you_mean(name, offers)}", code="no_such_offer")
+    if found.codes == "none":
+        raise InvalidInput(f"{name} takes no codes; give it 'codes: single' or 'codes: shared'", code="no_codes")
+    return found
+
+
+def _end_of(day: str, zone: str) -> Millis:
+    """When a day is over where the shop is."""
+    try:
+        ends = datetime.strptime(day, "%Y-%m-%d").replace(hour=23, minute=59, second=59, tzinfo=zone_of(zone) or UTC)
+    except ValueError:
+        raise InvalidInput(f"{day!r} is no day; write it as 2026-12-31", code="invalid_date") from None
+    return (int(ends.timestamp()) + 1) * 1000
