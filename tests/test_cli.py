@@ -160,24 +160,8 @@ class TestAudienceImport:
         assert raised.value.code == "missing_column"
 
 
-class TestFailed:
-    def test_what_is_settled_is_discarded_and_nothing_else(self, book: Path, tmp_path: Path) -> None:
-        data = tmp_path / "data"
-        tell(book, data, *({"type": "track", "userId": "ann", "event": name} for name in ("Ordr", "Viewd", "Clickd")))
-        numbers = [each["sequence"] for each in json.loads(invoke("failed", "--data", data, "--json"))]
-        assert len(numbers) == 3
-        assert "nothing was discarded" in invoke(
-            "failed", "--data", data, "--discard", str(numbers[0]), "--discard", "999", code=1
-        )
-        assert "1 discarded" in invoke("failed", "--data", data, "--discard", str(numbers[1]))
-        left = [each["sequence"] for each in json.loads(invoke("failed", "--data", data, "--json"))]
-        assert left == [numbers[0], numbers[2]]
-        invoke("failed", "--data", data, "--discard-all")
-        assert "0 failed events" in invoke("failed", "--data", data)
-
-
 @pytest.mark.parametrize(
-    "command", [["failed"], ["keys", "list"], ["kill", "all"], ["facts"], ["forget", "--user", "x"]]
+    "command", [["failed", "list"], ["audit", "verify"], ["keys", "list"], ["kill", "all"], ["facts"], ["forget", "--user", "x"]]
 )
 def test_a_mistyped_folder_is_told_and_not_made(command: list[str], book: Path, tmp_path: Path) -> None:
     playbook = ["--playbook", str(book)] if command[0] == "forget" else []

@@ -38,7 +38,7 @@ def sizes(engine: Engine, tenant: Tenant) -> dict[str, object]:
 
 def members(engine: Engine, tenant: Tenant, name: str, after: str, limit: int) -> dict[str, object]:
     """One page of members: the shop's user id where there is one, and a name for the next page."""
-    _known(engine, name)
+    known(engine, name)
     try:
         start = bytes.fromhex(after)
     except ValueError:
@@ -163,11 +163,11 @@ def _event(engine: Engine, caller: Caller, kind: str, audience: str, who: _Who) 
 
 
 def _must_be_pushed(engine: Engine, name: str) -> None:
-    if not _known(engine, name):
+    if not known(engine, name):
         raise InvalidInput(f"{name} is a condition; only segments with members: pushed take members", code="not_pushed")
 
 
-def _known(engine: Engine, name: str) -> bool:
+def known(engine: Engine, name: str) -> bool:
     """Whether members are pushed into this segment. Raises ``InvalidInput`` for one that is not declared."""
     declared = engine.live.playbook.declarations.segments.get(name)
     if declared is None:

@@ -260,6 +260,7 @@ class Engine:
         self.switches.refresh()
         self.webhooks.refresh()
         self.catalogues.refresh()
+        self.backlog.refresh()
         if self.backfill.outdated():
             self._show_features()
         self.offering.look()

@@ -97,6 +97,14 @@ def signature(secret: str, body: bytes, now: Millis) -> str:
     return f"t={seconds},v1={digest}"
 
 
+def host_of(url: str) -> str:
+    """The host an address names, without anything that may be secret in it; empty for no address."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)

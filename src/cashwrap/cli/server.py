@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cashwrap.adapters.ballast import SIZE
+from cashwrap.audit import Trail
 from cashwrap.cli.options import Data, PlaybookFolder, complain
 from cashwrap.engine import Engine
 from cashwrap.library import open_world
@@ -59,7 +60,7 @@ def serve(  # noqa: PLR0913 - each one is an option of the command
             raise typer.Exit(1)
         return
     with open_world(data, make=True, reserve=reserve << 20, ledger=ledger) as world:
-        publisher = Publisher(Versions(world.registry, world.clock), source)
+        publisher = Publisher(Versions(world.registry, world.clock), source, Trail(world.audit, world.clock))
         engine = Engine(publisher.first(), world)
         try:
             run(engine, publisher, options, _ready)

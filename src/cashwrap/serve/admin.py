@@ -7,6 +7,7 @@ playbook is that of the whole data folder, and only a key of the environment ``l
 import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -16,20 +17,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cashwrap import audiences, shoppers
-from cashwrap.archive import Archive
+from cashwrap.archive import Archive, decision_name
+from cashwrap.audit import Note, Trail, pseudonym
 from cashwrap.differences import difference
 from cashwrap.engine import Engine
-from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, TooMuch
+from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed
 from cashwrap.inputs import Caller
+from cashwrap.ports import ShopperKey
 from cashwrap.previews import Wanted, make_link
 from cashwrap.request import ShopperRef, to_minor
+from cashwrap.serve.ask import body_of, integer
 from cashwrap.serve.hot import HotRoutes, heads
+from cashwrap.serve.settle import Settling
 from cashwrap.serve.wire import error_body, internal, retry_after, status_of
 from cashwrap.switches import Scope, Switch
 from cashwrap.versions import LIVE, MAX_MESSAGE, MAX_WHO, Versions, described, listing, roll_back
-from cashwrap.webhooks import Webhook
+from cashwrap.webhooks import Webhook, host_of
 
-BODY = 2_000_000
 T = TypeVar("T")
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Handler = Callable[[Request, Caller], Awaitable[object]]
@@ -93,7 +97,7 @@ class PreviewBody(Struct, frozen=True):
 
 def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
     """The routes of the secret key."""
-    handlers = Handlers(engine)
+    handlers, settling = Handlers(engine), Settling(engine)
 
     def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -128,6 +132,12 @@ def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
         ("GET", "/v1/playbook/versions/{hash}", handlers.version),
         ("GET", "/v1/playbook/diff", handlers.difference),
         ("POST", "/v1/playbook/rollback", handlers.rollback),
+        ("GET", "/v1/failed", settling.listed),
+        ("GET", "/v1/failed/{number}", settling.shown),
+        ("POST", "/v1/failed/replay", settling.replay),
+        ("POST", "/v1/failed/discard", settling.discard),
+        ("POST", "/v1/failed/{number}/repair", settling.repair),
+        ("GET", "/v1/audit", settling.audit),
     ]
     return [Route(path, guarded(handler), methods=[method]) for method, path, handler in table]
 
@@ -138,18 +148,36 @@ class Handlers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._versions = Versions(engine.world.registry, engine.world.clock)
+        self._trail = Trail(engine.world.audit, engine.world.clock)
 
     async def describe(self, request: Request, caller: Caller) -> object:
         """Profile, segments and consent of one shopper, as a privacy officer or a why view needs them."""
-        return await asyncio.to_thread(shoppers.describe, self._engine, _ref(request), caller)
+        return await asyncio.to_thread(self._describe, _ref(request), caller)
+
+    def _describe(self, ref: ShopperRef, caller: Caller) -> object:
+        note = self._about("shopper.read", shoppers.key_of(self._engine, ref, caller), caller)
+        return self._trail.around(note, lambda: shoppers.describe(self._engine, ref, caller))
 
     async def forget(self, request: Request, caller: Caller) -> object:
         """Destroy one shopper's keys and rows."""
-        return await asyncio.to_thread(shoppers.forget, self._engine, _ref(request), caller)
+        return await asyncio.to_thread(self._forget, _ref(request), caller)
+
+    def _forget(self, ref: ShopperRef, caller: Caller) -> object:
+        key = shoppers.key_of(self._engine, ref, caller)
+        note = self._about("shopper.forget", key, caller)
+        return {"forgotten": self._trail.anyway(note, lambda: self._engine.forget(key))}
+
+    def _about(self, action: str, key: ShopperKey, caller: Caller) -> Note:
+        return Note(caller.key.id, action, pseudonym(self._engine.world.vault, key), tenant=key.tenant)
+
+    async def _around(self, caller: Caller, action: str, subject: str, change: Callable[[], T], **details: object) -> T:
+        """Make a change on a thread, with its entry in the audit log before."""
+        note = Note(caller.key.id, action, subject, details, caller.key.tenant)
+        return await asyncio.to_thread(self._trail.around, note, change)
 
     async def change_products(self, request: Request, caller: Caller) -> object:
         """New prices and stock."""
-        deltas, engine = await _body(request, Deltas), self._engine
+        deltas, engine = await body_of(request, Deltas), self._engine
         digits = engine.live.playbook.digits
         changes = []
         for index, item in enumerate(deltas.items):
@@ -157,7 +185,8 @@ class Handlers:
             if item.price is not None and (price is None or price < 0):
                 raise InvalidInput(f"items[{index}].price is no sensible amount", code="invalid_price")
             changes.append((item.id, price, item.stock))
-        return await asyncio.to_thread(engine.catalogues.change, caller.key.tenant, changes)
+        tenant, what = caller.key.tenant, f"{len(changes)} products"
+        return await self._around(caller, "catalogue.change", what, lambda: engine.catalogues.change(tenant, changes))
 
     async def audiences(self, _: Request, caller: Caller) -> object:
         """Every segment with its size."""
@@ -166,14 +195,26 @@ class Handlers:
     async def members(self, request: Request, caller: Caller) -> object:
         """One page of a segment's members."""
         name, after = request.path_params["name"], request.query_params.get("after", "")
-        limit = _integer(request, "limit", 1000, most=10_000)
-        return await asyncio.to_thread(audiences.members, self._engine, caller.key.tenant, name, after, limit)
+        limit = integer(request, "limit", 1000, most=10_000)
+        engine, tenant = self._engine, caller.key.tenant
+        audiences.known(engine, name)  # what is no segment's name has no place in the audit log
+        return await self._around(
+            caller, "audience.read", name, lambda: audiences.members(engine, tenant, name, after, limit)
+        )
 
     async def push(self, request: Request, caller: Caller) -> object:
         """Members pushed in from a CRM."""
-        pushed = await _body(request, Pushed)
+        pushed = await body_of(request, Pushed)
         name = request.path_params["name"]
-        return await asyncio.to_thread(audiences.push, self._engine, caller, name, pushed.add, pushed.remove)
+        audiences.known(self._engine, name)
+        return await self._around(
+            caller,
+            "audience.push",
+            name,
+            lambda: audiences.push(self._engine, caller, name, pushed.add, pushed.remove),
+            add=len(pushed.add),
+            remove=len(pushed.remove),
+        )
 
     async def webhooks(self, _: Request, caller: Caller) -> object:
         """The webhooks, without their secrets."""
@@ -181,27 +222,36 @@ class Handlers:
 
     async def put_webhook(self, request: Request, caller: Caller) -> object:
         """Make or change a webhook; the answer shows its secret, once."""
-        body = await _body(request, WebhookBody)
+        body = await body_of(request, WebhookBody)
         webhook = Webhook(caller.key.tenant, body.name, body.url, tuple(body.segments))
-        secret = await asyncio.to_thread(self._engine.webhooks.put, webhook)
+        host = host_of(body.url)
+        secret = await self._around(
+            caller, "webhook.put", body.name, lambda: self._engine.webhooks.put(webhook), host=host
+        )
         return {**webhook.public(), "secret": secret}
 
     async def remove_webhook(self, request: Request, caller: Caller) -> object:
         """Remove a webhook."""
-        await asyncio.to_thread(self._engine.webhooks.remove, caller.key.tenant, request.path_params["name"])
+        tenant, name = caller.key.tenant, request.path_params["name"]
+        await self._around(caller, "webhook.remove", name, lambda: self._engine.webhooks.remove(tenant, name))
         return {"success": True}
 
     async def decision(self, request: Request, caller: Caller) -> object:
         """A past decision, made again from its record, with the reason of every answer."""
         engine = self._engine
         archive = Archive(engine.world, engine.catalogues, self._versions, engine.live.playbook)
-        return await asyncio.to_thread(archive.review, caller.key.tenant, request.path_params["id"])
+        tenant, decision = caller.key.tenant, request.path_params["id"]
+        return await self._around(
+            caller, "decision.read", decision_name(decision), lambda: archive.review(tenant, decision)
+        )
 
     async def preview(self, request: Request, caller: Caller) -> object:
         """A signed link that shows a variation to whoever opens it."""
-        body, engine = await _body(request, PreviewBody), self._engine
+        body, engine = await body_of(request, PreviewBody), self._engine
         wanted = Wanted(body.experience, body.url, body.variation, body.hours * 3_600_000)
-        return make_link(engine.live.playbook, engine.tokens, caller.key.tenant, wanted, caller.facts.received)
+        playbook, tenant, now = engine.live.playbook, caller.key.tenant, caller.facts.received
+        link = make_link(playbook, engine.tokens, tenant, wanted, now)
+        return await self._around(caller, "preview.make", link.experience, lambda: link, variation=link.variation)
 
     async def switches(self, _: Request, caller: Caller) -> object:
         """What is switched off."""
@@ -209,9 +259,10 @@ class Handlers:
 
     async def switch(self, request: Request, caller: Caller) -> object:
         """Switch something off or on again."""
-        body = await _body(request, SwitchBody)
+        body = await body_of(request, SwitchBody)
         switch = Switch(body.scope, body.name, caller.facts.received, body.reason, caller.key.tenant)
-        await asyncio.to_thread(lambda: self._engine.switches.set(switch, off=body.off))
+        action, what = "switch.off" if body.off else "switch.on", f"{body.scope} {body.name}".strip()
+        await self._around(caller, action, what, lambda: self._engine.switches.set(switch, off=body.off))
         return {"off": self._engine.switches.of(caller.key.tenant)}
 
     async def versions(self, _request: Request, _caller: Caller) -> object:
@@ -232,9 +283,16 @@ class Handlers:
         """An older version goes live again; every server of the data folder takes it up within a second."""
         if caller.key.tenant.environment != LIVE:
             raise NotAllowed("what is live is changed with a key of the environment live")
-        body = await _body(request, RollbackBody)
+        body = await body_of(request, RollbackBody)
         who = body.who or f"key {caller.key.id}"
-        return {"live": await asyncio.to_thread(roll_back, self._versions, body.hash, who, body.message)}
+        digest = await asyncio.to_thread(self._named, body.hash)
+        note = Note(caller.key.id, "playbook.rollback", digest)
+        change = partial(roll_back, self._versions, body.hash, who, body.message)
+        return {"live": await asyncio.to_thread(self._trail.around, note, change)}
+
+    def _named(self, version: str) -> str:
+        """The whole hash of a version. Raises ``InvalidInput`` for none, whose name has no place in the audit log."""
+        return self._versions.find(version) if version else self._versions.before()
 
 
 def _texts(versions: Versions, name: str) -> dict[str, object]:
@@ -261,24 +319,3 @@ def _ref(request: Request) -> ShopperRef:
     if not ref.anonymous_id and not ref.user_id:
         raise InvalidInput("say who: ?userId= or ?anonymousId=", code="missing_identity")
     return ref
-
-
-def _integer(request: Request, name: str, default: int, *, most: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= most):
-        raise InvalidInput(f"{name} is a number from 1 to {most}", code="invalid_request")
-    return int(text)
-
-
-async def _body(request: Request, kind: type[T]) -> T:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY:
-            raise TooMuch(f"the body may have at most {BODY // 1000} KB; send it in parts", code="body_too_large")
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(f"the request does not fit: {error}", code="invalid_request") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"the body is not JSON: {error}", code="invalid_json") from None

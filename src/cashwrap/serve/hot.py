@@ -10,6 +10,7 @@ from functools import partial
 
 import msgspec
 
+from cashwrap.audit import Note, Trail, pseudonym
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, Unavailable
 from cashwrap.events.envelope import GZIP, Refused
@@ -18,6 +19,7 @@ from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
 from cashwrap.overload import Overload
+from cashwrap.ports import ShopperKey
 from cashwrap.request import DecideRequest
 from cashwrap.serve.rates import Rates
 from cashwrap.serve.wire import (
@@ -229,7 +231,7 @@ class HotRoutes:
             else:
                 answer = engine.answer(request, caller, hot, late=late, ahead=ahead)
             if request.explain:
-                answer = _encode({**msgspec.json.decode(answer), "explain": engine.explain(request, caller, hot)})
+                answer = await self._explained(answer, request, caller, hot)
         except NotAllowed:  # a preview that is not the caller's to see: whoever opened the link is to know
             raise
         except Exception:  # whatever is wrong with us, the checkout goes on as the shop made it
@@ -237,6 +239,18 @@ class HotRoutes:
             answer = engine.default_answer(request)
         engine.counts.took(engine.world.clock.monotonic() - began)
         return answer
+
+    async def _explained(self, answer: bytes, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> bytes:
+        """With the reasons, once it is in the audit log who looked; the answer alone where that cannot be written."""
+        world, tenant = self._engine.world, caller.key.tenant
+        name = pseudonym(world.vault, ShopperKey(tenant, hot.profile.id)) if hot is not None else "nobody"
+        note = Note(caller.key.id, "shopper.explain", name, tenant=tenant)
+        try:
+            await asyncio.to_thread(Trail(world.audit, world.clock).leave, note)
+        except CashwrapError as error:
+            log.warning("a decision is not explained: %s", error.message)
+            return answer
+        return _encode({**msgspec.json.decode(answer), "explain": self._engine.explain(request, caller, hot)})
 
     async def _read(self, request: DecideRequest, caller: Caller) -> tuple[HotProfile | None, bool]:
         """The profile from the store, if it comes inside the deadline; and whether it came too late."""

@@ -8,6 +8,7 @@ there is nothing else to keep in step.
 import logging
 import threading
 
+from cashwrap.audit import Note, Trail
 from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput, PlaybookError
 from cashwrap.model import Millis
@@ -23,9 +24,10 @@ NAMES_LIFE: Millis = 8 * 86_400_000
 class Publisher:
     """Follows a folder and the journal of versions for one engine. ``look`` may be called from any thread."""
 
-    def __init__(self, versions: Versions, source: PlaybookSource) -> None:
+    def __init__(self, versions: Versions, source: PlaybookSource, trail: Trail | None = None) -> None:
         self._versions = versions
         self._source = source
+        self._trail = trail
         self._lock = threading.Lock()
         self._folder = ""
         """What the folder said when it was last taken up."""
@@ -92,8 +94,16 @@ class Publisher:
         digest = draft.playbook.hash
         self._versions.keep(draft.playbook, draft.files)
         if digest != self._folder:
-            self._versions.go_live(digest, "folder")
+            self._make_live(digest)
             self._folder = digest
+
+    def _make_live(self, digest: str) -> None:
+        """With its entry in the audit log; but for want of one no server that starts stays away."""
+        if self._trail is None:
+            self._versions.go_live(digest, "folder")
+            return
+        leave = self._trail.anyway if self._taken is None else self._trail.around
+        leave(Note("server", "playbook.folder", digest), lambda: self._versions.go_live(digest, "folder"))
 
     def _said_last(self) -> str:
         """The hash, as this cashwrap computes it, of what the folder said when it was taken up last."""

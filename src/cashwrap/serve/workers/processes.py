@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from cashwrap.adapters.announcing import AnnouncingStore
 from cashwrap.adapters.shared import Board, Cells, VersionArray
+from cashwrap.audit import Trail
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError, InvalidInput
 from cashwrap.hot import Hot
@@ -101,7 +102,8 @@ def write(crew: Crew, shared: Shared, control: socket.socket) -> None:
         signal.signal(number, signal.SIG_IGN)  # the others have requests to finish first
     opened = open_world(crew.data, make=True, reserve=crew.reserve, ledger=crew.ledger, versions=shared.versions)
     with opened as world:
-        publisher = Publisher(Versions(world.registry, world.clock), PlaybookSource(crew.playbook))
+        trail = Trail(world.audit, world.clock)
+        publisher = Publisher(Versions(world.registry, world.clock), PlaybookSource(crew.playbook), trail)
         engine = Engine(publisher.first(), world)
         try:
             uvloop.run(_write(engine, publisher, shared, control))
