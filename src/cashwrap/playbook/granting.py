@@ -79,7 +79,7 @@ def _text(texts: Texts, places: Places, name: str) -> None:
     """The words for an offer are the same for everyone."""
     for locale, source in texts.items():
         try:
-            wrong = ContentError("the words for an offer hold no values", code="bad_placeholder")
+            wrong = ContentError("the words for an offer hold no values", code="unknown_attribute")
             mistake = wrong if parse_message(source).fixed is None else None
         except ContentError as error:
             mistake = error

@@ -184,7 +184,7 @@ def _benefit(shape: Shape, node: Node, money: _Money) -> BenefitDecl | None:
             most = money.amount(fields["most"], "'most'") if "most" in fields else None
             return PercentDecl(_percent(shape, value), most)
         case "amount":
-            return AmountDecl(money.amount(value, "an amount"))
+            return AmountDecl(money.amount(value, "what it takes off"))
         case "free_delivery":
             return FreeDeliveryDecl(_methods(shape, value))
         case "free_item":
