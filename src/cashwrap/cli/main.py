@@ -20,6 +20,7 @@ from cashwrap.cli import (
     operate,
     playbooks,
     preview,
+    selftest,
     server,
     versions,
 )
@@ -83,6 +84,7 @@ for module in (
     offers,
     failed,
     audit,
+    selftest,
 ):
     module.register(app)
 

@@ -133,7 +133,7 @@ class _PowerFile(apsw.VFSFile):
         super().xTruncate(newsize)
         self._image.pending.append((newsize, None))
 
-    def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's name
+    def xSync(self, flags: int) -> None:  # noqa: ARG002, N802 - SQLite's name
         try:
             self._disk.before("sync")
         except apsw.Error:
