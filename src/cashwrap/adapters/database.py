@@ -10,6 +10,7 @@ failed transaction, and the next one overwrites it. Without the anchor a fresh c
 the failed transaction for a good one, and whoever sends it again would hear that it is kept.
 """
 
+import fcntl
 import os
 import threading
 from collections import deque
@@ -48,7 +49,7 @@ class Database:
         self._idle: deque[apsw.Connection] = deque()
         self._closed = False
         _create_private(path)
-        with self._writing, self._translated():
+        with _alone(path.parent), self._writing, self._translated():
             try:
                 self._settle()
                 self._migrate(self._connected())
@@ -204,6 +205,18 @@ def _close(db: apsw.Connection) -> None:
     """Roll back what is open and let go. A disk that fails even here changes nothing: no commit depends on it."""
     with suppress(apsw.Error):
         db.close(force=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One at a time opens a file of this folder first: SQLite does not wait, but fails, where several processes switch
+    a fresh file to the write-ahead log at once."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _create_private(path: Path) -> None:

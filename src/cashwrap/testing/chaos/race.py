@@ -1,6 +1,8 @@
 """Many processes want the last uses of an offer at the same instant: no more get one than there are."""
 
 import os
+import sys
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -40,7 +42,10 @@ def race(folder: Path, wanted: Race) -> str:
                 os.read(starting, 1)  # ends when everybody is there
                 os.write(writing, msgspec.json.encode(_try(folder, wanted, number)))
                 code = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
+                sys.stderr.flush()
                 os._exit(code)
         os.close(writing)
         children.append((child, reading))
