@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from cashwrap.adapters.audit import FileAudit, MemoryAudit
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.sqlite import SqliteStore
 from cashwrap.adapters.vault import FileVault, MemoryVault
@@ -165,7 +166,7 @@ class Shop:
 
 def memory_world(clock: TestClock, seed: int = 1) -> World:
     rng, store = SeededRandom(seed), MemoryStore()
-    return World(store, store, store, store, store, MemoryVault(rng), clock, rng)
+    return World(store, store, store, store, store, MemoryVault(rng), clock, rng, audit=MemoryAudit())
 
 
 @contextmanager
@@ -173,7 +174,7 @@ def folder_world(folder: Path, clock: TestClock, seed: int = 1) -> Iterator[Worl
     rng = SeededRandom(seed)
     store, vault = SqliteStore(folder), FileVault(folder, rng)
     try:
-        yield World(store, store, store, store, store, vault, clock, rng)
+        yield World(store, store, store, store, store, vault, clock, rng, audit=FileAudit(folder, vault, vault))
     finally:
         vault.close()
         store.close()
