@@ -24,6 +24,7 @@ LONGEST = 4096
 """Characters of a token; longer ones are refused unread."""
 _UNIT = 8
 """Bytes of a digest in ``sub``."""
+_USER = "u"
 
 
 class Claims(Struct, frozen=True, omit_defaults=True):
@@ -35,7 +36,8 @@ class Claims(Struct, frozen=True, omit_defaults=True):
     iat: int
     exp: int
     sub: str
-    """Digests in hex, joined by dots, of all that the shopper was known by; empty where that was nothing."""
+    """Digests, joined by dots, of all that the shopper was known by, each behind the first letter of its kind (user,
+    anonymous, cart); empty where that was nothing."""
     offer: str
     benefit: dict[str, object]
     amount: Minor
@@ -73,13 +75,19 @@ class Proof:
         return ".".join(sorted(self._digest(jti, tenant, kind, value) for kind, value in units.items()))
 
     def is_for(self, claims: Claims, tenant: Tenant, units: Mapping[str, str]) -> bool:
-        """Whether any of these names the shopper it was granted to; what was granted to nobody known is anybody's."""
+        """Whether any of these names the shopper it was granted to; what was granted to nobody known is anybody's.
+
+        Two users are never one shopper, whatever cart or device they share.
+        """
         meant = claims.sub.split(".") if claims.sub else []
-        named = {self._digest(claims.jti, tenant, kind, value) for kind, value in units.items()}
-        return not meant or not named.isdisjoint(meant)
+        named = {kind: self._digest(claims.jti, tenant, kind, value) for kind, value in units.items()}
+        if "user" in named and any(each[0] == _USER for each in meant):
+            return named["user"] in meant
+        return not meant or not set(named.values()).isdisjoint(meant)
 
     def _digest(self, jti: str, tenant: Tenant, kind: str, value: str) -> str:
-        return self._vault.digest("offer sub", jti, tenant.store, tenant.environment, kind, value)[:_UNIT].hex()
+        digest = self._vault.digest("offer sub", jti, tenant.store, tenant.environment, kind, value)
+        return kind[0] + digest[:_UNIT].hex()
 
     def _read(self, token: str) -> Claims:
         """Signing is deterministic: a good token is, to the letter, the one that its payload gives."""

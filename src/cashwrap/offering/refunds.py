@@ -9,7 +9,7 @@ is the key under which the ledger does it once.
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from cashwrap import orders
@@ -78,26 +78,26 @@ class Refunds:
             self._caught_up = True
         with self._moving:
             looked = self._looked
-        handled = 0
+        handled: set[str] = set()
         while self._pending:
-            self._handle(self._pending[0])
+            pending = self._pending[0]
+            self._handle(pending, self._later(pending, handled))
+            handled.add(pending.event.id)
             self._pending.popleft()
-            handled += 1
         self._mark(looked)
-        return handled
+        return len(handled)
 
     def _catch_up(self) -> None:
-        """Look at what was committed since the last mark: nobody may have handled it before the process ended."""
-        registry = self._around.world.registry
-        mark = registry.documents(KIND).get(MARK)
+        """Queue what was committed since the last mark: nobody may have handled it before the process ended."""
+        mark = self._around.world.registry.documents(KIND).get(MARK)
         last = self._marked = int(mark) if mark is not None else 0
+        before: list[Pending] = []
         for record in self._around.world.store.log(last):
             last = record.sequence
-            for pending in self._opened(record):
-                self._handle(pending)
-        if last > self._marked:
-            registry.put(KIND, MARK, b"%d" % last)
-            self._marked = last
+            before += self._opened(record)
+        self._pending.extendleft(reversed(before))
+        with self._moving:
+            self._looked = max(self._looked, last)
 
     def _opened(self, record: Record) -> Iterator[Pending]:
         """The changes of orders in one record of the log."""
@@ -118,7 +118,7 @@ class Refunds:
 
     # --- one change of an order ---
 
-    def _handle(self, pending: Pending) -> None:
+    def _handle(self, pending: Pending, later: Collection[str]) -> None:
         tenant, event = pending
         name = event.properties.get("order_id")
         held = self._around.books().of_order(tenant, name) if isinstance(name, str) and name else []
@@ -127,7 +127,7 @@ class Refunds:
         order = self._order(tenant, event, str(name))
         for reservation in held:
             if reservation.state == "redeemed":
-                self._give_back(reservation, order, pending)
+                self._give_back(reservation, order, pending, later)
 
     def _order(self, tenant: Tenant, event: Event, name: str) -> Order | None:
         """The order in its shopper's book."""
@@ -144,8 +144,10 @@ class Refunds:
                 return found.hot.profile.orders[name]
         return None
 
-    def _give_back(self, reservation: Reservation, order: Order | None, pending: Pending) -> None:
-        share = part(reservation.amount, order, pending.event.id, self._waiting(pending)) if order is not None else 0
+    def _give_back(
+        self, reservation: Reservation, order: Order | None, pending: Pending, later: Collection[str]
+    ) -> None:
+        share = part(reservation.amount, order, pending.event.id, later) if order is not None else 0
         if share == 0:
             self.outcomes["nothing"] += 1
             return
@@ -158,21 +160,22 @@ class Refunds:
             return
         self.outcomes[outcome.refused or ("part" if share is not None else "whole")] += 1
 
-    def _waiting(self, pending: Pending) -> list[str]:
-        """Refunds of the same order that come after this one and were not looked at yet."""
+    def _later(self, pending: Pending, handled: Collection[str]) -> set[str]:
+        """Refunds of the same order that come after this one and were not handled yet, by their ids."""
         order = pending.event.properties.get("order_id")
-        return [
+        waiting = {
             each.event.id
             for each in self._pending
-            if each is not pending and each.tenant == pending.tenant and each.event.properties.get("order_id") == order
-        ]
+            if each.tenant == pending.tenant and each.event.properties.get("order_id") == order
+        }
+        return waiting.difference(handled, [pending.event.id])
 
 
-def part(granted: Minor, order: Order, refund: str, waiting: list[str]) -> Minor | None:
+def part(granted: Minor, order: Order, refund: str, later: Collection[str]) -> Minor | None:
     """What a refund gives back of what an offer still takes off: ``None`` for all of it.
 
     ``granted`` is what is left of the offer, so its share is of what was left of the order before this refund. Rounded
-    down. ``waiting`` are refunds in the book that come later. 0 for one that the book does not count.
+    down. ``later`` are refunds in the book that come after it. 0 for one that the book does not count.
     """
     if order.state in _UNDONE:
         return None
@@ -184,6 +187,5 @@ def part(granted: Minor, order: Order, refund: str, waiting: list[str]) -> Minor
         return 0
     if order.refunded >= total:
         return None
-    later = sum(max(0, order.refunds.get(each, 0)) for each in waiting)
-    before = max(0, order.refunded - paid - later)
+    before = max(0, order.refunded - paid - sum(max(0, order.refunds.get(each, 0)) for each in later))
     return min(granted, granted * paid // (total - before))
