@@ -14,6 +14,7 @@ import re
 import secrets
 import urllib.parse
 import uuid
+from decimal import Decimal
 
 from cashwrap_client import now
 from programs import until
@@ -106,6 +107,8 @@ def walk(demo, say):
         visit.the_why_view_tells,
         visit.withdrawal,
         visit.the_regular_is_known,
+        visit.the_offer_lowers_the_real_total,
+        visit.the_offer_is_redeemed_once,
     ):
         try:
             said = step()
@@ -123,6 +126,7 @@ class Visit:
         self.browser = Browser(demo.shop)
         self.stored_before = stored(demo.engine)
         self.device, self.number, self.before = "", "", None
+        self.offered, self.total = {}, None
 
     def first_page(self):
         page = self.browser.get("/")
@@ -220,9 +224,42 @@ class Visit:
         who = {"userId": attribute(page, "data-cashwrap-user-id"), "token": attribute(page, "data-cashwrap-token")}
         bare = self.decide({"userId": who["userId"]})
         check(bare["level"] == "request", "a bare user id from a browser opened a profile")
-        shown = self.decide(who)["placements"]["basket_message"]
-        check(shown["experience"] == "thank_regulars_by_name", f"Jonas sees {shown['experience']}")
-        return f"a signed token opens Jonas's profile, a bare id does not: “{shown['content']['text']}”"
+        self.offered = self.decide(who)["placements"]["basket_message"]
+        check(self.offered["experience"] == "best_offer_on_the_basket", f"Jonas sees {self.offered['experience']}")
+        return f"a signed token opens Jonas's profile, a bare id does not: “{self.offered['content']['text']}”"
+
+    def the_offer_lowers_the_real_total(self):
+        offer, before = self.offered["offer"], total(self.browser.get("/basket/"))
+        said = offer.get("disclosure", {}).get("text")
+        check(offer["personal"] and said, "the offer does not say that the price is personal")
+        page = self.browser.post("/offer/", token=offer["token"], next="/basket/")
+        after = total(page)
+        check(before - after == Decimal(offer["amount"]), f"{before} became {after} by an offer of {offer['amount']}")
+        check(said in html.unescape(page), "the basket does not say what has to be said")
+        again = total(self.browser.post("/offer/", token=offer["token"], next="/basket/"))
+        check(again == after, "a second click took it off twice")
+        self.total = after
+        return f"the offer is verified, held, and a voucher of the shop: {before} € → {after} €, “{said}”"
+
+    def the_offer_is_redeemed_once(self):
+        self.browser.get("/checkout/shipping-address/")
+        address = re.search(r'name="address_id" value="(\d+)"', self.browser.get("/checkout/shipping-address/"))
+        check(address, "Jonas's address is not offered")
+        self.browser.post("/checkout/shipping-address/", action="ship_to", address_id=address[1])
+        self.browser.post("/checkout/shipping-method/", method_code="standard")
+        page = self.browser.post("/checkout/preview/", method="paynow", card_token="")
+        check(total(page) == self.total, f"the last page before the order says {total(page)}")
+        page = self.browser.post("/checkout/preview/", action="place_order")
+        found = re.search(r'id="order-number">(\d+)<', page)
+        check(found, "no order number is shown")
+        name = self.offered["offer"]["name"]
+        until(
+            "the offer to be redeemed",
+            lambda: Decimal(self.spent(name)) == Decimal(self.offered["offer"]["amount"]),
+            20,
+        )
+        check(Decimal(self.books(name)["held"].get("EUR", "0")) == 0, "something is held still")
+        return f"order {found[1]} redeemed it once: {self.spent(name)} € spent, nothing held"
 
     # --- parts of a step ---
 
@@ -254,6 +291,15 @@ class Visit:
         ]
         self.browser.send("/v1/batch", {"batch": stamped, "sentAt": now()}, self.key)
 
+    def books(self, offer):
+        """How far an offer is, by the engine's own ledger."""
+        headers = {"Authorization": f"Bearer {self.demo.secret}"}
+        _, _, text = Browser(self.demo.engine).request("GET", "/v1/offers", None, headers)
+        return next(each for each in json.loads(text)["offers"] if each["name"] == offer)
+
+    def spent(self, offer):
+        return self.books(offer)["spent"].get("EUR", "0")
+
     def profile(self):
         return self.demo.client().shopper(anonymousId=self.device)
 
@@ -265,6 +311,13 @@ def attribute(page, name):
     found = re.search(rf'{name}="([^"]+)"', page)
     check(found, f"the page has no {name}")
     return html.unescape(found[1])
+
+
+def total(page):
+    """The amount to pay that a page shows, in euros."""
+    found = re.search(r'class="sum".*?<dd>[^\d]*([\d.,]+)', page, re.DOTALL)
+    check(found, "the page shows no total")
+    return Decimal(found[1].replace(",", ""))
 
 
 def methods(page):
