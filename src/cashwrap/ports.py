@@ -59,6 +59,9 @@ class Vault(Protocol):
         ``True`` where there was one. It is never made again for this shopper.
         """
 
+    def destroyed(self, shopper: bytes) -> bool:
+        """Whether the key was destroyed, and is not just missing, as it may be from an older copy of the keys."""
+
     def bury(self, names: Iterable[bytes], at: Millis) -> None:
         """Keep, durably, that whoever had these names (keyed hashes) was forgotten at this time."""
 

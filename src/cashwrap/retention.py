@@ -170,11 +170,11 @@ class Retention:
         return False
 
     def _is_idle(self, key: ShopperKey, state: bytes, before: Millis) -> bool:
-        """Nothing came of them since ``before``; of who cannot be read any more nothing is left to keep."""
+        """Whether nothing came of them since ``before``, or what remains is of somebody whom a crash half forgot."""
         try:
             profile = profiles.decode(self._vault.open(key.shopper, state))
         except Forgotten:
-            return True
+            return self._vault.destroyed(key.shopper)
         except Unavailable:
             raise
         except (StoreError, msgspec.DecodeError):

@@ -120,6 +120,13 @@ class AesGcmVault:
             self._hot.pop(shopper, None)
         return existed
 
+    def destroyed(self, shopper: bytes) -> bool:
+        """Whether the key was destroyed, and is not just missing, as it may be from an older copy of the keys."""
+        try:
+            return self._keys.find(shopper) is None
+        except KeyError:
+            return False
+
     def bury(self, names: Iterable[bytes], at: Millis) -> None:
         """Keep, durably, that whoever had these names (keyed hashes) was forgotten at this time."""
         self._keys.keep_names(dict.fromkeys(names, at))
