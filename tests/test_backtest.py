@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cashwrap import profiles
-from cashwrap.decide import decide
+from cashwrap.decide import NOTHING_KILLED, decide
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.history import backtest as room
 from cashwrap.history.backtest import Scope, backtest, replays
-from cashwrap.history.tally import Backtest, differs
-from cashwrap.model import Answer, Product
+from cashwrap.history.tally import Backtest, Tally, differs
+from cashwrap.model import Answer, Inputs, Line, Product
 from cashwrap.playbook import Playbook, examine
+from cashwrap.ports import ShopperKey
+from cashwrap.records import Kept
 from engines import LIVE, Shop, TestClock, folder_world, memory_world, shop_over
 
 PEOPLE = 5
@@ -299,6 +301,29 @@ def test_an_experiment_tells_its_arms_and_its_ghosts() -> None:
     assert (arm.experience, arm.before, arm.after) == ("tried", 0, 4)
     assert told.changed == 4
     assert [ghost.name for ghost in told.ghosts] == (["control"] if arm.name == "control" else [])
+
+
+OFFERED = """offers:
+  five: {{benefit: {{amount: {}}}}}
+"""
+GRANTING = "  hello: {in: hero, offer: five, show: {text: {en: Hello.}}}\n"
+
+
+def test_offers_are_told_with_what_they_take_off() -> None:
+    world, carts = visited(1), (400, 8_000)
+    live, draft = (
+        compiled(HEAD.replace("experiences:", OFFERED.format(off) + "experiences:") + GRANTING) for off in (5, 7)
+    )
+    tally = Tally(world, draft)
+    for price in carts:
+        asked = Inputs(1, LIVE, {}, "profile", 63, None, "en", "EUR", lines=(Line("A", 1, price),))
+        made, again = (decide(each.experiences, asked) for each in (live, draft))
+        key = ShopperKey(LIVE, bytes(16))
+        tally.take(key, Kept("ab", asked, NOTHING_KILLED, 0, 1, made), asked, again)
+    report = tally.report()
+    assert [msgspec.structs.astuple(each) for each in report.offers] == [("five", "EUR", 2, 2, 900, 1_100)]
+    assert report.changed == 2, "another benefit is another answer, whatever it comes to"
+    assert report.shown == 0
 
 
 def test_an_audience_is_told_beside_the_one_it_had() -> None:

@@ -292,3 +292,60 @@ def test_the_anonymous_id_assigns_as_it_does_live() -> None:
 )
 def test_mistakes_about_arms_are_told_at_their_place(given: str, hero: str, faults: list[str]) -> None:
     assert told(run(trial(), case(given, hero))) == faults
+
+
+# --- offers ---
+
+OFFERS = """
+features: {orders: {count: Order Completed}}
+placements: {hero: {component: message}}
+offers:
+  five: {benefit: {amount: 5}}
+  waited: {benefit: {percent: 10}, lasts: 48h}
+experiences:
+  waiting: {in: hero, offer: waited, priority: 1, show: {text: "until {offer.expires}"}}
+  anyone: {in: hero, offer: five, show: {text: "less"}}
+"""
+AGREED = "consent: [personalization], events: [{event: Product Viewed, properties: {product_id: A}}]"
+BASKET = "context: {cart: {items: [{id: A, price: 40, quantity: 2}]}}"
+
+
+def offering() -> Playbook:
+    playbook, faults = examine({"shop.yaml": OFFERS})
+    assert playbook is not None, faults
+    return playbook
+
+
+@pytest.mark.parametrize(
+    ("given", "hero"),
+    [
+        (f"{{{BASKET}}}", "{shows: anyone, offer: five, amount: 5}"),
+        (f"{{{AGREED}, {BASKET}}}", "{shows: waiting, offer: waited, amount: 8.00}"),
+        (f"{{{AGREED}, {BASKET}, closed: {{waited: used}}}}", "{shows: anyone, offer: five}"),
+        (f"{{{AGREED}, {BASKET}, promised: {{waited: 3h}}}}", "{offer: waited}"),
+        ("{}", "{shows: default, reason: no_offer, offer: none}"),
+    ],
+)
+def test_a_case_says_what_is_granted(given: str, hero: str) -> None:
+    assert run(offering(), case(given, hero)) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "hero", "message"),
+    [
+        (f"{{{BASKET}}}", "{offer: waited}", "hero grants five, expected waited"),
+        (f"{{{BASKET}}}", "{offer: five, amount: 5.01}", "hero takes 5.00 off, expected 5.01"),
+        ("{}", "{amount: 5}", "hero takes nothing off, expected 5"),
+        (f"{{{BASKET}}}", "{offer: fife}", "'fife' is not an offer, did you mean 'five'?"),
+        (f"{{{BASKET}, closed: {{fife: used}}}}", "{offer: five}", "'fife' is not an offer, did you mean 'five'?"),
+        (f"{{{BASKET}, closed: {{five: gone}}}}", "{offer: five}", "'gone' is not a reason"),
+        (
+            f"{{{AGREED}, {BASKET}, closed: {{waited: cooling}}}}",
+            "waiting",
+            "hero shows anyone, expected waiting (no_offer: offer waited had its time for this shopper",
+        ),
+    ],
+)
+def test_a_case_that_is_granted_something_else_says_so(given: str, hero: str, message: str) -> None:
+    (fault,) = run(offering(), case(given, hero))
+    assert message in fault.message
