@@ -160,11 +160,17 @@ class Database:
             _close(writer)
 
     def _migrate(self, db: apsw.Connection) -> None:
-        """Apply what is missing, each script in its own transaction: an interrupted one starts over."""
-        known = len(self._schema)
+        """Apply what is missing, each script in its own transaction: an interrupted one starts over.
+
+        A file that holds something is copied before, and the copy removed when all is well.
+        """
+        known, copied = len(self._schema), False
         while (found := int(db.pragma("user_version"))) < known:
             db.execute("BEGIN IMMEDIATE")
             if db.pragma("user_version") == found:  # else another process was faster
+                if found and not copied:
+                    self._copy()
+                    copied = True
                 _run(db, self._schema[found])
                 db.execute(f"PRAGMA user_version = {found + 1}")
             db.execute("COMMIT")
@@ -173,6 +179,31 @@ class Database:
                 f"{self.path} has schema version {found}, this cashwrap knows {known}: install a newer cashwrap",
                 code="schema_newer",
             )
+        if copied and db.pragma("quick_check") != "ok":
+            raise StoreError(f"{self.path} is damaged after its migration: put {self._former.name} in its place")
+        if self._former.exists():
+            _overwrite(self._former)
+
+    @property
+    def _former(self) -> Path:
+        """The copy taken before a migration."""
+        return self.path.with_name(f"{self.path.name}.before-migration")
+
+    def _copy(self) -> None:
+        """Copy the file as it is now. Nobody writes it meanwhile. Raises ``DiskFull`` where that would not fit."""
+        needed, found = self.path.stat().st_size, os.statvfs(self.path.parent)
+        if found.f_bavail * found.f_frsize < 2 * needed:
+            raise DiskFull(f"{self.path.name} needs {2 * needed >> 20} MB of free disk to be migrated: make room")
+        self._former.unlink(missing_ok=True)
+        os.close(os.open(self._former, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        source, copy = self._open("reader", apsw.SQLITE_OPEN_READONLY), apsw.Connection(str(self._former))
+        try:
+            with copy.backup("main", source, "main") as copying:
+                copying.step(-1)
+            copy.pragma("journal_mode", "DELETE")
+        finally:
+            copy.close()
+            source.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -199,6 +230,17 @@ def _run(db: apsw.Connection, script: str) -> None:
     """Run all of it: apsw stops at a statement that answers a row until somebody asks for the next."""
     for _ in db.execute(script):
         pass
+
+
+def _overwrite(path: Path) -> None:
+    """Remove a file and what it held: a copy of keys must not outlive the next person who is forgotten."""
+    with path.open("r+b") as file:
+        left = path.stat().st_size
+        while left:
+            left -= file.write(bytes(min(left, 1 << 20)))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink(missing_ok=True)
 
 
 def _close(db: apsw.Connection) -> None:
