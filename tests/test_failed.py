@@ -466,6 +466,7 @@ def test_ages_are_told_by_code(shop: Shop) -> None:
     for days in (30, 20, 5, 0):  # they wait 55, 25, 5 and 0 days
         shop.keeps(views(shop, "x"))
         shop.clock.wait(days=days)
+    shop.clock.wait(minutes=1)
     backlog = shop.engine.backlog
     backlog.refresh()
     code = "invalid_money"

@@ -32,6 +32,18 @@ ROUTES: list[tuple[str, str]] = [
     ("GET", "/v1/playbook/versions/{hash}"),
     ("GET", "/v1/playbook/diff?from=live"),
     ("POST", "/v1/playbook/rollback"),
+    ("GET", "/v1/failed"),
+    ("GET", "/v1/failed/{number}"),
+    ("POST", "/v1/failed/{number}/repair"),
+    ("POST", "/v1/failed/replay"),
+    ("POST", "/v1/failed/discard"),
+    ("GET", "/v1/audit"),
+    ("GET", "/v1/offers"),
+    ("POST", "/v1/offers/reserve"),
+    ("POST", "/v1/offers/redeem"),
+    ("POST", "/v1/offers/release"),
+    ("POST", "/v1/offers/rollback"),
+    ("GET", "/v1/offers/reservations/{id}"),
 ]
 
 
