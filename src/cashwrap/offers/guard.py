@@ -1,8 +1,8 @@
 """What keeps an offer from being granted, and what was promised when it first was. Pure.
 
 The clock of a promise starts with the first grant and is never started anew by anything a shopper does: another
-session, an emptied cart, a refund. Devices that turn out to be one shopper's have one clock, the one that started
-first. With ``again_after`` a new round may begin that long after the last one did; without it there is only one.
+session, an emptied cart, a refund. Of devices that turn out to be one shopper's the clock that ends first counts. With
+``again_after`` a new promise may be made when that has passed since every other; without it there is only one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ NOTHING_USED: Mapping[str, int] = {}
 
 
 class Round(NamedTuple):
-    """The promise in force, or the one after which nothing may be promised yet."""
+    """What was promised, and after which nothing may be promised yet."""
 
     began: Millis
     expires: Millis
@@ -54,25 +54,24 @@ def closed(offer: Offer, use: OfferUse | None, now: Millis) -> Closed:
 
 
 def promise(offer: Offer, use: OfferUse | None, now: Millis) -> Promise | None:
-    """What the shopper was told and is still held to; ``None`` where a grant would be the first of a round."""
+    """What the shopper was told and is still held to; ``None`` where a grant would be a new promise."""
     running = round_of(offer, use, now) if use is not None else None
     return None if running is None or not _has_clock(offer) else Promise(running.expires)
 
 
 def round_of(offer: Offer, use: OfferUse, now: Millis) -> Round | None:
-    """The round that ``now`` is in. A use without a grant, such as by a code, starts one too."""
-    begun: Round | None = None
-    marks = [*use.grants, *((time, 0) for time in use.redeemed.values())]
-    for time, expires in sorted(marks):
-        if begun is None or (offer.again_after is not None and time >= begun.began + offer.again_after):
-            begun = Round(time, expires)
-        elif expires:  # of two promises in one round the one that ends first was the true one
-            begun = Round(begun.began, min(begun.expires, expires) if begun.expires else expires)
-    if begun is None or (offer.again_after is not None and now >= begun.began + offer.again_after):
+    """The promises that still count: none may be made anew before ``again_after`` has passed since each of them.
+
+    Of several, such as one on each of two devices, the one that ends first is the true one. A use without a grant, such
+    as by a code, counts like one.
+    """
+    since = now - offer.again_after if offer.again_after is not None else None
+    times = [*use.grants, *((time, 0) for time in use.redeemed.values())]
+    counting = [(time, expires) for time, expires in times if since is None or time > since]
+    if not counting:
         return None
-    if not begun.expires and offer.lasts is not None:
-        return Round(begun.began, begun.began + offer.lasts)
-    return begun
+    ends = [expires or (time + offer.lasts if offer.lasts is not None else 0) for time, expires in counting]
+    return Round(min(counting)[0], min((end for end in ends if end), default=0))
 
 
 def needs_memory(offer: Offer) -> bool:
