@@ -414,7 +414,7 @@ def _priority_reversed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         experiences_module,
         "_in_order",
-        lambda declared: {name: each[::-1] for name, each in plain(declared).items()},
+        lambda declared, choices: {name: each[::-1] for name, each in plain(declared, choices).items()},
     )
 
 
