@@ -31,7 +31,9 @@ SERVED = ("writer.folded", "vault.persisted", "store.committed", "writer.publish
 class Kills:
     """Goes on for as long as it is asked to: ``run`` may be called again with the next seed."""
 
-    def __init__(self, folder: Path, nursery: Nursery) -> None:
+    def __init__(self, folder: Path, nursery: Nursery, *, late: bool = False) -> None:
+        """With ``late`` the servers have the planted bug of answering before the commit."""
+        self._late = late
         self._folder = folder
         self._nursery = nursery
         self._playbook = folder / "playbook"
@@ -69,7 +71,7 @@ class Kills:
     def _live(self, data: Path, key: str, clients: list[Sender | Asker], crash: str, dice: Dice) -> list[str]:
         """One life of a server, up to its kill; what clients saw that they must not."""
         wrong: list[str] = []
-        self._nursery.start(Job(str(data), str(self._playbook), crash))
+        self._nursery.start(Job(str(data), str(self._playbook), crash, late=self._late))
         word = self._nursery.listen()
         if word.kind != "ready":
             return [] if word.text == "-9" and crash else [f"the server did not start ({word.text})"]

@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from cashwrap.errors import Unavailable
 from cashwrap.ports import Clock
+from cashwrap.testing.chaos.errands import WHAT as POINT_BY_POINT
+from cashwrap.testing.chaos.errands import at_every_point
 from cashwrap.testing.chaos.failing import failures
 from cashwrap.testing.chaos.full import WHAT as FULL
 from cashwrap.testing.chaos.full import disk_full
@@ -102,6 +104,7 @@ def _slices(folder: Path, nursery: Nursery) -> list[Slice]:
         Slice("power cuts and torn writes", 20, lambda seed: power_cuts(folder, seed, 2 * CUTS)),
         Slice("every Nth write and sync fails", 15, lambda seed: failures(folder, seed, 1 + seed % 97, most=24)),
         Slice(FULL, 12, lambda seed: disk_full(folder, seed, 2)),
+        Slice(POINT_BY_POINT, 4, lambda seed: at_every_point(folder, nursery, seed)),
         Slice("races for the last redemption", 8, races),
         Slice("shuffled, repeated and late events", 6, lambda seed: schedules(seed, 20, compiled)),
         Slice("clocks that jump", 4, lambda seed: jumping_clocks(seed, 20, compiled)),

@@ -16,7 +16,7 @@ from cashwrap.ports import Changes, Store
 from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.testing.chaos.checks import ALL, look
 from cashwrap.testing.chaos.dice import Dice
-from cashwrap.testing.chaos.stage import START, StageClock, acting, as_it_is
+from cashwrap.testing.chaos.stage import START, Plant, StageClock, acting, as_it_is
 from cashwrap.testing.chaos.tally import Tally
 from cashwrap.testing.chaos.workload import PLAYBOOK, SHOPPERS, Book, Till, Traffic, caller
 
@@ -61,15 +61,15 @@ class _Jumping:
         return getattr(self._store, name)
 
 
-def jumping_clocks(seed: int, runs: int, compiled: Playbook) -> Tally:
+def jumping_clocks(seed: int, runs: int, compiled: Playbook, plant: Plant = as_it_is) -> Tally:
     """So many runs with a clock that jumps between requests and in the middle of commits."""
     tally = Tally("clocks that jump")
     for number in range(runs):
-        _jump_about(seed + number, compiled, tally)
+        _jump_about(seed + number, compiled, plant, tally)
     return tally
 
 
-def _jump_about(seed: int, compiled: Playbook, tally: Tally) -> None:
+def _jump_about(seed: int, compiled: Playbook, plant: Plant, tally: Tally) -> None:
     dice, clock, book = Dice("clock", seed), StageClock(), Book()
 
     def jump() -> None:
@@ -79,7 +79,7 @@ def _jump_about(seed: int, compiled: Playbook, tally: Tally) -> None:
 
     store = MemoryStore()
     world = World(store, store, store, store, store, MemoryVault(dice), clock, dice)
-    world = structs.replace(world, store=_Jumping(store, jump))
+    world = plant(structs.replace(world, store=_Jumping(store, jump)))
     with acting(world, compiled) as engine:
         till, traffic = Till(engine, book), Traffic(seed, book)
         for _ in range(REQUESTS):
@@ -107,21 +107,21 @@ def _negative(engine: Engine, shopper: ShopperRef, compiled: Playbook, now: Mill
 # --- schedules ---
 
 
-def schedules(seed: int, runs: int, compiled: Playbook, world_of: Callable[[World], World] = as_it_is) -> Tally:
+def schedules(seed: int, runs: int, compiled: Playbook) -> Tally:
     """So many schedules of the same kind of traffic: each comes in order once, and then shuffled, twice and late."""
     tally = Tally("shuffled, repeated and late events")
     for number in range(runs):
-        _compare(seed + number, compiled, world_of, tally)
+        _compare(seed + number, compiled, tally)
     return tally
 
 
-def _compare(seed: int, compiled: Playbook, world_of: Callable[[World], World], tally: Tally) -> None:
+def _compare(seed: int, compiled: Playbook, tally: Tally) -> None:
     dice, book = Dice("schedule", seed), Book()
     events = _dated(Traffic(seed, book), dice)
     shuffled = list(events)
     dice.shuffle(shuffled)
     shuffled += [dice.pick(events) for _ in range(dice.below(EVENTS))]
-    told = [_played(order, seed, compiled, book, world_of, tally) for order in (events, shuffled)]
+    told = [_played(order, seed, compiled, book, tally) for order in (events, shuffled)]
     tally.runs += 1
     tally.faults += len(shuffled)
     if told[0] != told[1]:
@@ -153,13 +153,12 @@ def _played(
     seed: int,
     compiled: Playbook,
     book: Book,
-    world_of: Callable[[World], World],
     tally: Tally,
 ) -> dict[str, object]:
     """What all shoppers' profiles say after this order of arrival, after the checks of every run."""
     dice, store = Dice("play", seed, len(order)), MemoryStore()
     clock = StageClock(START + HOUR)
-    world = world_of(World(store, store, store, store, store, MemoryVault(dice), clock, dice))
+    world = World(store, store, store, store, store, MemoryVault(dice), clock, dice)
     book.acknowledged.clear()
     with acting(world, compiled) as engine:
         till, at = Till(engine, book), 0
