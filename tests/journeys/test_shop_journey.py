@@ -202,7 +202,7 @@ class TestAfterAGrant:
         page.click("text=Log in as Jonas")
         expect(page.locator(".hero-kicker")).to_have_text("Good to see you again, Jonas.")
         put_in_basket(page, spine.shop, "KC-K05")
-        expect(page.locator(".basket-message")).to_contain_text("10 % for buying again: €8.80 less on this basket.")
+        expect(page.locator(".basket-message")).to_contain_text("10 % for buying again: €14.90 less on this basket.")
         expect(page.locator(".basket-message .cw-disclosure")).to_be_visible()
         page.click(".summary a.button.primary")
         page.click(".known button")
