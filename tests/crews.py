@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -135,11 +135,9 @@ def _inodes(pattern: str) -> set[str]:
 
 def _sockets(pid: int) -> set[str]:
     found = set()
-    for file in Path(f"/proc/{pid}/fd").iterdir():
-        try:
+    with suppress(OSError):  # it is gone, or has just closed one
+        for file in Path(f"/proc/{pid}/fd").iterdir():
             target = str(file.readlink())
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            found.add(target[8:-1])
+            if target.startswith("socket:["):
+                found.add(target[8:-1])
     return found
