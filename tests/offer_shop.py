@@ -23,6 +23,7 @@ shop: {currency: EUR, time_zone: Europe/Berlin}
 features:
   carts_left: {count: Checkout Started}
   offers_used: {count: Offer Redeemed, purpose: necessary}
+  offers_held: {count: Offer Reserved, purpose: necessary}
 placements:
   spring_spot: {component: message}
   win_back_spot: {component: message}

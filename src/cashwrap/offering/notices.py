@@ -58,9 +58,10 @@ class Notices:
             if submission.error is not None:
                 raise Unavailable("what the ledger changed could not be told to the log; it is told again")
             self.told["told"] += len(told)
-        crash_point("notice.told")
-        ledger.settle(settled)
         self._held = len(waiting) - len(settled)
+        if settled:
+            crash_point("notice.told")
+            ledger.settle(settled)
         return len(settled)
 
     def _event(self, changed: Reservation) -> Event | None:
