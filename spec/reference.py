@@ -7,14 +7,15 @@ import typer
 from msgspec import Struct
 from spec import names
 
-from cashwrap import aggregates, attributes, carts, dedup, engine, orders, request, writer
+from cashwrap import aggregates, attributes, backlog, carts, dedup, engine, orders, request, writer
+from cashwrap.adapters.audit import LONGEST
 from cashwrap.cli.main import app
 from cashwrap.condition.environment import Type
 from cashwrap.declarations import Settings
 from cashwrap.events import Limits
 from cashwrap.model import Purpose
 from cashwrap.playbook.schema import DURATION, SHARE, playbook_schema
-from cashwrap.serve import admin, hot, ofrep_context, ofrep_streams, openapi, protocol, rates
+from cashwrap.serve import ask, hot, ofrep_context, ofrep_streams, openapi, protocol, rates, settle
 from cashwrap.serve.operations import VERSION
 
 Json = Mapping[str, Any]
@@ -290,7 +291,7 @@ def limits() -> Iterator[tuple[str, float, str]]:
     yield "OpenFeature event streams open at once", ofrep_streams.STREAMS, ""
     yield "of one key", ofrep_streams.STREAMS_PER_KEY, ""
     yield "of one key in one network (/24, or /48 for IPv6)", ofrep_streams.STREAMS_PER_NETWORK, ""
-    yield "a request of a secret key elsewhere", admin.BODY // 1000, "KB (of 1,000 bytes)"
+    yield "a request of a secret key elsewhere", ask.BODY // 1000, "KB (of 1,000 bytes)"
     yield "the head of a request", protocol.MAX_HEAD // 1024, "KB"
     yield "for a request to arrive", int(protocol.MAX_WAIT), "s"
     yield "for a decision, unless `deadlineMs` says otherwise", hot.DEADLINE_MS, "ms"
@@ -300,6 +301,9 @@ def limits() -> Iterator[tuple[str, float, str]]:
     yield "requests waiting to be stored", writer.WAITING, ""
     yield "requests in one commit", writer.AT_ONCE, ""
     yield "clients whose rate is remembered", rates.CLIENTS, ""
+    yield "failed events that wait for an operator", backlog.MOST, ""
+    yield "failed events that one request tries again", settle.AT_ONCE, ""
+    yield "bytes of an audit entry", LONGEST, ""
     yield "an event's id is remembered for", dedup.DAYS, "days"
     yield "an exposure may bring its decision's token back for", engine.TOKEN_LIFE // 3_600_000, "hours"
     yield "keys of a feature that is split", aggregates.KEYS, ""
