@@ -170,6 +170,11 @@ class SqliteStore:
         place = (self._known_number(after.tenant), after.shopper) if after is not None else (0, b"")
         return [ShopperKey(self._tenant(number), shopper) for number, shopper in self._rows("shoppers", *place, limit)]
 
+    def tenants(self) -> list[Tenant]:
+        """All that ever had a row."""
+        self._read_tenants()
+        return sorted(self._tenant_numbers)
+
     def names(self, key: ShopperKey) -> list[bytes]:
         """The keyed hashes of all identifiers that name the shopper."""
         return sorted(digest for (digest,) in self._rows("names", self._known_number(key.tenant), key.shopper))

@@ -74,10 +74,11 @@ def backup(
 ) -> None:
     """Copy a data folder, also while it is served, and print the copy's digest.
 
+    Everything but the fact table: the store, the ledger, the audit log and the keys.
+
     Example: `cashwrap backup backups/monday --keys vault/monday --data data`
     """
-    digest = copy(data, destination, keys=data, keys_destination=keys if keys is not None else destination)
-    typer.echo(digest)
+    typer.echo(copy(data, destination, keys=data, keys_destination=keys if keys is not None else destination).digest)
 
 
 def facts(*, data: Data = Path("data"), json: Json = False) -> None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cashwrap import collector
+from cashwrap.backfill import declare
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.events import Batch, Envelope, Normaliser, Refused, RequestFacts
@@ -90,6 +91,8 @@ class _Import:
         """Whether the rows at hand may hold a card number or an e-mail address."""
 
     def run(self) -> Report:
+        world = self.world
+        declare(world.registry, world.store, self.playbook.features, world.clock.now())
         begun = self.world.clock.monotonic()
         with collector.paused():
             self.read()
