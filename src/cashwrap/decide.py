@@ -6,7 +6,7 @@ leaves the placement to the shop's own default, with the reason, and never touch
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -419,14 +419,19 @@ class GrantingAnswer(Struct, frozen=True):
     variation: str | None
     content: msgspec.Raw | None
     reason: Reason
-    offer: "_Offer"
+    offer: "GrantedOffer"
 
 
-class _Offer(Struct, frozen=True, omit_defaults=True):
-    """A grant as shops get it: amounts in major units. ``expires`` is left out where the offer itself ends with it."""
+class GrantedOffer(Struct, frozen=True, omit_defaults=True):
+    """An offer as a decision grants it: ``amount``, in major units, is what it takes off the cart that was sent.
+
+    ``expires`` is when it ends for this shopper, in milliseconds, left out where the offer ends no sooner than for all.
+    ``personal`` says that personal data had a part in it; its ``disclosure`` then goes beside the price. ``token`` is
+    what a shop verifies and reserves by.
+    """
 
     name: str
-    benefit: Mapping[str, object]
+    benefit: Mapping[str, Any]
     amount: str
     currency: str
     personal: bool
@@ -471,7 +476,7 @@ def told(answer: Answer, tokens: Mapping[str, str] = _NO_TOKENS) -> Answer | Gra
     grant = answer.offer
     if grant is None:
         return answer
-    offer = _Offer(
+    offer = GrantedOffer(
         grant.offer,
         grant.benefit,
         major(grant.amount, grant.currency),

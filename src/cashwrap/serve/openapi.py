@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from cashwrap.decide import GrantedOffer
 from cashwrap.events.envelope import Envelope
 from cashwrap.offering import HeldOffer, OfferReport, RedeemBody, ReleaseBody, ReserveBody, TakeBackBody
 from cashwrap.request import DecideRequest
@@ -63,6 +64,7 @@ class Answer(msgspec.Struct, rename="camel"):
     experience: str | None = None
     variation: str | None = None
     content: dict[str, Any] | None = None
+    offer: GrantedOffer | None = None
 
 
 class DecideAnswer(msgspec.Struct, rename="camel"):
