@@ -121,7 +121,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         mask=mask,
         placements=tuple(dict.fromkeys(request.placements)) if request.placements is not None else None,
         locale=context.locale or settings.locale,
-        currency=context.currency or settings.currency,
+        currency=(context.currency or settings.currency).upper(),
         payment_methods=tuple(checkout.payment_methods),
         delivery_methods=tuple(checkout.delivery_methods),
         saved_method=checkout.saved_method,

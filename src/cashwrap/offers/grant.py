@@ -47,7 +47,7 @@ class Granting:
     def __init__(self, inputs: Inputs, settings: Settings) -> None:
         self._inputs = inputs
         self._settings = settings
-        self._cart = OfferCart(inputs.lines, inputs.currency.upper(), inputs.shipping, inputs.delivery)
+        self._cart = OfferCart(inputs.lines, inputs.currency, inputs.shipping, inputs.delivery)
         self._groups: dict[str, str] = {}
         self._rules: MarketRules | None = None
         self.granted: dict[str, Grant] = {}
