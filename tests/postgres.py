@@ -27,15 +27,17 @@ installed = binary("postgres") is not None
 class Server:
     """``address`` is of a database that is there already; ``database`` makes another one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fsync: bool) -> None:
         self.folder = folder
+        self._fsync = "on" if fsync else "off"
         self.port = _free_port()
         self.address = f"postgresql://{_owner()}@127.0.0.1:{self.port}/postgres"
         self._run("initdb", "-D", "data", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
         self.start()
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        options += f" -c fsync={self._fsync}"
         self._run("pg_ctl", "-D", "data", "-w", "-t", "30", "-l", "log", "-o", options, "start")
 
     def stop(self, mode: str = "fast") -> None:
@@ -70,12 +72,13 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
+def server(*, fsync: bool = False) -> Iterator[Server]:
+    """Stopped when the block ends. Without ``fsync`` it is quick, and keeps nothing through a power cut."""
     with tempfile.TemporaryDirectory(prefix="cashwrap-postgres-") as name:
         folder = Path(name)
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres")
-        running = Server(folder)
+        running = Server(folder, fsync=fsync)
         try:
             yield running
         finally:

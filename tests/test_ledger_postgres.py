@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from cashwrap.adapters import postgres_ledger
-from cashwrap.adapters.postgres_ledger import PostgresLedger
+from cashwrap.adapters.postgres_ledger import PostgresLedger, Turns
 from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.errors import CashwrapError, Conflict, StoreError, Unavailable
 from cashwrap.ledger import Claim
@@ -90,10 +90,36 @@ def test_a_row_that_somebody_holds_is_not_waited_for(address: str) -> None:
 def test_connections_that_are_all_busy_are_not_waited_for(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_ledger, "_CONNECTIONS", 1)
     ledger = PostgresLedger(address, patience=0.2)
-    with ledger._sessions._free, pytest.raises(Unavailable, match="busy"):
+    assert ledger._sessions._free.acquire(0)
+    with pytest.raises(Unavailable, match="busy"):
         ledger.check()
+    ledger._sessions._free.release()
     assert ledger.check() == []
     ledger.close()
+
+
+def test_turns_go_round() -> None:
+    """A semaphore lets the one who gives way take again at once: of sixteen busy clients, eight starved."""
+    turns, waits, has_it = Turns(1), threading.Event(), threading.Event()
+
+    def second() -> None:
+        waits.set()
+        assert turns.acquire(30)
+        has_it.set()
+
+    assert turns.acquire(0)
+    other = threading.Thread(target=second)
+    other.start()
+    waits.wait(30)
+    while not turns._waiting:
+        threading.Event().wait(0.001)
+    turns.release()
+    assert not turns.acquire(0)
+    other.join(30)
+    assert has_it.is_set()
+    turns.release()
+    assert turns.acquire(0)
+    assert not turns.acquire(0.01)
 
 
 def test_an_address_that_leads_nowhere_is_told_without_its_password() -> None:

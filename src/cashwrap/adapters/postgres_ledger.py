@@ -102,6 +102,39 @@ class _Undone(Exception):
     """The server undid a transaction for the sake of another: it may be tried again as if it had never been."""
 
 
+class Turns:
+    """So many at once, and the others in the order in which they came: who gives way cannot take again before them."""
+
+    def __init__(self, count: int) -> None:
+        self._lock = threading.Lock()
+        self._free = count
+        self._waiting: deque[threading.Event] = deque()
+
+    def acquire(self, patience: float) -> bool:
+        """Whether it was one's turn within so many seconds."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return True
+            turn = threading.Event()
+            self._waiting.append(turn)
+        if turn.wait(patience):
+            return True
+        with self._lock:
+            if turn.is_set():  # in the very last moment
+                return True
+            self._waiting.remove(turn)
+            return False
+
+    def release(self) -> None:
+        """Hand over to who waits longest."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+
 class _Sessions:
     """Connections to one server, as many as ask at once up to a limit; one that failed is not trusted again."""
 
@@ -110,13 +143,13 @@ class _Sessions:
         self._address = address
         self._patience = patience
         self._idle: deque[Any] = deque()
-        self._free = threading.BoundedSemaphore(_CONNECTIONS)
+        self._free = Turns(_CONNECTIONS)
         self._closed = False
 
     @contextmanager
     def transaction(self, begin: str) -> Iterator[Run]:
         """Committed when the block ends, rolled back when it raises. Raises ``_Undone`` and ``Unavailable``."""
-        if not self._free.acquire(timeout=self._patience):
+        if not self._free.acquire(self._patience):
             raise Unavailable("the ledger's connections are all busy; nothing was acknowledged")
         try:
             with self._translated():
