@@ -166,7 +166,7 @@ class Backfill:
 
     def truths(self) -> dict[str, Truth]:
         """Of the live playbook's features those that say less than their definition does, by name."""
-        playbook, known, now = self.declared, self._known, self._clock.now()
+        playbook, known, now = self.declared, self.followed(), self._clock.now()
         found = {}
         for name, (key, span) in playbook.features.spans().items() if playbook is not None else ():
             since = known.pending.get(key, known.since.get(key, 0))

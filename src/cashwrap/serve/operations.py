@@ -20,6 +20,7 @@ from cashwrap.errors import CashwrapError
 from cashwrap.overload import Overload
 from cashwrap.playbook.schema import playbook_schema
 from cashwrap.records import Recorder
+from cashwrap.serve import kept
 from cashwrap.serve.offers import metrics as offer_metrics
 from cashwrap.serve.openapi import document
 from cashwrap.serve.wire import error_body, status_of
@@ -61,6 +62,7 @@ class EngineMetrics(Collector):
         )
         yield _decision_seconds(counts)
         yield from _decision_records(engine.recorder)
+        yield from kept.metrics(engine)
         arms = CounterMetricFamily(
             "cashwrap_arms",
             "What experiences came to, shown or kept back, where a test or a cap has a say in it.",
