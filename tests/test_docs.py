@@ -27,6 +27,7 @@ WALKED = (
     "docs/howto/decide-in-the-browser.md",
     "docs/howto/embed-in-python.md",
     "docs/howto/identify-shoppers.md",
+    "docs/howto/mend-failed-events.md",
     "docs/howto/run-an-experiment.md",
     "docs/howto/run-it.md",
     "docs/howto/use-as-a-library.md",
