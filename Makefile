@@ -6,7 +6,7 @@ SHOP := .venv-shop
 STAMP := $(VENV)/.ready
 SHOP_STAMP := $(SHOP)/.ready
 
-.PHONY: help setup demo test test-fast lint format fuzz bench schemas lock clean
+.PHONY: help setup demo test test-fast lint format fuzz chaos bench schemas lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -52,6 +52,9 @@ format: $(STAMP)  ## let ruff write what it can
 
 fuzz: $(STAMP)  ## a million conditions through every evaluator; COUNT=n for another number
 	$(BIN)/python tests/fuzz_conditions.py $(or $(COUNT),1000000)
+
+chaos: $(STAMP)  ## 10,000 kills, 100,000 power cuts and schedules, every Nth write; ARGS="--kills 100" for less
+	$(BIN)/python tests/long_chaos.py $(ARGS)
 
 bench: $(STAMP)  ## benchmarks as ratios in one run, see bench/README.md
 	$(BIN)/python -m bench

@@ -56,6 +56,7 @@ def test_a_process_may_die_at_every_crash_point(folder: Path, nursery: Nursery) 
 
 
 def test_a_crash_point_that_is_not_reached_is_seen(folder: Path, nursery: Nursery) -> None:
+    (folder / "unreached").mkdir()
     nursery.start(Job(str(folder / "unreached"), crash="ledger.counted", errand="audit.appended"))
     assert nursery.gone().text == "0"
 
