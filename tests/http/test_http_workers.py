@@ -239,7 +239,7 @@ class Load:
             except httpx.TransportError:
                 http.close()
                 http = client(self.server.url, self.key)
-                self.over.wait(0.01)
+                self.over.wait(0.1)
                 continue
             if code == 200:
                 self.acked[shopper].append(message)

@@ -98,3 +98,20 @@ class Ballast:
                 self._file.unlink(missing_ok=True)
             return False
         return True
+
+
+class GivenAway:
+    """Port ``Reserve`` of a process beside the one that holds it: sees whether it is there, and touches nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / FILE
+
+    def full(self) -> bool:
+        """Whether it is given away."""
+        return not self._file.exists()
+
+    def give(self) -> None:
+        """Nothing: whoever holds it finds the disk full too."""
+
+    def tend(self) -> None:
+        """Nothing."""

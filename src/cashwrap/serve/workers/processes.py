@@ -15,8 +15,10 @@ from pathlib import Path
 
 import uvloop
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cashwrap.adapters.announcing import AnnouncingStore
+from cashwrap.adapters.ballast import GivenAway
 from cashwrap.adapters.shared import Board, Cells, VersionArray
 from cashwrap.audit import Trail
 from cashwrap.engine import Engine
@@ -186,7 +188,7 @@ def work(crew: Crew, shared: Shared, number: int, control: socket.socket) -> Non
         hot = Hot(stamps=shared.versions)
         client = WriterClient(hot, Quota(WAITING // crew.workers, WAITING_EVENTS // crew.workers))
         common = Common(hot, SharedRateWatch(shared.senders), SharedCarts(shared.carts), client)
-        engine = Engine(follower.first(), world, common=common)
+        engine = Engine(follower.first(), replace(world, reserve=GivenAway(crew.data)), common=common)
         client.carry(engine.recorder)
         try:
             uvloop.run(_work(crew, shared, _Serving(engine, follower, client, number, control)))

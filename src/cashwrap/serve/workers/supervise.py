@@ -73,9 +73,7 @@ class Supervisor:
     def __init__(self, crew: Crew, fail: Callable[[CashwrapError], None]) -> None:
         """``fail`` tells an operator of an error. Raises ``InvalidInput``, and ``CashwrapError`` (``port_taken``)."""
         if sys.platform != "linux":
-            raise InvalidInput("--workers needs Linux", code="workers_unsupported")
-        if not 1 <= crew.workers <= MOST:
-            raise InvalidInput(f"--workers is a number from 1 to {MOST}", code="too_many_workers")
+            raise InvalidInput("several workers need Linux; leave --workers out", code="workers_unsupported")
         self._held = _hold(crew)
         self._address = address_of(self._held)
         port: int = self._held.getsockname()[1]
