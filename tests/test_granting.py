@@ -23,7 +23,8 @@ from cashwrap.offers.terms import Offer
 from cashwrap.playbook import Playbook, examine
 from cashwrap.playbook.lint import lint
 from cashwrap.records import Kept, decode, encode
-from cashwrap.request import Cart, CartItem, DecideRequest, cart_lines
+from cashwrap.request import Cart, CartItem, DecideRequest, ShopperRef, cart_lines
+from cashwrap.serve.ofrep_answer import decided, etag, flag
 from cashwrap.tell import tell
 
 NOW = 1_780_000_000_000
@@ -485,3 +486,17 @@ def test_planted_assigning_those_who_could_get_nothing_is_seen(monkeypatch: pyte
     monkeypatch.setattr(Granting, "judge", generous)
     with pytest.raises(AssertionError):
         test_all_arms_are_those_to_whom_it_could_have_been_granted()
+
+
+def test_openfeature_is_told_of_the_offer_and_of_what_must_be_said() -> None:
+    playbook = compiled(LASTING)
+    made = asked(playbook, values={"orders": 3, "location.country": "DE"})
+    told = [decided(encode_answer(made, "id", "t", offers={"waited": f"signed-{number}"})) for number in (1, 2)]
+    metadata = flag(told[0], "top", frozenset()).metadata
+    assert (metadata.offer, metadata.offer_amount, metadata.offer_currency) == ("waited", "6.00", "EUR")
+    assert metadata.offer_token == "signed-1"
+    assert metadata.disclosure is not None
+    assert metadata.disclosure.startswith("This price was personalised")
+    tags = {etag(each, key="k", shopper=ShopperRef(), version="v", now=NOW) for each in told}
+    assert len(tags) == 1, "a new token is no new answer"
+    assert flag(told[0], "side", frozenset()).metadata.offer is None

@@ -9,9 +9,10 @@ from typing import Literal
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 from cashwrap.errors import CashwrapError, InvalidInput, TooMuch
-from cashwrap.model import Level
+from cashwrap.model import Disclosure, Level
 from cashwrap.request import ShopperRef
 from cashwrap.serve.wire import status_of
 
@@ -41,6 +42,16 @@ _REASONS: dict[str, FlagReason] = {
 """Where a reason of ours is one of OpenFeature's; whatever else leaves the shop's default is ``DEFAULT``."""
 
 
+class Offered(Struct, omit_defaults=True):
+    """The offer that a placement grants, as far as OpenFeature is told of it."""
+
+    name: str
+    amount: str
+    currency: str
+    token: str | None = None
+    disclosure: Disclosure | None = None
+
+
 class Placed(Struct):
     """One placement of a decision, as decide encodes it; its content is copied and never read."""
 
@@ -48,6 +59,7 @@ class Placed(Struct):
     experience: str | None = None
     variation: str | None = None
     content: Raw = Raw(_NULL)
+    offer: Offered | None = None
 
 
 class Decided(Struct, rename="camel"):
@@ -72,6 +84,13 @@ class FlagMetadata(Struct, rename="camel", omit_defaults=True):
     experience: str | None = None
     reason: str = ""
     """Decide's own reason, which says more than OpenFeature's."""
+    offer: str | None = None
+    """What is granted with the value; ``offerAmount`` is in major units of ``offerCurrency``."""
+    offer_amount: str | None = None
+    offer_currency: str | None = None
+    offer_token: str | None = None
+    disclosure: str | None = None
+    """What must be said beside the value, where personal data had a part in the offer."""
 
 
 class Flag(Struct, rename="camel"):
@@ -134,6 +153,8 @@ def flag(decision: Decided, name: str, trials: frozenset[str]) -> Flag:
         raise no_such_placement(name)
     metadata = _metadata(decision)
     metadata.experience, metadata.reason = placed.experience, placed.reason
+    if placed.offer is not None:
+        _tell_offer(metadata, placed.offer)
     shown = bytes(placed.content) != _NULL
     reason = _REASONS.get(placed.reason, "DEFAULT")
     if reason == "TARGETING_MATCH" and placed.experience in trials:
@@ -161,14 +182,25 @@ def _metadata(decision: Decided) -> FlagMetadata:
     return FlagMetadata(decision.playbook, decision.level, decision.degraded, decision.decision_id, decision.token)
 
 
+def _tell_offer(metadata: FlagMetadata, offer: Offered) -> None:
+    metadata.offer, metadata.offer_token = offer.name, offer.token
+    metadata.offer_amount, metadata.offer_currency = offer.amount, offer.currency
+    metadata.disclosure = offer.disclosure.text if offer.disclosure is not None else None
+
+
 def etag(decision: Decided, *, key: str, shopper: ShopperRef, version: str, now: int) -> str:
     """Names what a bulk answer says: equal for equal answers to one key about one shopper, within an hour.
 
-    The decision's id and token are left out, as they differ every time; the hour lets the client have a new token long
-    before its own expires. ``version`` is that of the configuration (``ofrep_streams``).
+    The decision's id and the tokens are left out, as they differ every time; the hour lets the client have a new token
+    long before its own expires. ``version`` is that of the configuration (``ofrep_streams``).
     """
-    said = [key, shopper, version, now // HOUR, decision.level, decision.degraded, decision.placements]
+    placements = {name: _without_token(each) for name, each in decision.placements.items()}
+    said = [key, shopper, version, now // HOUR, decision.level, decision.degraded, placements]
     return f'"{blake2b(_encode(said), digest_size=16).hexdigest()}"'
+
+
+def _without_token(placed: Placed) -> Placed:
+    return placed if placed.offer is None else replace(placed, offer=replace(placed.offer, token=None))
 
 
 def matches(etag: str, asked: str | None) -> bool:
