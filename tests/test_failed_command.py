@@ -3,6 +3,8 @@
 import json
 import os
 import pwd
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,13 @@ from typer.testing import CliRunner
 from cashwrap.cli.main import app
 from cashwrap.cli.world import operator
 from cashwrap.engine import Engine
+from cashwrap.folding import read_events
 from cashwrap.library import open_world
 from cashwrap.model import Tenant
 from cashwrap.playbook import load_playbook, starter
 from cashwrap.ports import AuditEntry
 from cashwrap.versions import Versions
+from processes import COMMAND
 
 LIVE = Tenant("default", "live")
 CANARY = "canary-ada"
@@ -119,6 +123,27 @@ def test_the_forgotten_are_forgotten_here_too(book: Path, data: Path) -> None:
     for number in numbers(data):
         told = CliRunner().invoke(app, ["failed", "show", str(number), "--data", str(data)]).output
         assert "12,50" not in told
+
+
+@pytest.mark.parametrize("point", ["writer.folded", "vault.persisted", "store.committed", "writer.published"])
+def test_killed_while_it_is_tried_again_it_counts_once(point: str, book: Path, data: Path) -> None:
+    number = str(numbers(data)[0])
+    invoke("failed", "repair", number, "--set", "properties.price=12.50", "--playbook", book, "--data", data)
+    command = [*COMMAND, "failed", "replay", number, "--playbook", str(book), "--data", str(data)]
+    killed = subprocess.run(command, env={**os.environ, "CASHWRAP_CRASH_AT": point}, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    left = numbers(data)
+    again = CliRunner().invoke(app, ["failed", "replay", "--code", "invalid_money", *command[-4:], "--json"])
+    assert json.loads(again.output)["stored"] == (1 if int(number) in left else 0)
+    assert (int(number) in left) == (point in {"writer.folded", "vault.persisted"})
+    with open_world(data, serving=False) as world:
+        events = [
+            event
+            for record in world.store.log()
+            if record.kind == "events"
+            for event in read_events(world.vault.open(record.shopper, record.payload))
+        ]
+    assert [event.properties.get("price") for event in events if event.name == "Product Viewed"] == [1250]
 
 
 # --- entries of commands ---

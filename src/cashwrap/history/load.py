@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from cashwrap import collector
 from cashwrap.backfill import declare
+from cashwrap.backlog import Backlog
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.events import Batch, Envelope, Normaliser, Refused, RequestFacts
@@ -82,7 +83,10 @@ class _Import:
             basis=mapping.basis,
         )
         products: Mapping[str, Product] = dict(world.catalogue.products(options.tenant))
-        self.context = Context(playbook, lambda _: products, world.store, world.vault, world.random, Hot())
+        backlog = Backlog(world.failed, world.clock)
+        self.context = Context(
+            playbook, lambda _: products, world.store, world.vault, world.random, Hot(), backlog=backlog
+        )
         self.failed: Counter[str] = Counter()
         self.names: Counter[str] = Counter()
         self.changed: dict[ShopperKey, None] = {}
@@ -159,6 +163,9 @@ class _Import:
         window = Window(self.context)
         window.prefetch([submission])
         window.take(submission)
+        if submission.error is not None:  # no room for what failed: nothing of this window is kept
+            window.abandon()
+            raise submission.error
         changes = window.changes()
         if changes:
             self.world.vault.persist()
@@ -168,7 +175,9 @@ class _Import:
         if not self.windows % COLLECT:
             gc.collect()
         self.report.events.add(submission.accounting)
-        self.failed.update([failure.code for failure in changes.failures])
+        counted = submission.accounting
+        later = changes.failures[: counted.failed + counted.conflict - len(refused)]
+        self.failed.update([each.code for each in (*refused, *later)])
         for key, row in changes.rows.items():
             if row is None:
                 self.changed.pop(key, None)
