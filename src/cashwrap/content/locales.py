@@ -104,11 +104,15 @@ def date(when: Millis, time_zone: str, tag: str) -> str:
 
 def moment(when: Millis, time_zone: str, tag: str) -> str:
     """A time in a time zone, to the minute: ``Jan 2, 2026, 8:30 PM``."""
-    there = datetime.fromtimestamp(when // 1000, UTC).astimezone(zone(time_zone))
+    return _moment(when // 60_000, time_zone, tag)
+
+
+@lru_cache(maxsize=8192)
+def _moment(minute: int, time_zone: str, tag: str) -> str:
+    there = datetime.fromtimestamp(minute * 60, UTC).astimezone(zone(time_zone))
     both = str(get_datetime_format("medium", rules(tag)))
-    return both.replace("{1}", str(format_date(there, "medium", rules(tag)))).replace(
-        "{0}", str(format_time(there, "short", locale=rules(tag)))
-    )
+    day, time = format_date(there, "medium", rules(tag)), format_time(there, "short", locale=rules(tag))
+    return both.replace("{1}", str(day)).replace("{0}", str(time))
 
 
 def minor(text: str, currency: str) -> Minor | None:
