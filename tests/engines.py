@@ -13,6 +13,7 @@ import msgspec
 from cashwrap.adapters.audit import FileAudit, MemoryAudit
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.sqlite import SqliteStore
+from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.adapters.vault import FileVault, MemoryVault
 from cashwrap.engine import Engine, World
 from cashwrap.events import Refused, RequestFacts
@@ -166,16 +167,19 @@ class Shop:
 
 def memory_world(clock: TestClock, seed: int = 1) -> World:
     rng, store = SeededRandom(seed), MemoryStore()
-    return World(store, store, store, store, store, MemoryVault(rng), clock, rng, audit=MemoryAudit())
+    kept: dict[str, Any] = {"ledger": SqliteLedger(None), "audit": MemoryAudit()}
+    return World(store, store, store, store, store, MemoryVault(rng), clock, rng, **kept)
 
 
 @contextmanager
 def folder_world(folder: Path, clock: TestClock, seed: int = 1) -> Iterator[World]:
     rng = SeededRandom(seed)
-    store, vault = SqliteStore(folder), FileVault(folder, rng)
+    store, vault, ledger = SqliteStore(folder), FileVault(folder, rng), SqliteLedger(folder)
+    kept: dict[str, Any] = {"ledger": ledger, "audit": FileAudit(folder, vault, vault)}
     try:
-        yield World(store, store, store, store, store, vault, clock, rng, audit=FileAudit(folder, vault, vault))
+        yield World(store, store, store, store, store, vault, clock, rng, **kept)
     finally:
+        ledger.close()
         vault.close()
         store.close()
 
