@@ -22,6 +22,7 @@ WALKED = (
     "docs/tutorial.md",
     "docs/howto/answer-a-privacy-request.md",
     "docs/howto/answer-why.md",
+    "docs/howto/back-up.md",
     "docs/howto/change-a-playbook.md",
     "docs/howto/connect-a-crm.md",
     "docs/howto/decide-in-the-browser.md",
