@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cashwrap.content import Catalogue
+from cashwrap.decide import decide
+from cashwrap.model import Exposure, Inputs, Product, Tenant
 from cashwrap.overload import Overload, Shed, Tuning
+from cashwrap.playbook import examine
 
 DECIDE, COLLECT, REFUSE = 0.1, 1.0, 0.03
 """Milliseconds of work, about as measured."""
@@ -125,3 +129,39 @@ def test_the_share_is_exact(share: float) -> None:
     taken = sum(overload.takes(trusted=False) for _ in range(1_000))
     assert abs(taken - 1_000 * share) <= 1
     assert overload.turned_away == 1_000 - taken
+
+
+# --- what a decision leaves out ---
+
+PLAYBOOK = """
+shop: {currency: EUR, locale: en}
+placements: {top: {component: message}, tested: {component: message}, more: {component: products}}
+experiences:
+  plain: {in: top, show: {text: {en: Hello}}}
+  trial: {in: tested, show: {text: {en: New}}, experiment: {control: 50%}}
+  below: {in: tested, show: {text: {en: Old}}}
+  bought_with: {in: more, show: {from: popular}}
+"""
+
+
+@pytest.mark.parametrize("unit", ["a", "b", "c", "d"])
+def test_products_go_first_then_what_is_in_a_test_then_everything(unit: str) -> None:
+    playbook, _ = examine({"shop.yaml": PLAYBOOK})
+    assert playbook is not None
+    experiences = playbook.experiences
+    products = Catalogue(products={"p1": Product("p1", "One", price=100)}, popular=("p1",))
+    left_out = {}
+    for step in Shed:
+        inputs = Inputs(0, Tenant(), {}, "request", 1, None, "en", "EUR", units={"anonymous": unit}, shed=int(step))
+        decision = decide(experiences, inputs, products)
+        left_out[step] = {name for name, answer in decision.placements.items() if answer.reason == "shed"}
+        exposed = {list(experiences.placements)[Exposure(*each).placement] for each in decision.exposures}
+        assert not exposed & left_out[step], "nobody is exposed by what is left out, whatever the arm"
+        assert exposed | left_out[step] == set(experiences.placements)
+    assert left_out == {
+        Shed.NOTHING: set(),
+        Shed.EVENTS: set(),
+        Shed.RECOMMENDATIONS: {"more"},
+        Shed.EXPERIMENTS: {"more", "tested"},
+        Shed.DEFAULTS: {"top", "tested", "more"},
+    }

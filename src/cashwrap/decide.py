@@ -6,7 +6,7 @@ leaves the placement to the shop's own default, with the reason, and never touch
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 from msgspec import Struct
@@ -35,6 +35,7 @@ from cashwrap.model import (
 from cashwrap.offers.benefits import major
 from cashwrap.offers.grant import Granted, Granting
 from cashwrap.offers.terms import Choice
+from cashwrap.overload import Shed
 
 
 class Kills(Struct, frozen=True):
@@ -59,24 +60,7 @@ NOTHING_KILLED = Kills()
 NO_CATALOGUE = Catalogue()
 
 
-def _default(reason: Reason) -> Answer:
-    return Answer(None, None, None, reason)
-
-
-_DEFAULTS: dict[Reason, Answer] = {
-    reason: _default(reason)
-    for reason in (
-        "no_match",
-        "no_such_placement",
-        "killed",
-        "no_consent",
-        "no_content",
-        "late",
-        "error",
-        "quiet",
-        "no_offer",
-    )
-}
+_DEFAULTS: dict[Reason, Answer] = {reason: Answer(None, None, None, reason) for reason in get_args(Reason)}
 
 
 def decide(
@@ -93,8 +77,7 @@ def decide(
     ``narrowed`` is what the profile's attributes leave standing of the index, where that is known already. ``notes``,
     where given, is filled by placement with what became of every experience that was tried.
     """
-    if inputs.quiet or kills.everything or inputs.level == "default":
-        reason: Reason = "killed" if kills.everything else "no_consent" if inputs.level == "default" else "quiet"
+    if reason := _nowhere(inputs, kills):
         return defaults(experiences, inputs.placements, reason, inputs.level)
     try:
         mask = experiences.index.matches(inputs.values, narrowed)
@@ -102,7 +85,8 @@ def decide(
     except Exception:  # a default everywhere is an answer, an exception at a checkout is not
         return defaults(experiences, inputs.placements, "error", inputs.level, degraded=True)
     # Mostly the first bit of a placement stands and its answer is at hand: a call saved at every placement.
-    quick = notes is None and not (case.held or inputs.forced or kills.experiences or kills.placements)
+    usual = not (case.held or inputs.forced or kills.experiences or kills.placements)
+    quick = usual and notes is None and inputs.shed < Shed.RECOMMENDATIONS
     recent, locale, exposures, hidden = experiences.recent, inputs.locale, case.exposures, ~inputs.mask
     answers, no_match = {}, _DEFAULTS["no_match"]
     for name, purpose, offset, ones in experiences.rows(inputs.placements):
@@ -117,6 +101,15 @@ def decide(
         else:
             answers[name] = case.answer(name, left)
     return Decision(experiences.playbook, answers, inputs.level, case.broken, tuple(exposures), case.grants)
+
+
+def _nowhere(inputs: Inputs, kills: Kills) -> Reason | None:
+    """Why no placement may show anything, where that is so."""
+    if kills.everything:
+        return "killed"
+    if inputs.level == "default":
+        return "no_consent"
+    return "quiet" if inputs.quiet else "shed" if inputs.shed >= Shed.DEFAULTS else None
 
 
 def defaults(
@@ -193,6 +186,8 @@ class _Case:
             return _DEFAULTS["no_consent"]
         if name in self._kills.placements:
             return _DEFAULTS["killed"]
+        if placement.recommends and self._inputs.shed >= Shed.RECOMMENDATIONS:
+            return _DEFAULTS["shed"]
         if not left and not self._inputs.forced:
             return _DEFAULTS["no_match"]
         if self._notes is not None:
@@ -283,6 +278,8 @@ class _Case:
 
     def _try(self, experience: Experience, chance: int) -> Answer | Reason:
         """What an experience whose condition holds comes to, for this shopper."""
+        if experience.trial is not None and self._inputs.shed >= Shed.EXPERIMENTS:
+            return _DEFAULTS["shed"]  # whatever the arm: what is left out for all does not tell arms apart
         contents = self._contents(experience)
         if not isinstance(contents, list):
             self._note(experience, contents.reason, "{}", contents.why)
@@ -395,7 +392,7 @@ _ENOUGH: dict[attention.Limit, str] = {
 
 def _ends_here(experience: Experience, kept_back: Answer) -> bool:
     """Whether who is kept back sees the shop's default, and not the next experience that fits."""
-    if kept_back.reason == "holdout":
+    if kept_back.reason in {"holdout", "shed"}:
         return True
     return experience.trial is not None and experience.trial.sees == "default"
 

@@ -97,9 +97,8 @@ class Engine:
         self.sweeper = Sweeper(world.store, world.vault, world.clock, self.hot, lambda: self.live.playbook)
         around = Around(world, self.lookup, lambda: self.live, self.submit)
         self.offering = Offering(around, self.submit_and_wait, self.keys)
-        self.writer: Writing = self._common.remote or Writer(
-            self._context, self._tend, world.clock.monotonic, world.reserve
-        )
+        monotonic, self.shed = world.clock.monotonic, 0  # what a server leaves out under load: ``overload.Shed``
+        self.writer: Writing = self._common.remote or Writer(self._context, self._tend, monotonic, world.reserve)
 
     # --- the life of an event ---
 
@@ -198,7 +197,7 @@ class Engine:
         impressions = self.exposures.of_cart(tenant, cart) if cart else {}
         forced = self._forced(request, caller) if request.preview or request.force else {}
         past = self.offering.past(tenant, hot, now)
-        return gather(playbook, request, caller, Known(units, hot, impressions, forced, past), now)
+        return gather(playbook, request, caller, Known(units, hot, impressions, forced, past, self.shed), now)
 
     def _forced(self, request: DecideRequest, caller: Caller) -> dict[str, str]:
         """What a preview shows. Raises ``NotAllowed`` where its token is not good, or a browser forces an arm."""

@@ -98,6 +98,8 @@ class Placement(Struct, frozen=True):
     stop: int
     offset: int
     ones: int
+    recommends: bool = False
+    """Whether it shows products: the first to be left out under load."""
 
     @property
     def row(self) -> Row:
@@ -193,7 +195,14 @@ def compile_experiences(
         spans[name] = first, len(ordered)
     index = build_index([(each.name, each.condition) for each in ordered], stable)
     placements = {
-        name: Placement(name, number, int(declared.purpose or 0), *spans[name], *index.span(*spans[name]))
+        name: Placement(
+            name,
+            number,
+            int(declared.purpose or 0),
+            *spans[name],
+            *index.span(*spans[name]),
+            declared.component == "products",
+        )
         for number, (name, declared) in enumerate(declarations.placements.items())
     }
     settings = declarations.settings

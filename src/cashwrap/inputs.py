@@ -66,7 +66,7 @@ class Known(NamedTuple):
 
     ``units`` has ``user`` (only where it is proven), ``anonymous`` and ``cart``. ``impressions`` are those counted
     under the cart, for a shopper without a profile. ``forced`` is what a preview shows. ``past`` tells of the
-    shopper's offers, by the purposes allowed now.
+    shopper's offers, by the purposes allowed now. ``shed`` is what is left out under load.
     """
 
     units: Mapping[str, str]
@@ -74,6 +74,7 @@ class Known(NamedTuple):
     impressions: Mapping[str, Impressions] = {}
     forced: Mapping[str, str] = {}
     past: Callable[[int], Past] = lambda _: NO_PAST
+    shed: int = 0
 
 
 class Gathered(NamedTuple):
@@ -94,7 +95,6 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
     describe(values, caller.facts, playbook.networks, trusted=caller.key.trusted)
     mask, level = _lens(settings, caller, hot, values)
     past = known.past(mask) if playbook.offers else NO_PAST
-    past = known.past(mask)
     arms: Mapping[str, str] = {}
     impressions, session_start, narrowed, as_of = known.impressions, 0, None, 0
     if hot is not None and mask & PERSONALIZATION:
@@ -137,6 +137,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         delivery=checkout.delivery_method,
         closed=past.closed,
         promised=past.promised,
+        shed=known.shed,
     )
     return Gathered(inputs, narrowed, as_of)
 

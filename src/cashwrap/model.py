@@ -339,7 +339,7 @@ class Grant(Struct, frozen=True, omit_defaults=True):
 Level = Literal["profile", "session", "request", "default"]
 Reason = Literal[
     "match", "no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error",
-    "control", "holdout", "capped", "quiet", "preview", "no_offer",
+    "control", "holdout", "capped", "quiet", "preview", "no_offer", "shed",
 ]  # fmt: skip
 OUTCOMES = ("shown", "control", "holdout", "capped")
 """What became of an experience that had won: its content was shown, or something kept it back (a *ghost*)."""
@@ -402,6 +402,8 @@ class Inputs(Struct, frozen=True):
     """Offers that cannot be granted now, and why: ``exhausted``, ``used``, ``ended``, ``cooling``, ``frozen``,
     ``unavailable`` (nobody can say what is left) or ``nobody`` (its clock needs a shopper who may be remembered)."""
     promised: Mapping[str, Promise] = {}
+    shed: int = 0
+    """What is left out because more is asked than can be answered: a step of ``overload.Shed``."""
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):

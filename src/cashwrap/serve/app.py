@@ -28,7 +28,7 @@ class Application:
         self.health = health
         self._hot = HotRoutes(engine, rates)
         self.overload = self._hot.overload
-        self.waits = self._hot.waits
+        self._engine = engine
         self.metrics = EngineMetrics(engine, health, self.overload)
         self._ofrep = Ofrep(engine, self._hot, rates)
         self._offers = OfferRoutes(engine, self._hot)
@@ -56,6 +56,11 @@ class Application:
                 await self._rest(scope, receive, send)
         except UnicodeDecodeError:
             await respond(send, 400, b'{"code":"invalid_request","message":"the path is not UTF-8"}')
+
+    def beat(self, late: float, now: float) -> None:
+        """The event loop is so many seconds ``late`` now, by its own clock: leave out as much as that asks for."""
+        self.overload.note(int(late * 1000), int(self._hot.waits(now) * 1000), int(now * 1000))
+        self._engine.shed = self.overload.shed
 
     def drain(self) -> None:
         """End what would otherwise last: the server is stopping."""

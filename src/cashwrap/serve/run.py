@@ -172,14 +172,14 @@ async def beside(*running: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _watched(app: Application) -> AsyncIterator[None]:
-    """Say every ten milliseconds how late the event loop is, and how long events wait."""
+    """Say every ten milliseconds how late the event loop is."""
     loop = asyncio.get_running_loop()
     due, timer = loop.time(), None
 
     def beat() -> None:
         nonlocal due, timer
         now = loop.time()
-        app.overload.note(int((now - due) * 1000), int(app.waits(now) * 1000), int(now * 1000))
+        app.beat(now - due, now)
         due = now + BEAT
         timer = loop.call_at(due, beat)
 
