@@ -192,7 +192,7 @@ NOTHING = {
     "offers entries",
 }
 """Those that show no person and change no rule; a server leaves entries of its own."""
-ELSEWHERE = {"offers codes", "backup", "restore", "retain", "import"}
+ELSEWHERE = {"offers codes", "import"}
 """Shown by the tests of their own rooms."""
 
 
@@ -242,8 +242,10 @@ def run(command: str, book: Path, data: Path, tmp_path: Path) -> None:
         invoke("keys", "create", "secret", *only)
         with open_world(data, serving=False) as world:
             asked[command] = (next(iter(world.registry.documents("key"))), *only)
-    if command == "facts":
-        asked[command] = only
+    asked |= {"facts": only, "retain": both, "backup": (tmp_path / "copy", *only)}
+    if command == "restore":
+        invoke("backup", tmp_path / "copy", *only)
+        asked[command] = (tmp_path / "copy", "--data", tmp_path / "restored")
     invoke(*command.split(), *asked[command])
 
 
@@ -260,6 +262,7 @@ def live_twice(book: Path, data: Path) -> None:
 @pytest.mark.parametrize("command", sorted(CHANGES.keys() - ELSEWHERE))
 def test_it_leaves_an_entry_that_names_nobody(command: str, book: Path, data: Path, tmp_path: Path) -> None:
     run(command, book, data, tmp_path)
+    data = tmp_path / "restored" if command == "restore" else data
     found = [entry for entry in entries(data) if entry.action == CHANGES[command]]
     assert found, entries(data)
     assert found[-1].actor == f"command:{pwd.getpwuid(os.getuid()).pw_name}"

@@ -8,8 +8,9 @@ import typer
 
 from cashwrap.adapters.backup import restore as copy_back
 from cashwrap.cli.options import Data, Json, PlaybookFolder, print_json
-from cashwrap.cli.world import open_engine
+from cashwrap.cli.world import noted, open_engine, trail_of
 from cashwrap.engine import Engine
+from cashwrap.library import open_world
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +35,8 @@ def restore(
     Example: `cashwrap restore backups/monday --keys vault/monday --forgotten data --data restored`
     """
     manifest = copy_back(backup, data, keys=keys if keys is not None else backup, forgotten=forgotten)
+    with open_world(data, serving=False) as world:  # the log came with the backup, and goes on from here
+        trail_of(world).leave(noted("backup.restore", manifest.digest, {"forgotten": forgotten is not None}))
     typer.echo(manifest.digest)
 
 
@@ -46,7 +49,9 @@ def retain(*, data: Data = Path("data"), playbook: PlaybookFolder = Path("playbo
     """
     with open_engine(data, playbook) as engine:
         told: dict[str, object] = {}
-        engine.writer.call(lambda: told.update(_all_of_it(engine)))
+        trail_of(engine.world).around(
+            noted("retention.run"), lambda: engine.writer.call(lambda: told.update(_all_of_it(engine)))
+        )
     if json:
         print_json(told)
         return

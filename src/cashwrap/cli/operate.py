@@ -78,7 +78,11 @@ def backup(
 
     Example: `cashwrap backup backups/monday --keys vault/monday --data data`
     """
-    typer.echo(copy(data, destination, keys=data, keys_destination=keys if keys is not None else destination).digest)
+    keys_to = keys if keys is not None else destination
+    with open_world(data, serving=False) as world:
+        note = noted("backup.make", details={"keys": "apart" if keys is not None else "with it"})
+        made = trail_of(world).around(note, lambda: copy(data, destination, keys=data, keys_destination=keys_to))
+    typer.echo(made.digest)
 
 
 def facts(*, data: Data = Path("data"), json: Json = False) -> None:
