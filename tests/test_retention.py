@@ -1,4 +1,7 @@
-"""Old records become snapshots and go; what they said stays: I12 over the horizon, time travel, idle shoppers."""
+"""Old records become snapshots and go; what they said stays: I12 over the horizon, time travel, idle shoppers.
+
+``CASHWRAP_HISTORIES=2000 pytest tests/test_retention.py`` plays that many random histories of each kind.
+"""
 
 import os
 import signal
@@ -20,13 +23,15 @@ from cashwrap.ports import Changes, Failure, Record, ShopperKey, Snapshot, Vault
 from test_history_log import NOW, track
 from time_machine import CHANGED, DAY, LIMITS, NARROW, PLAYBOOK, TimeMachine, compiled
 
+HISTORIES = int(os.environ.get("CASHWRAP_HISTORIES", "15"))
+
 
 @pytest.fixture(scope="module")
 def playbooks() -> list[Playbook]:
     return [compiled(text) for text in (PLAYBOOK, CHANGED, NARROW)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=HISTORIES, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_state_is_what_the_whole_log_says_long_after_most_of_it_is_gone(seed: int, playbooks: list[Playbook]) -> None:
     """One playbook, so that nothing is unknown: live rows, and snapshots with the tail, equal a fold of everything."""
@@ -40,7 +45,7 @@ def test_state_is_what_the_whole_log_says_long_after_most_of_it_is_gone(seed: in
     assert rebuilt.shoppers == len(world.rows())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=HISTORIES, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_rebuilt_is_live_through_changed_playbooks_and_all_else(seed: int, playbooks: list[Playbook]) -> None:
     world = TimeMachine(seed, playbooks)
