@@ -6,11 +6,8 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
-from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.engine import World
-from cashwrap.errors import CashwrapError
 from cashwrap.ledger import Code
 from cashwrap.offering import HeldOffer, RedeemBody, ReleaseBody, ReserveBody, TakeBackBody
 from cashwrap.offers.codes import code_digest, new_code, read_code
@@ -69,10 +66,6 @@ def playbook(text: str = PLAYBOOK) -> Playbook:
     found, faults = examine({"shop.yaml": text})
     assert found is not None, faults
     return found
-
-
-def offer_world(clock: TestClock) -> World:
-    return replace(memory_world(clock), ledger=SqliteLedger(None))
 
 
 class OfferShop:
@@ -143,9 +136,5 @@ class OfferShop:
 
 @contextmanager
 def offer_shop(world: World | None = None, text: str = PLAYBOOK) -> Iterator[OfferShop]:
-    with shop_over(world or offer_world(TestClock()), playbook(text)) as shop:
+    with shop_over(world or memory_world(TestClock()), playbook(text)) as shop:
         yield OfferShop(shop)
-
-
-def refusal(error: CashwrapError) -> str:
-    return error.code

@@ -18,6 +18,8 @@ from cashwrap.offers.codes import code_digest, read_code
 from engines import LIVE
 from offer_shop import CART, PLAYBOOK, playbook
 
+ASKED: dict[str, Any] = {"cart": CART, "currency": "EUR"}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -34,7 +36,7 @@ def run(folder: Path, *arguments: str, playbook: bool = True) -> Result:
 
 def buys(folder: Path, code: str) -> None:
     with Engine(playbook(), folder / "data") as engine:
-        held = engine.offers.reserve("r", cart=CART, currency="EUR", code=code, user_id="mira")
+        held = engine.offers.reserve("r", {**ASKED, "code": code, "shopper": {"userId": "mira"}})
         engine.offers.redeem("d", held.id, "order-1")
 
 
@@ -58,9 +60,9 @@ def test_codes_work_while_another_process_serves(folder: Path) -> None:
     with Engine(playbook(), folder / "data") as engine:
         [code] = run(folder, "offers", "codes", "shared").stdout.splitlines()
         for number in range(3):
-            engine.offers.reserve(f"r{number}", cart=CART, currency="EUR", code=code, user_id=f"user-{number}")
+            engine.offers.reserve(f"r{number}", {**ASKED, "code": code})
         with pytest.raises(Conflict):
-            engine.offers.reserve("r9", cart=CART, currency="EUR", code=code, user_id="user-9")
+            engine.offers.reserve("r9", {**ASKED, "code": code})
 
 
 @pytest.mark.parametrize(
@@ -107,17 +109,16 @@ def test_the_check_finds_a_counter_that_was_tampered_with(folder: Path) -> None:
 
 def test_a_program_grants_and_spends() -> None:
     with Engine(playbook()) as engine:
-        context: dict[str, Any] = {"cart": CART, "currency": "EUR"}
-        granted = engine.decide("spring_spot", context=context).placements["spring_spot"].offer
+        granted = engine.decide("spring_spot", context=ASKED).placements["spring_spot"].offer
         assert granted is not None
-        held = engine.offers.reserve("r", cart=CART, currency="EUR", token=granted["token"])
+        held = engine.offers.reserve("r", {**ASKED, "token": granted["token"]})
         assert engine.offers.redeem("d", held.id, "order-1", Decimal("4.00")).amount == "4.00"
         assert engine.offers.reservation(held.id).state == "redeemed"
         [told] = engine.offers.roll_back("b", order="order-1")
         assert told.state == "rolled_back"
-        other = engine.decide("spring_spot", context=context).placements["spring_spot"].offer
+        other = engine.decide("spring_spot", context=ASKED).placements["spring_spot"].offer
         assert other is not None
-        again = engine.offers.reserve("r2", cart=CART, currency="EUR", token=other["token"])
+        again = engine.offers.reserve("r2", {**ASKED, "token": other["token"]})
         assert engine.offers.release("e", again.id).state == "released"
         assert {each.name: each.used for each in engine.offers.report()}["spring"] == 0
         with pytest.raises(InvalidInput):
@@ -129,10 +130,9 @@ def test_a_program_looks_after_its_offers_in_the_background() -> None:
     with Engine(plain) as engine:
         engine.publish(playbook())
         engine.consent({"personalization": True}, user_id="mira")
-        context: dict[str, Any] = {"cart": CART, "currency": "EUR"}
-        granted = engine.decide("spring_spot", user_id="mira", context=context).placements["spring_spot"].offer
+        granted = engine.decide("spring_spot", user_id="mira", context=ASKED).placements["spring_spot"].offer
         assert granted is not None
-        engine.offers.reserve("r", cart=CART, currency="EUR", token=granted["token"], user_id="mira")
+        engine.offers.reserve("r", {**ASKED, "token": granted["token"], "shopper": {"userId": "mira"}})
         ledger = engine.core.world.ledger
         assert ledger is not None
         until = time.monotonic() + 30

@@ -12,8 +12,8 @@ from cashwrap.errors import Conflict, InvalidInput, Unavailable
 from cashwrap.history.log import rebuild
 from cashwrap.model import Tenant
 from cashwrap.offering import HeldOffer, ReserveBody
-from engines import LIVE, TestClock
-from offer_shop import CART, HOUR, OfferShop, offer_shop, offer_world, playbook
+from engines import LIVE, TestClock, memory_world
+from offer_shop import CART, HOUR, OfferShop, offer_shop, playbook
 
 ANN, BOB = {"anonymousId": "anon-aaaaaaaaaaaaaaaa"}, {"anonymousId": "anon-bbbbbbbbbbbbbbbb"}
 MIRA = {"userId": "mira"}
@@ -538,7 +538,7 @@ def test_a_rebuilt_profile_knows_the_same(shop: OfferShop) -> None:
 
 
 def test_the_world_without_a_ledger_grants_nothing() -> None:
-    with offer_shop(replace(offer_world(TestClock()), ledger=None)) as shop:
+    with offer_shop(replace(memory_world(TestClock()), ledger=None)) as shop:
         assert shop.decide({}, "spring_spot")["reason"] == "no_offer"
         with pytest.raises(Unavailable) as caught:
             shop.reserve(code="a")

@@ -11,9 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from msgspec.structs import replace
 
-from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.model import Tenant
 from cashwrap.serve.rates import Rates
 from engines import LIVE, Shop, TestClock, folder_world, shop_over
@@ -26,16 +24,15 @@ PLENTY = PLAYBOOK.replace("limits: {total: 10, shopper: 2, day: 6, budget: 100}"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("data")
-    with folder_world(folder, TestClock()) as world:
-        ledger = SqliteLedger(folder)
-        with shop_over(replace(world, ledger=ledger), playbook(PLENTY)) as shop:
-            running = Server(shop, Rates(world.clock, 0))
-            try:
-                yield running
-            finally:
-                running.close()
-        ledger.close()
+    with (
+        folder_world(tmp_path_factory.mktemp("data"), TestClock()) as world,
+        shop_over(world, playbook(PLENTY)) as shop,
+    ):
+        running = Server(shop, Rates(world.clock, 0))
+        try:
+            yield running
+        finally:
+            running.close()
 
 
 @pytest.fixture

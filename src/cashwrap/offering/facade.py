@@ -34,35 +34,10 @@ class Offers:
         self._thread: threading.Thread | None = None
         offering.availability.watch([tenant])
 
-    def reserve(  # noqa: PLR0913 - each one is a field of the request
-        self,
-        key: str,
-        *,
-        cart: Mapping[str, object],
-        currency: str,
-        token: str | None = None,
-        code: str | None = None,
-        user_id: str | None = None,
-        anonymous_id: str | None = None,
-        email: str | None = None,
-        identities: Mapping[str, str] | None = None,
-        delivery_method: str | None = None,
-    ) -> HeldOffer:
-        """Hold an offer for a cart, by the token that granted it or by a code.
-
-        ``cart`` is that of ``POST /v1/decide``, with prices in major units; ``identities`` are what else one person is
-        known by, such as an address: each counts against the offer's limit for a shopper.
-        """
-        body = {
-            "cart": cart,
-            "currency": currency,
-            "token": token,
-            "code": code,
-            "shopper": {"userId": user_id, "anonymousId": anonymous_id, "email": email},
-            "identities": dict(identities or {}),
-            "deliveryMethod": delivery_method,
-        }
-        return self._offering.desk.reserve(self._tenant, _fit(body, ReserveBody), key)
+    def reserve(self, key: str, asked: Mapping[str, object]) -> HeldOffer:
+        """Hold an offer for a cart. ``asked`` is what ``POST /v1/offers/reserve`` takes: the ``token`` that granted it
+        or a ``code``, the ``cart`` and its ``currency``, who the ``shopper`` is; prices in major units."""
+        return self._offering.desk.reserve(self._tenant, _fit(asked, ReserveBody), key)
 
     def redeem(self, key: str, reservation: str, order: str, amount: Decimal | None = None) -> HeldOffer:
         """Spend what is held, for an order; ``amount``, in major units, may be less than what is held."""
