@@ -220,7 +220,7 @@ def summary(demo, seconds):
         'Fill the basket and open "Why this?" (at the right edge): nothing is stored, this page alone decides.',
         "Accept in the banner, then look at five coffee things: the next basket shows more of what you like.",
         "Switch your browser to a phone's view and go to the payment page: the wallets come first.",
-        "Log in as Jonas (top of each page): invoice and express come first, and the basket thanks him by name.",
+        "Log in as Jonas (top of each page): invoice comes first, and his basket has an offer. Use it, and buy.",
         "Accept, try two made-up codes in the basket and check out: a test begins, and the drawer names your arm.",
         'Switch "personalization" off in the drawer: the next page is the shop\'s own default again.',
     ]

@@ -1,7 +1,7 @@
 """Take the pictures of the documentation from the running demo: `python -m tests.journeys.pictures`.
 
-Writes `docs/images/{before-consent,new-mobile,high-value,why}.png`: the payment page as four shoppers see it. Look at
-each before you commit it.
+Writes `docs/images/{before-consent,new-mobile,high-value,why}.png`, the payment page as four shoppers see it, and
+`offer-basket.png`. Look at each before you commit it.
 """
 
 import os
@@ -106,6 +106,18 @@ def why(browser: Browser, demo: Demo) -> None:
     take(page, "why")
 
 
+def offer_basket(browser: Browser, demo: Demo) -> None:
+    """The basket of a regular with the offer taken; last, since the basket stays his."""
+    page = opened(browser, demo, DESKTOP, (1280, 1010))
+    page.click("[data-consent-accept]")
+    page.click("text=Log in as Jonas")
+    page.goto(f"{demo.shop}/basket/")
+    page.click(".offer-take button")
+    expect(page.locator(".totals .cw-disclosure")).to_be_visible()
+    expect(page.locator(".basket-message .cw-disclosure")).to_be_visible()
+    take(page, "offer-basket")
+
+
 def main() -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -116,7 +128,7 @@ def main() -> None:
         try:
             demo.start()
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS, env={**os.environ})
-            for picture in (before_consent, new_mobile, high_value, why):
+            for picture in (before_consent, new_mobile, high_value, why, offer_basket):
                 picture(browser, demo)
             browser.close()
         finally:

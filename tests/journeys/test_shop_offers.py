@@ -78,7 +78,8 @@ class TestTakes:
         payment = visitor.to_payment()
         assert "€80.10" in euros(payment)
         assert SAYS in payment
-        assert 'data-offer="basket_message"' not in payment  # it is taken: there is nothing to click
+        assert re.search('data-offer="basket_message" hidden', payment)  # it is taken: there is nothing to click
+        assert re.search('data-taken="basket_message" >', payment)
         number = order_number(visitor.pay())
         (redeemed,) = engine.asked("/v1/offers/redeem")
         assert redeemed["order"] == number

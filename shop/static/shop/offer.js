@@ -5,7 +5,10 @@ const taken = new Set([...document.querySelectorAll("[data-held]")].map((each) =
 document.addEventListener("cashwrap:offer", ({ target, detail }) => {
   const form = document.querySelector(`[data-offer="${target.dataset.cashwrapPlacement}"]`);
   if (!form) return;
-  form.hidden = !detail || taken.has(detail.name);
+  form.parentElement.toggleAttribute("data-offered", Boolean(detail));
+  const applied = taken.has(detail?.name);
+  form.hidden = !detail || applied;
+  document.querySelector(`[data-taken="${form.dataset.offer}"]`).hidden = !applied;
   form.elements.token.value = detail?.token ?? "";
 });
 // One click is one click: the second would ask for what the first is already given.

@@ -33,7 +33,7 @@ def money(value, currency="EUR"):
 def offer_name(held):
     """Write what an offer gives, as its kind says it best: `10 % off`, else with the amount."""
     percent = held.benefit.get("percent") if held.benefit.get("type") == "percentage" else None
-    if percent:
+    if percent and "most" not in held.benefit:
         return _("%(percent)s%% off for you") % {"percent": f"{Decimal(percent):g}"}
     return _("Offer for you")
 
