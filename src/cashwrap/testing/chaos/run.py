@@ -71,20 +71,20 @@ def selftest(folder: Path, seconds: float, seed: int, clock: Clock, tell: Callab
             spent += each.part
             until = begun + seconds * spent / parts
             try:
-                done.runs.append(_repeat(each, seed, lambda until=until: clock.monotonic() < until, tell))
+                done.runs.append(_repeat(each, seed, until, clock, tell))
             except Unavailable as error:
                 done.skipped[each.what] = error.message
     done.seconds = clock.monotonic() - begun
     return done
 
 
-def _repeat(each: Slice, seed: int, going: Callable[[], bool], tell: Callable[[Tally], None]) -> Tally:
+def _repeat(each: Slice, seed: int, until: float, clock: Clock, tell: Callable[[Tally], None]) -> Tally:
     total = Tally(each.what)
     while True:
         total.join(each.portion(seed))
         tell(total)
         seed += STRIDE
-        if not going():
+        if clock.monotonic() >= until:
             return total
 
 
