@@ -24,6 +24,7 @@ from cashwrap.cli.options import (
     tenant_of,
 )
 from cashwrap.cli.world import noted, open_engine, operator, trail_of
+from cashwrap.decide import GrantedOffer
 from cashwrap.errors import InvalidInput
 from cashwrap.experiments import SHARES
 from cashwrap.library import open_world
@@ -153,7 +154,11 @@ def _print_placements(placements: Mapping[str, Placed]) -> None:
 
 
 def _placement(placed: Placed) -> Iterator[str]:
-    """Every experience considered, each with its condition below, and the arms that were come to."""
+    """What is granted, every experience considered, each with its condition below, and the arms that were come to."""
+    offer = placed.answer.offer
+    if isinstance(offer, GrantedOffer):
+        part = "personal data had a part in it" if offer.personal else "the same for everyone"
+        yield f"  grants {offer.name}: {offer.amount} {offer.currency} off this cart, {part}"
     for told in placed.considered:
         yield f"  {told.experience}: {told.outcome} - {told.why}"
         for reached in placed.reached:
