@@ -28,6 +28,20 @@ def test_a_burst_then_a_steady_rate() -> None:
     assert [refused(bucket, "203.0.113.1") for _ in range(6)] == [0] * 5 + [1]
 
 
+def test_one_shopper_from_many_networks_is_told_to_come_back_and_others_are_not() -> None:
+    clock = TestClock()
+    bucket = Rates(clock, 10_000)
+    bucket.check_shoppers(PUBLIC, ["hot"] * int(rates.SHOPPER_BURST))
+    with pytest.raises(TooMuch) as told:
+        bucket.check_shoppers(PUBLIC, ["hot"])
+    assert told.value.code == "rate_limited"
+    bucket.check_shoppers(PUBLIC, ["calm", "other"])
+    bucket.check_shoppers(ApiKey("id", "secret", LIVE, b""), ["hot"] * 5_000)
+    clock.time += 1_000
+    bucket.check_shoppers(PUBLIC, ["hot"] * int(rates.SHOPPER))
+    Rates(clock, 0).check_shoppers(PUBLIC, ["hot"] * 5_000)
+
+
 def test_a_network_shares_a_bucket_and_others_do_not() -> None:
     bucket = Rates(TestClock(), 1, burst=1)
     assert refused(bucket, "203.0.113.1") == 0

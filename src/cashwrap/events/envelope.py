@@ -138,6 +138,12 @@ class Batch(Struct):
     suspicious: bool = True
     """Some string in it might hold a card number or an e-mail address."""
 
+    @property
+    def shoppers(self) -> list[str]:
+        """Whom each event says it is about, as sent."""
+        named = (item.anonymous_id or item.user_id for item in self.items if isinstance(item, Envelope))
+        return [str(name) for name in named if name]
+
 
 class _Wire(Struct, rename="camel"):
     batch: list[Envelope]

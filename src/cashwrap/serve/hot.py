@@ -180,6 +180,7 @@ class HotRoutes:
         batch = await loop.run_in_executor(aside, engine.parse, body, kind) if aside else engine.parse(body, kind)
         caller = self.caller(scope, headers, batch.write_key, granted)
         self._rates.check(caller.key, caller.facts.ip, max(1, len(batch.items)))
+        self._rates.check_shoppers(caller.key, batch.shoppers)
         if self._settlements is None:
             self._settlements = Settlements(loop)
         waiting: asyncio.Future[None] = loop.create_future()

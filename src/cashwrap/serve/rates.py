@@ -1,6 +1,9 @@
-"""How much one client may send with a publishable key: a token bucket per key and network, in memory and bounded."""
+"""How much one client may send with a publishable key: a token bucket per key and network, and one per shopper, so that
+nobody's profile is folded over and over from many networks while the others wait. In memory and bounded."""
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 
 from cashwrap.errors import TooMuch
 from cashwrap.events.traffic import truncated
@@ -9,7 +12,11 @@ from cashwrap.ports import Clock
 
 CLIENTS = 50_000
 Client = tuple[str, str | None]
-"""A key's id and a network."""
+"""A key's id and a network, or a shopper's id."""
+SHOPPER = 50.0
+"""Events a second of one shopper: a person makes one now and then, a page that reloads some ..."""
+SHOPPER_BURST = 1_000.0
+"""... and a browser that comes back from a tunnel sends its whole queue, of 500 at most."""
 
 
 class Rates:
@@ -36,19 +43,30 @@ class Rates:
         """Count ``amount``. Raises ``TooMuch`` (``rate_limited``) with the seconds until it would pass."""
         if key.trusted or not self._rate:
             return
-        amount = min(amount, int(self._most))  # a batch larger than any burst waits for a full bucket, not for ever
-        seconds = self._spend((key.id, truncated(address)), amount, self._clock.monotonic())
+        self._take((key.id, truncated(address)), amount, self._rate, self._most)
+
+    def check_shoppers(self, key: ApiKey, shoppers: Iterable[str]) -> None:
+        """Count one event of each. Raises ``TooMuch`` as ``check`` does."""
+        if key.trusted or not self._rate:
+            return
+        for shopper, amount in Counter(shoppers).items():
+            self._take((f"{key.id} shopper", shopper), amount, SHOPPER, SHOPPER_BURST)
+
+    def _take(self, client: Client, amount: int, rate: float, most: float) -> None:
+        amount = min(amount, int(most))  # a batch larger than any burst waits for a full bucket, not for ever
+        seconds = self._spend(client, amount, rate, most)
         if seconds > 0:
             wait = max(1, math.ceil(seconds))
             raise TooMuch(f"too many requests; come back in {wait} s", code="rate_limited", retry_after=wait)
 
-    def _spend(self, client: Client, amount: int, now: float) -> float:
+    def _spend(self, client: Client, amount: int, rate: float, most: float) -> float:
         """Take ``amount`` out of the client's bucket if it holds as much; else the seconds until it will."""
-        left, then = self._buckets.pop(client, (self._most, now))
-        left = min(self._most, left + (now - then) * self._rate)
+        now = self._clock.monotonic()
+        left, then = self._buckets.pop(client, (most, now))
+        left = min(most, left + (now - then) * rate)
         if left < amount:
             self._buckets[client] = (left, now)
-            return (amount - left) / self._rate
+            return (amount - left) / rate
         self._buckets[client] = (left - amount, now)
         if len(self._buckets) > CLIENTS:
             del self._buckets[next(iter(self._buckets))]

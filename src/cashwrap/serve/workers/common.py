@@ -29,14 +29,14 @@ class SharedRates(Rates):
         super().__init__(clock, per_second, proxies=proxies)
         self._cells = cells
 
-    def _spend(self, client: Client, amount: int, now: float) -> float:
-        wait = 0.0
+    def _spend(self, client: Client, amount: int, rate: float, most: float) -> float:
+        now, wait = self._clock.monotonic(), 0.0
 
         def spend(value: bytes) -> bytes:
             nonlocal wait
             full = max(now, *_MOMENT.unpack(value)) if value else now
-            then = full + amount / self._rate
-            wait = then - now - self._most / self._rate
+            then = full + amount / rate
+            wait = then - now - most / rate
             return _MOMENT.pack(full if wait > 0 else then)
 
         self._cells.change(f"{client[0]} {client[1]}", spend, int(now * 1000))
