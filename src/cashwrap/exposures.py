@@ -85,7 +85,7 @@ class Exposures:
 
     def learn(self, names: Names) -> None:
         """Remember what a playbook's numbers mean, for as long as tokens may hold them."""
-        if names.playbook not in self._names:
+        if names.playbook not in self._names and self._told_since(names.playbook) is None:
             self._registry.put(KIND, names.playbook, msgspec.msgpack.encode(names))
             self._names[names.playbook] = names
 

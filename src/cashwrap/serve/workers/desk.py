@@ -145,8 +145,12 @@ class Desk:
         elif isinstance(frame, Forget):
             self._later(link, frame.number, lambda: self._engine.forget(frame.key))
         elif isinstance(frame, Products):
-            change = self._engine.catalogues.change
-            self._later(link, frame.number, lambda: change(frame.tenant, frame.changes))
+            self._later(link, frame.number, lambda: self._change_products(frame))
+
+    def _change_products(self, frame: Products) -> dict[str, object]:
+        catalogues = self._engine.catalogues
+        catalogues.refresh()  # the process that asks may have seen newer ones
+        return catalogues.change(frame.tenant, frame.changes)
 
     def _keep(self, link: _Link, frame: Events) -> None:
         def settled(submission: Submission) -> None:
