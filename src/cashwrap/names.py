@@ -30,15 +30,15 @@ class Graves:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._found: dict[Identifier, Millis] = {}
+        self.found: dict[Identifier, Millis] = {}
+        """When the last one who had a name was forgotten."""
 
     def ask(self, names: Iterable[Identifier]) -> None:
         """Look up these names."""
         asked = {tombstone(self._vault, digest_of(self._vault, name)): name for name in names}
         for grave, at in self._vault.buried(list(asked)).items() if asked else ():
-            self._found[asked[grave]] = at
+            self.found[asked[grave]] = at
 
     def hold(self, names: Sequence[Identifier], time: Millis) -> bool:
         """Whether what happened at this time happened to somebody who was forgotten since."""
-        found = self._found
-        return bool(found) and any(time < found[name] for name in names if name in found)
+        return any(time < self.found[name] for name in names if name in self.found)

@@ -272,7 +272,7 @@ class Window:
     # --- one event ---
 
     def _take_event(self, tenant: Tenant, event: Event, count: Accounting) -> None:
-        if self._graves.hold(self._identifiers(tenant, event), event.time):
+        if self._graves.found and self._graves.hold(self._identifiers(tenant, event), event.time):
             count.refused += 1
             return
         playbook = self._context.playbook
