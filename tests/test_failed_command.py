@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -59,8 +60,14 @@ def view(name: str, price: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def data(book: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
+def data(made: Path, tmp_path: Path) -> Path:
+    """A folder of its own for each test: nobody has the first one open any more."""
+    return shutil.copytree(made, tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def made(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "data"
     granted = {"personalization": "granted", "analytics": "granted"}
     tell(book, folder, {"type": "consent", "scope": "person", "choices": granted, "messageId": "c"})
     tell(book, folder, view("1", "12,50"), view("2", "x"), {"type": "track", "event": "Ordr", "messageId": "3"})

@@ -177,7 +177,8 @@ class _Import:
         self.report.events.add(submission.accounting)
         counted = submission.accounting
         later = changes.failures[: counted.failed + counted.conflict - len(refused)]
-        self.failed.update([each.code for each in (*refused, *later)])
+        self.failed.update([each.code for each in refused])
+        self.failed.update([each.code for each in later])
         for key, row in changes.rows.items():
             if row is None:
                 self.changed.pop(key, None)
