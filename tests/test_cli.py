@@ -98,6 +98,12 @@ class TestExplain:
         assert len(lines[at + 1]) - len(lines[at + 1].lstrip()) == depth + 2
         assert "vip: pushed in from outside" in told
 
+    def test_what_is_granted_is_told_in_major_units(self, book: Path, data: Path) -> None:
+        items = '[{"id": "KC-C02", "price": 74}, {"id": "KC-C03", "price": "28.00"}]'
+        where = ("--playbook", book, "--data", data, "--context", f'{{"cart": {{"total": 102, "items": {items}}}}}')
+        told = invoke("explain", "--user", "nobody", *where)
+        assert "  grants pour_over_set: 10.20 EUR off this cart, the same for everyone" in told.splitlines()
+
     def test_another_store_knows_nothing_of_the_shopper(self, book: Path, data: Path) -> None:
         assert "Nobody is known" in self.explain(book, data, store="other")
 

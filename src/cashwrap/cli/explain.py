@@ -1,6 +1,7 @@
 """``explain``: why one shopper sees what they see, and why a past decision was what it was. Answered offline."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +26,7 @@ from cashwrap.cli.options import (
 )
 from cashwrap.cli.world import noted, open_engine, operator, trail_of
 from cashwrap.decide import GrantedOffer
-from cashwrap.errors import InvalidInput
+from cashwrap.errors import InvalidInput, Unavailable
 from cashwrap.experiments import SHARES
 from cashwrap.library import open_world
 from cashwrap.model import Tenant
@@ -72,6 +73,9 @@ def explain(  # noqa: PLR0913 - each one is an option of the command
     request = DecideRequest(shopper=shopper_of(user, anonymous), context=_context(context), explain=True)
     with open_engine(data, playbook) as engine:
         world, caller = engine.world, operator(tenant, engine.world.clock)
+        with suppress(Unavailable):  # offers then are explained as ones that nobody can say anything of
+            engine.offering.availability.watch([tenant])
+            engine.offering.availability.refresh()
         hot = engine.find(request.shopper, caller)
         name = pseudonym(world.vault, ShopperKey(tenant, hot.profile.id)) if hot is not None else "nobody"
         note = noted("shopper.explain", name, tenant=tenant)
