@@ -103,15 +103,15 @@ def test_nobody_ever_known_is_told_to_nobody_and_does_not_hold_up_others(shop: O
 
 def test_a_token_is_for_one_cart_currency_shopper_and_store(shop: OfferShop) -> None:
     token = shop.grant(ANN, "spring_spot")["token"]
-    other = {**CART, "items": [*CART["items"], {"id": "lid-1", "price": 1}]}  # type: ignore[misc]
-    cheaper = {**CART, "items": [{"id": "mug-1", "quantity": 2, "price": 19.99}, CART["items"][1]]}  # type: ignore[index]
+    other = {**CART, "items": [*CART["items"], {"id": "lid-1", "price": 1}]}
+    cheaper = {**CART, "items": [{"id": "mug-1", "quantity": 2, "price": 19.99}, CART["items"][1]]}
     assert refused(shop, token=token, shopper=ANN, cart=other) == "wrong_cart"
     assert refused(shop, token=token, shopper=ANN, cart=cheaper) == "wrong_cart"
     assert refused(shop, token=token, shopper=ANN, currency="USD") == "wrong_cart"
     assert refused(shop, token=token, shopper=BOB, cart={**CART, "token": "cart-2"}) == "wrong_shopper"
     assert refused(shop, token=token[:-2] + "AA", shopper=ANN) == "bad_offer_token"
     assert refused(shop, token="not.a.token", shopper=ANN) == "bad_offer_token"
-    shuffled = {**CART, "items": CART["items"][::-1]}  # type: ignore[index]
+    shuffled = {**CART, "items": CART["items"][::-1]}
     assert shop.reserve(token=token, shopper=ANN, cart=shuffled).amount == "4.95"
 
 
@@ -145,7 +145,7 @@ def test_the_amount_is_worked_out_by_what_is_live_and_not_by_the_token(shop: Off
 
 
 def test_each_identity_counts_for_itself(shop: OfferShop) -> None:
-    who = [
+    who: list[dict[str, Any]] = [
         {"shopper": {"userId": "one"}, "identities": {"address": "Main Street 1"}},
         {"shopper": {"userId": "two"}, "identities": {"address": " main  street 1 "}},
         {"shopper": {"userId": "three"}, "identities": {"address": "Main Street 1"}},
@@ -252,12 +252,21 @@ def test_codes_that_open_nothing_cannot_be_told_apart(shop: OfferShop) -> None:
 def test_a_code_that_opens_nothing_costs_the_ledger_the_same_work(
     shop: OfferShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger, asked = shop.engine.world.ledger, []
+    ledger = shop.engine.world.ledger
     assert ledger is not None
-    true = ledger.reserve
-    monkeypatch.setattr(ledger, "reserve", lambda *what: (asked.append("reserve"), true(*what))[1])
-    seen = ledger.code
-    monkeypatch.setattr(ledger, "code", lambda *what: (asked.append("code"), seen(*what))[1])
+    asked: list[str] = []
+
+    def watched(name: str) -> None:
+        true = getattr(ledger, name)
+
+        def call(*what: Any) -> Any:
+            asked.append(name)
+            return true(*what)
+
+        monkeypatch.setattr(ledger, name, call)
+
+    watched("reserve")
+    watched("code")
     shop.reserve(code=shop.code("coded"), shopper=ANN)
     known, asked[:] = list(asked), []
     assert refused(shop, code="7K2M-9QXC-4TZ8B", shopper=ANN) == "unknown_code"
@@ -482,6 +491,94 @@ def test_forgetting_reaches_the_ledger_by_every_name(shop: OfferShop) -> None:
 
 def _reserve_body(who: dict[str, str], identities: dict[str, str]) -> Any:
     return msgspec.convert({"cart": CART, "currency": "EUR", "shopper": who, "identities": identities}, ReserveBody)
+
+
+# --- promises ---
+
+
+def returns(shop: OfferShop, days: float) -> None:
+    """Time passes, and the background has looked since."""
+    shop.clock.wait(days=days)
+    shop.tend()
+
+
+def test_a_promise_ends_when_it_was_said_to_whatever_the_shopper_does(shop: OfferShop) -> None:
+    shop.shop.consents(ANN)
+    leaves_a_cart(shop, ANN)
+    first = shop.grant(ANN, "win_back_spot")
+    ends = shop.clock.now() + 48 * HOUR
+    assert first["expires"] == ends
+    returns(shop, 1)
+    leaves_a_cart(shop, ANN)
+    assert shop.grant(ANN, "win_back_spot")["expires"] == ends
+    held = shop.reserve(token=shop.grant(ANN, "win_back_spot")["token"], shopper=ANN)
+    shop.redeem(held, "order-1")
+    shop.take_back(order="order-1")
+    shop.tend()
+    assert shop.grant(ANN, "win_back_spot")["expires"] == ends, "a refund is no new promise"
+    shop.clock.time = ends - 60_000
+    shop.engine.offering.look()
+    last = shop.grant(ANN, "win_back_spot")["token"]
+    shop.clock.time = ends
+    shop.engine.offering.look()
+    assert shop.decide(ANN, "win_back_spot")["reason"] == "no_offer"
+    assert refused(shop, token=last, shopper=ANN) == "offer_ended"
+    for _ in range(8):
+        returns(shop, 10)
+        leaves_a_cart(shop, ANN)
+        assert shop.decide(ANN, "win_back_spot")["reason"] == "no_offer"
+    returns(shop, 11)  # ninety days after the use, not after the grant
+    assert shop.grant(ANN, "win_back_spot")["expires"] == shop.clock.now() + 48 * HOUR
+
+
+def test_two_devices_of_one_shopper_have_one_clock(shop: OfferShop) -> None:
+    for who in (ANN, BOB):
+        shop.shop.consents(who)
+        leaves_a_cart(shop, who)
+    first = shop.grant(ANN, "win_back_spot")["expires"]
+    returns(shop, 1)
+    assert shop.grant(BOB, "win_back_spot")["expires"] > first
+    shop.shop.consents(MIRA, trusted=True)
+    for who in (BOB, ANN):
+        shop.shop.keeps(shop.shop.event("identify", **who, **MIRA), trusted=True)
+    for who in (ANN, BOB):
+        assert shop.grant({**who, **MIRA}, "win_back_spot", trusted=True)["expires"] == first
+
+
+def test_a_shopper_it_was_not_for_does_not_earn_it_by_leaving_a_cart(shop: OfferShop) -> None:
+    shop.shop.consents(ANN)
+    assert shop.decide(ANN, "frozen_spot")["reason"] == "no_match"
+    shop.decide(ANN, "frozen_spot")
+    profile = shop.shop.profile(anonymous=ANN["anonymousId"])
+    assert profile is not None
+    assert profile.offers["slow"].considered == shop.clock.now()
+    leaves_a_cart(shop, ANN)
+    assert shop.decide(ANN, "frozen_spot")["reason"] == "no_offer"
+    shop.shop.consents(BOB)
+    leaves_a_cart(shop, BOB)  # before the page could ever look
+    assert shop.grant(BOB, "frozen_spot")["name"] == "slow"
+    returns(shop, 30)
+    assert shop.grant(ANN, "frozen_spot")["name"] == "slow"
+
+
+def test_a_page_that_does_not_show_it_judges_nobody(shop: OfferShop) -> None:
+    shop.shop.consents(ANN)
+    shop.decide(ANN, "spring_spot")
+    shop.decide(ANN, "frozen_spot", context={"checkout": {"quiet": True}})
+    profile = shop.shop.profile(anonymous=ANN["anonymousId"])
+    assert profile is not None
+    assert "slow" not in profile.offers
+
+
+def test_a_use_counts_where_consent_was_withdrawn(shop: OfferShop) -> None:
+    shop.shop.consents(MIRA, trusted=True)
+    for number in range(2):
+        cart = {**CART, "token": f"cart-{number}"}
+        token = shop.grant(MIRA, "spring_spot", cart, trusted=True)["token"]
+        shop.redeem(shop.reserve(token=token, shopper=MIRA, cart=cart), f"order-{number}")
+    shop.tend()
+    shop.shop.consents(MIRA, trusted=True, personalization="denied")
+    assert shop.decide(MIRA, "spring_spot", trusted=True)["reason"] == "no_offer"
 
 
 # --- what is remembered ---
