@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from cashwrap.adapters import http as adapter
+from cashwrap.adapters.http import is_reachable, post
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.errors import InvalidInput
 from cashwrap.model import Tenant
 from cashwrap.ports import Changes, Transition
-from cashwrap.serve import deliver
-from cashwrap.serve.deliver import PATIENCE, Deliverer, is_reachable, post
+from cashwrap.serve.deliver import AT_ONCE, PATIENCE, Deliverer
 from cashwrap.webhooks import Webhook, Webhooks, notice, signature
 from engines import LIVE, START, SeededRandom, Shop, TestClock, memory_world, shop_over
 
@@ -46,7 +47,7 @@ class Receivers:
 @pytest.fixture
 def receivers(monkeypatch: pytest.MonkeyPatch) -> Receivers:
     receivers = Receivers()
-    monkeypatch.setattr(deliver, "post", receivers.post)
+    monkeypatch.setattr(adapter, "post", receivers.post)
     return receivers
 
 
@@ -121,7 +122,7 @@ def test_waits_grow_and_end(shop: Shop, receivers: Receivers) -> None:
 def test_a_receiver_that_never_answers_holds_up_no_other(shop: Shop, receivers: Receivers) -> None:
     receivers.down.add(hook(shop, "down", "stuck"))
     up = hook(shop, "up", "moving")
-    happens(shop, *["stuck"] * (deliver.AT_ONCE * 3))
+    happens(shop, *["stuck"] * (AT_ONCE * 3))
     deliverer = Deliverer(shop.engine)
     for _ in range(5):
         deliverer.round()
@@ -210,7 +211,7 @@ def test_an_address_that_cannot_be_called_is_no_error(url: str) -> None:
 
 
 def test_a_receiver_that_drips_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliver, "TIMEOUT", 0.2)
+    monkeypatch.setattr(adapter, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
@@ -264,7 +265,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_called(receiver: Any, m
     port = int(url.rpartition(":")[2])
     answers = iter(["127.0.0.1"])
     looked: list[str] = []
-    real = deliver.socket.getaddrinfo
+    real = adapter.socket.getaddrinfo
 
     def rebinding(host: str, *rest: Any, **more: Any) -> Any:
         if host != "rebind.example":
@@ -272,7 +273,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_called(receiver: Any, m
         looked.append(host)
         return real(next(answers), port)
 
-    monkeypatch.setattr(deliver.socket, "getaddrinfo", rebinding)
+    monkeypatch.setattr(adapter.socket, "getaddrinfo", rebinding)
     assert post(f"http://rebind.example:{port}/200", b"{}", "")
     assert looked == ["rebind.example"]
     assert len(got) == 1

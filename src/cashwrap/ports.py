@@ -6,7 +6,7 @@ Adapters are named by technology and live in ``adapters``; they are chosen in ``
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
@@ -396,6 +396,16 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+class Http(Protocol):
+    """Everything that cashwrap calls by itself: a test brings a network that is slow, dead or talks nonsense."""
+
+    def fetch(self, url: str, into: BinaryIO) -> int:
+        """Write the document at ``url`` into a file; its size in bytes. Raises ``InvalidInput``."""
+
+    def post(self, url: str, body: bytes, signed: str) -> bool:
+        """Send a JSON notice with its signature; whether the receiver took it. Waits for some seconds at most."""
 
 
 class Reserve(Protocol):

@@ -8,6 +8,7 @@ from cashwrap.ports import (
     Clock,
     Facts,
     FailedEvents,
+    Http,
     Ledger,
     Outbox,
     Random,
@@ -37,3 +38,5 @@ class World(Struct, frozen=True):
     """Where it is kept who changed what."""
     reserve: Reserve | None = None
     """Space for what must go on when the disk is full."""
+    http: Http | None = None
+    """What webhooks are sent through; without one the machine's own network."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cashwrap.adapters.http import FetchLimits, fetch
+from cashwrap.adapters.http import FetchLimits, Internet
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import MemoryVault
@@ -151,7 +151,7 @@ def _sound(rows: Iterator[Product | RowFault], report: Catalogued) -> Iterator[P
 def _open(source: str, fetched: BinaryIO, *, private: bool) -> tuple[BinaryIO, Format]:
     """The feed's bytes and format: by its name, else by its first bytes."""
     if "://" in source:
-        fetch(source, fetched, SystemClock(), FetchLimits(private=private))
+        Internet(SystemClock(), FetchLimits(private=private)).fetch(source, fetched)
         fetched.seek(0)
         stream: BinaryIO = fetched
     else:
