@@ -15,9 +15,10 @@ from cashwrap.decide import Kills, decide, encode_answer
 from cashwrap.differences import difference, words
 from cashwrap.events import RequestFacts
 from cashwrap.explain import explain
+from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller, Known, Past, gather
 from cashwrap.keys import ApiKey
-from cashwrap.model import Decision, Grant, Inputs, Line, Promise, Tenant, Value
+from cashwrap.model import Choice, ConsentState, Decision, Grant, Inputs, Line, Profile, Promise, Tenant, Value
 from cashwrap.offers.grant import Granting
 from cashwrap.offers.terms import Offer
 from cashwrap.playbook import Playbook, examine
@@ -28,6 +29,7 @@ from cashwrap.serve.ofrep_answer import decided, etag, flag
 from cashwrap.tell import tell
 
 NOW = 1_780_000_000_000
+GRANTED_ALL = ConsentState(person={"personalization": Choice(granted=True, time=1, source="test")})
 HOUR = 3_600_000
 CART = (Line("A", 2, 2_500), Line("B", 1, 1_000))
 SHOP = """
@@ -468,6 +470,54 @@ LINTED: list[tuple[str, list[str]]] = [
 @pytest.mark.parametrize(("text", "codes"), LINTED)
 def test_what_is_probably_not_meant_is_warned_of(text: str, codes: list[str]) -> None:
     assert [fault.code for fault in lint(compiled(text), NOW) if "offer" in fault.code] == codes
+
+
+def test_no_offer_reads_data_of_a_purpose_that_its_placement_does_not_declare() -> None:
+    """Also where another offer of the group is for everyone, so that the experience itself asks for nothing."""
+    text = (
+        SHOP.replace("orders: {count: Order Completed}", "orders: {count: Order Completed, purpose: credit}")
+        + """
+offers:
+  a: {benefit: {amount: 5}, group: g}
+  b:
+    when: orders > 2
+    benefit: {amount: 7}
+    group: g
+offer_groups: {g: {}}
+experiences:
+  e: {in: top, offer: {best_of: g}, show: {text: a}}
+"""
+    )
+    playbook, faults = examine({"shop.yaml": text})
+    assert playbook is None
+    assert [fault.code for fault in faults if fault.severity == "error"] == ["purpose_not_allowed"]
+    allowed, _ = examine(
+        {"shop.yaml": text.replace("top: {component: message}", "top: {component: message, purpose: credit}")}
+    )
+    assert allowed is not None
+
+
+def test_a_segment_may_ask_for_what_was_promised() -> None:
+    """A profile's attributes are remembered for a second, and promises are not among them."""
+    text = LASTING.replace(
+        "experiences:",
+        """segments:
+  has_it: '"waited" in offer.promised'
+experiences:
+  other:
+    in: side
+    when: '"has_it" in segments'
+    show: {text: b}""",
+    )
+    playbook = compiled(text)
+    hot = HotProfile(Profile(bytes(16), bytes(16), 0, consent=GRANTED_ALL), b"", None)
+    caller = Caller(ApiKey("k", "secret", Tenant(), b""), RequestFacts(NOW, "k", trusted=True))
+    for promised in ({}, {"waited": Promise(NOW + HOUR)}, {"waited": Promise(NOW)}):
+        past = Past({}, promised)
+        known = Known({}, hot, past=lambda _, past=past: past)  # type: ignore[misc]
+        found = gather(playbook, DecideRequest(), caller, known, NOW)
+        shown = decide(playbook.experiences, found.inputs, narrowed=found.narrowed).placements["side"].experience
+        assert shown == ("other" if past.promised and past.promised["waited"].expires > NOW else None)
 
 
 def test_an_experience_with_an_offer_shadows_nobody() -> None:

@@ -261,7 +261,8 @@ class _Checker:
         segments = {name: set(each.attributes) if each else set() for name, each in checked.segments.items()}
         for experience in self.declared.experiences.values():
             condition = checked.experiences[experience.name]
-            read = {*(condition.attributes if condition is not None else ())}
+            offers = [checked.offers[each.name] for each in granted_by(experience, self.declared)]
+            read = {name for each in (condition, *offers) if each is not None for name in each.attributes}
             for show in experience.variations.values():
                 read |= _read_by(show)
             allowed = self.declared.placements[experience.placement].purpose or Purpose(0)
