@@ -9,9 +9,11 @@ import httpx
 
 from cashwrap.adapters.announcing import AnnouncingStore
 from cashwrap.adapters.sqlite import SqliteStore
+from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.adapters.vault import FileVault
 from cashwrap.engine import Engine, World
 from cashwrap.hot import Hot
+from cashwrap.playbook import Playbook
 from cashwrap.remote import Common
 from cashwrap.serve.workers.client import Quota, WriterClient
 from cashwrap.serve.workers.common import SharedCarts, SharedRateWatch
@@ -26,13 +28,14 @@ QUOTA = Quota(1000, 10_000)
 class Crew:
     """A writing engine with its desk and some that hand their events over, all on one folder and one clock."""
 
-    def __init__(self, folder: Path, workers: int, opened: ExitStack) -> None:
+    def __init__(self, folder: Path, workers: int, opened: ExitStack, playbook: Playbook) -> None:
+        self._playbook = playbook
         self.clock = TestClock()
         self.shared = Shared(workers, SeededRandom(7))
         self._folder = folder
         self._opened = opened
         store = AnnouncingStore(folder, self.shared.versions)
-        self.writer = Engine(starter(), self._world(store, serving=True))
+        self.writer = Engine(playbook, self._world(store, serving=True))
         self.desk = Desk(self.writer)
         store.on_forget = self.desk.tell_gone
         self.shops: list[Shop] = []
@@ -52,7 +55,7 @@ class Crew:
         self.introduce(link)
         common = Common(hot, SharedRateWatch(self.shared.senders), SharedCarts(self.shared.carts), link)
         world = self._world(SqliteStore(self._folder, serving=False), serving=False)
-        engine = Engine(starter(), world, common=common)
+        engine = Engine(self._playbook, world, common=common)
         link.carry(engine.recorder)
         shop = Shop(engine, self.clock)
         shop.sent = 1_000_000 * len(self.shops)  # message ids of its own
@@ -68,7 +71,9 @@ class Crew:
         vault = FileVault(self._folder, random, serving=serving)
         self._opened.callback(store.close)
         self._opened.callback(vault.close)
-        return World(store, store, store, store, store, vault, self.clock, random)
+        ledger = SqliteLedger(self._folder)
+        self._opened.callback(ledger.close)
+        return World(store, store, store, store, store, vault, self.clock, random, ledger=ledger)
 
     def close(self) -> None:
         for shop in self.shops:
@@ -78,9 +83,9 @@ class Crew:
 
 
 @contextmanager
-def crew(folder: Path, workers: int = 2) -> Iterator[Crew]:
+def crew(folder: Path, workers: int = 2, playbook: Playbook | None = None) -> Iterator[Crew]:
     with ExitStack() as opened:
-        yield Crew(folder, workers, opened)
+        yield Crew(folder, workers, opened, playbook or starter())
 
 
 # --- real processes ---

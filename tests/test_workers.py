@@ -24,7 +24,8 @@ from cashwrap.serve.workers.common import CART, SharedCarts, SharedRates, Shared
 from cashwrap.serve.workers.frames import Events, Splitter, error_of, framed, to_writer, trouble_of
 from cashwrap.serve.workers.metrics import Family, merged
 from cashwrap.window import Submission
-from crews import Crew, crew
+from cashwrap.writer import AT_ONCE
+from crews import QUOTA, Crew, crew
 from engines import LIVE, START, TestClock
 
 PUBLIC = ApiKey("id", "publishable", LIVE, b"")
@@ -475,3 +476,39 @@ def test_what_grows_is_added_up_and_what_does_not_is_judged() -> None:
     assert counter.samples == [("n_total", {"fate": "stored"}, 5)]
     assert waiting.samples[0][2] == 5
     assert share.samples[0][2] == 0.5
+
+
+# --- nobody is kept out ---
+
+
+def test_a_busy_worker_holds_up_no_other(tmp_path: Path) -> None:
+    """One hands over all that its quota allows while the disk hangs; the other's is taken, and waits for no more."""
+    with crew(tmp_path) as team:
+        one, two = team.shops
+        one.consents({"anonymousId": "anna"})
+        two.consents({"anonymousId": "bert"})
+        store, commit = team.writer.world.store, team.writer.world.store.commit
+        going, commits = threading.Event(), []
+
+        def slowly(changes: Any) -> int:
+            assert going.wait(30)
+            commits.append(len(changes.records))
+            return commit(changes)
+
+        store.commit = slowly  # type: ignore[method-assign]
+        events = [one.views({"anonymousId": "anna"}) for _ in range(QUOTA.submissions)]
+        waiting = [_send(one, event) for event in events]
+        with pytest.raises(Unavailable):
+            _send(one, one.views({"anonymousId": "anna"}))
+        last = _send(two, two.views({"anonymousId": "bert"}))
+        going.set()
+        assert last.wait(30)
+        assert all(each.wait(30) for each in waiting)
+        assert len(commits) <= QUOTA.submissions // AT_ONCE + 3
+
+
+def _send(shop: Any, event: dict[str, Any]) -> threading.Event:
+    done = threading.Event()
+    engine = shop.engine
+    engine.collect(engine.parse(msgspec.json.encode({"batch": [event]}), None), shop.caller(), lambda _: done.set())
+    return done

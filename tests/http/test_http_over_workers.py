@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from test_http_admin import *  # noqa: F403
+from test_http_collect import *  # noqa: F403
 
 from cashwrap.serve.rates import Rates
 from crews import crew
 from servers import Server
-from test_http_admin import *  # noqa: F403
-from test_http_collect import *  # noqa: F403
 
 del globals()["test_audiences"]  # it sweeps by hand, which only the process that writes can
 

@@ -6,6 +6,7 @@ each get one end of a new pair of sockets. A new writer is introduced to all, so
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -164,21 +165,23 @@ class Follower:
             raise InvalidInput("nothing is live", code="no_such_version")
         return self._versions.load(self._taken.hash)
 
-    def look(self, engine: Engine) -> None:
-        """Swap the engine's playbook where another one is live."""
+    def look(self, engine: Engine) -> bool:
+        """Swap the engine's playbook where another one is live; whether it did."""
         live = self._versions.live()
         if live is None or live == self._taken:
-            return
+            return False
         self._taken = live
         try:
             playbook = self._versions.load(live.hash)
         except InvalidInput as error:
             self.error = f"version {live.hash} cannot be used: {error.message}"
             log.warning("%s", self.error)
-            return
+            return False
         self.error = ""
-        if playbook.hash != engine.live.playbook.hash:
-            engine.publish(playbook)
+        if playbook.hash == engine.live.playbook.hash:
+            return False
+        engine.publish(playbook)
+        return True
 
 
 def work(crew: Crew, shared: Shared, number: int, control: socket.socket) -> None:
@@ -238,7 +241,8 @@ async def _attend(serving: _Serving, shared: Shared, app: Application, telling: 
             continue
         seen, due = published, loop.time() + LOOK
         try:
-            await asyncio.to_thread(serving.follower.look, serving.engine)
+            if await asyncio.to_thread(serving.follower.look, serving.engine):
+                gc.freeze()
         except CashwrapError as error:
             log.warning("what is live could not be read: %s", error.message)
         except Exception:  # whatever it is, it must not be the last time that somebody looks
