@@ -155,6 +155,14 @@ def test_each_identity_counts_for_itself(shop: OfferShop) -> None:
     assert refused(shop, token=shop.grant({}, "spring_spot")["token"], **who[2]) == "limit_reached"
 
 
+def test_of_nobody_who_is_named_the_cart_counts(shop: OfferShop) -> None:
+    for number in range(2):
+        shop.redeem(shop.reserve(token=shop.grant({}, "spring_spot")["token"]), f"order-{number}")
+    assert refused(shop, token=shop.grant({}, "spring_spot")["token"]) == "limit_reached"
+    other = {**CART, "token": "cart-2"}
+    shop.reserve(token=shop.grant({}, "spring_spot", other)["token"], cart=other)
+
+
 def test_one_of_a_group_for_a_cart(shop: OfferShop) -> None:
     best = shop.grant({}, "group_spot")
     assert best["name"] == "second_of_two"
@@ -408,6 +416,43 @@ def test_a_refund_is_taken_back_after_a_crash_before_it_was(shop: OfferShop) -> 
     with offer_shop(shop.engine.world) as third:
         third.tend()
         assert third.engine.offering.refunds.outcomes == {}, "what was looked at is not read again"
+
+
+def test_a_refund_that_cannot_be_handled_does_not_hold_up_others(
+    shop: OfferShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = orders(shop, "order-1"), orders(shop, "order-2")
+    true = shop.engine.offering.refunds._handle
+
+    def fails(pending: Any, later: Any) -> None:
+        if pending.event.properties["order_id"] == "order-1":
+            raise ValueError("planted")
+        true(pending, later)
+
+    monkeypatch.setattr(shop.engine.offering.refunds, "_handle", fails)
+    for order in ("order-1", "order-2"):
+        shop.shop.keeps(refund(shop, order, "Order Cancelled"), trusted=True)
+    shop.tend()
+    assert (now(shop, first)[0], now(shop, second)[0]) == ("redeemed", "rolled_back")
+    assert shop.engine.offering.refunds.outcomes["failed"] > 0
+
+
+def test_a_refund_waits_while_the_ledger_is_away(shop: OfferShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = orders(shop, "order-1")
+    shop.tend()
+    ledger = shop.engine.world.ledger
+    assert ledger is not None
+
+    def away(*_: object) -> None:
+        raise Unavailable("planted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "of_order", away)
+        shop.shop.keeps(refund(shop, "order-1", "Order Cancelled"), trusted=True)
+        shop.tend()
+    assert now(shop, held)[0] == "redeemed"
+    shop.tend()
+    assert now(shop, held)[0] == "rolled_back"
 
 
 def test_a_backend_takes_back_by_order_or_reservation(shop: OfferShop) -> None:

@@ -14,7 +14,7 @@ from cashwrap.declarations import Settings
 from cashwrap.ledger import Claim
 from cashwrap.model import Millis, Minor, Tenant
 from cashwrap.offering.around import Around
-from cashwrap.offers.guard import counted, exhausted, needs_memory
+from cashwrap.offers.guard import counted, exhausted, needs_memory, total_key
 from cashwrap.playbook import Playbook
 from cashwrap.request import zone_of
 
@@ -67,11 +67,13 @@ class Availability:
 
     def balances(self) -> Iterator[tuple[tuple[Tenant, str, str], tuple[Minor, Minor]]]:
         """What is held and spent of the live offers, by store, offer and currency. Raises ``Unavailable``."""
-        ledger = self._around.books()
+        ledger, offers = self._around.books(), list(self._around.offers())
         for tenant in sorted(self._tenants):
-            for offer in self._around.offers():
-                for currency, balance in ledger.balance(tenant, offer).items():
-                    yield (tenant, offer, currency), balance
+            used = ledger.used(tenant, [total_key(offer) for offer in offers]) if offers else {}
+            for offer in offers:
+                if total_key(offer) in used:  # else nothing of it is held or spent
+                    for currency, balance in ledger.balance(tenant, offer).items():
+                        yield (tenant, offer, currency), balance
 
     def of(self, tenant: Tenant) -> Standing:
         """What is closed in a store. In one that was never read, or not for long, or by another playbook, all is."""

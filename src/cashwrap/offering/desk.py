@@ -150,9 +150,9 @@ class Desk:
         """Every offer of the live playbook with its limits and how far they are."""
         ledger, playbook = self._around.books(), self._around.live().playbook
         day = day_of(self._around.world.clock.now(), playbook.settings)
+        counters = ledger.used(tenant, counted(playbook.offers.values(), day))
         told = []
         for name, offer in sorted(playbook.offers.items()):
-            counters = ledger.used(tenant, counted([offer], day))
             balance = ledger.balance(tenant, name)
             told.append(
                 OfferReport(
@@ -232,7 +232,7 @@ class Desk:
             amount=asked.amount,
             currency=asked.currency,
             day=day_of(asked.created, settings),
-            shoppers=identities,
+            shoppers=identities or [cart] * bool(cart),  # of nobody who is named the cart is all there is
             cart=cart,
             code=asked.code,
             code_uses=opened.code.uses if opened.code is not None else 0,

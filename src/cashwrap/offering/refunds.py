@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from cashwrap import orders
-from cashwrap.errors import Conflict, Forgotten
+from cashwrap.errors import Conflict, Forgotten, StoreError
 from cashwrap.folding import read_events
 from cashwrap.ledger import Once, Reservation
 from cashwrap.model import Event, Minor, Order, Tenant
@@ -81,7 +81,7 @@ class Refunds:
         handled: set[str] = set()
         while self._pending:
             pending = self._pending[0]
-            self._handle(pending, self._later(pending, handled))
+            self._try(pending, self._later(pending, handled))
             handled.add(pending.event.id)
             self._pending.popleft()
         self._mark(looked)
@@ -117,6 +117,16 @@ class Refunds:
             self._marked, self._marked_at = looked, now
 
     # --- one change of an order ---
+
+    def _try(self, pending: Pending, later: Collection[str]) -> None:
+        """What is unavailable is tried again; what is wrong with one change must not hold up those after it."""
+        try:
+            self._handle(pending, later)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("a refund could not give its offers back; roll them back by hand")
+            self.outcomes["failed"] += 1
 
     def _handle(self, pending: Pending, later: Collection[str]) -> None:
         tenant, event = pending
