@@ -41,7 +41,8 @@ def failures(shop: Shop) -> list[Failure]:
 
 def mend(shop: Shop, number: int, sets: dict[str, str] | None = None, *unsets: str) -> Failure:
     world = shop.engine.world
-    return failed.mend(world, shop.engine.live.normaliser, failed.find(world, number), sets or {}, unsets)
+    failure = failed.find(world, number)
+    return failed.mend(world, failure, failed.mended(world, shop.engine.live.normaliser, failure, sets or {}, unsets))
 
 
 def views(shop: Shop, price: object = 12.5, **more: Any) -> dict[str, Any]:

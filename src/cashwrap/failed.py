@@ -5,16 +5,18 @@ this moment, and its failure goes in the very commit that stores it: nothing is 
 process dies. Forgetting a shopper leaves nothing of theirs here.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from cashwrap import repair
 from cashwrap.engine import Engine, World
 from cashwrap.errors import CashwrapError, InvalidInput
 from cashwrap.events import Accounting, Normaliser
-from cashwrap.model import Tenant
+from cashwrap.model import Line, Tenant
 from cashwrap.ports import Failure
 from cashwrap.window import Submission
 
@@ -22,6 +24,7 @@ PAGE = 500
 """Events that are tried again before more are read."""
 LEFT = 1000
 """Events that stay and are told one by one; all are counted."""
+_CODE = re.compile("[a-z]{2,20}(_[a-z]{1,20}){0,5}")
 FATES = ("stored", "duplicate", "conflict", "failed", "dropped_by_consent", "refused")
 
 
@@ -31,6 +34,12 @@ class Chosen(Struct, frozen=True):
     numbers: tuple[int, ...] = ()
     code: str = ""
     tenant: Tenant | None = None
+
+    def named(self) -> str:
+        """For the audit log: numbers, a code as errors have, or all; never what somebody wrote in its place."""
+        if self.numbers:
+            return ", ".join(map(str, self.numbers[:30]))
+        return self.code if _CODE.fullmatch(self.code) else "no code" if self.code else "all"
 
     def holds(self, failure: Failure) -> bool:
         """Whether this one is meant."""
@@ -102,7 +111,7 @@ def described(world: World, failure: Failure) -> dict[str, object]:
         "time": event.time,
         "userId": event.user_id,
         "anonymousId": event.anonymous_id,
-        "properties": event.properties,
+        "properties": {name: _plain(value) for name, value in event.properties.items()},
         "traits": event.traits,
         "choices": event.choices,
         "trusted": event.trusted,
@@ -111,12 +120,15 @@ def described(world: World, failure: Failure) -> dict[str, object]:
     return told
 
 
-def mend(world: World, house: Normaliser, failure: Failure, sets: Mapping[str, str], unsets: Iterable[str]) -> Failure:
-    """Set fields of one, or leave them out; it is kept so, and not tried yet.
+def mended(
+    world: World, house: Normaliser, failure: Failure, sets: Mapping[str, str], unsets: Iterable[str]
+) -> repair.Unkept:
+    """One with fields set, or left out, not kept yet. Raises as ``repair.opened`` and ``repair.mended`` do."""
+    return repair.mended(repair.opened(world.vault, failure), sets, unsets, house)
 
-    Raises as ``repair.opened`` and ``repair.mended`` do.
-    """
-    unkept = repair.mended(repair.opened(world.vault, failure), sets, unsets, house)
+
+def mend(world: World, failure: Failure, unkept: repair.Unkept) -> Failure:
+    """Keep it so; it is not tried yet. Raises ``InvalidInput`` (``no_such_event``) where it was settled meanwhile."""
     shopper = (failure.payload or b"")[: repair.SHOPPER]
     if not world.failed.rewrite(failure.sequence, repair.sealed(world.vault, shopper, unkept)):
         raise InvalidInput(f"failed event {failure.sequence} was settled meanwhile", code="no_such_event")
@@ -159,6 +171,16 @@ def check(world: World, chosen: Chosen) -> None:
     """Raises ``InvalidInput`` (``no_such_event``) where a number names none."""
     for number in chosen.numbers:
         find(world, number, chosen.tenant)
+
+
+def _plain(value: object) -> object:
+    """Products by the names of their fields."""
+    if not isinstance(value, list):
+        return value
+    return [
+        {name: each for name, each in asdict(item).items() if each is not None} if isinstance(item, Line) else item
+        for item in value
+    ]
 
 
 def _all(world: World, chosen: Chosen, after: int) -> Iterator[Failure]:

@@ -153,3 +153,14 @@ def test_a_full_backlog_refuses_what_nobody_else_would_hear_of(server: Server) -
     assert told["cashwrap_failed_events_full_total",] == 1
     assert balanced(server)
     assert backlog.MOST == 100_000
+
+
+def test_a_field_that_is_none_is_in_no_audit_entry(server: Server) -> None:
+    sends(server, view(server, "x"))
+    number = server.admin("GET", "/v1/failed").json()["failed"][0]["number"]
+    for path in ("properties.Ada Lovelace", "Ada"):
+        server.admin("POST", f"/v1/failed/{number}/repair", json={"set": {path: "1"}})
+    server.admin("POST", f"/v1/failed/{number}/repair", json={"set": {"properties.price": "1"}})
+    told = server.admin("GET", "/v1/audit").text
+    assert "Ada" not in told
+    assert "properties.price" in told

@@ -105,8 +105,9 @@ def repair(
         failure = failed.find(world, number)
         house = Normaliser(compiled.vocabulary, compiled.settings, world.vault.digest)
         fields = ", ".join([*sets, *(unset or ())])
+        unkept = failed.mended(world, house, failure, sets, unset or ())  # first: then its fields are declared ones
         note = noted("failed.repair", str(number), {"code": failure.code, "fields": fields}, failure.tenant)
-        kept = trail_of(world).around(note, lambda: failed.mend(world, house, failure, sets, unset or ()))
+        kept = trail_of(world).around(note, lambda: failed.mend(world, failure, unkept))
         told = failed.described(world, kept)
     if json:
         print_json(told)
@@ -134,7 +135,7 @@ def replay(
     chosen = _chosen(numbers, code, every=every)
     with open_engine(data, playbook) as engine:
         failed.check(engine.world, chosen)
-        note = noted("failed.replay", _subject(chosen))
+        note = noted("failed.replay", chosen.named())
         told = trail_of(engine.world).around(note, lambda: failed.replay(engine, chosen))
     if json:
         print_json(told)
@@ -155,7 +156,7 @@ def discard(
     chosen = _chosen(numbers, code, every=every)
     with open_world(data, serving=False) as world:
         failed.check(world, chosen)
-        note = noted("failed.discard", _subject(chosen))
+        note = noted("failed.discard", chosen.named())
         count = trail_of(world).around(note, lambda: failed.discard(world, chosen))
     print_json({"discarded": count}) if json else typer.echo(f"{count} discarded")
 
@@ -172,10 +173,6 @@ def _chosen(numbers: Sequence[int] | None, code: str, *, every: bool) -> Chosen:
     if bool(numbers) + bool(code) + every != 1:
         raise InvalidInput("say which: their numbers, --code, or --all", code="invalid_request")
     return Chosen(tuple(numbers or ()), code)
-
-
-def _subject(chosen: Chosen) -> str:
-    return ", ".join(map(str, chosen.numbers[:30])) if chosen.numbers else chosen.code or "all"
 
 
 def _assigned(text: str) -> tuple[str, str]:

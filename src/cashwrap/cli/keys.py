@@ -66,5 +66,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")], *, data
     """
     with open_world(data, serving=False) as world:
         keys = Keys(world.registry)
-        trail_of(world).around(noted("key.revoke", key_id), lambda: keys.revoke(key_id))
+        known = key_id in {key.id for key in keys.all()}  # what else is typed here may be anything
+        note = noted("key.revoke", key_id if known else "unknown")
+        trail_of(world).around(note, lambda: keys.revoke(key_id))
     typer.echo(f"{key_id} is revoked.")

@@ -233,7 +233,9 @@ class Handlers:
     async def remove_webhook(self, request: Request, caller: Caller) -> object:
         """Remove a webhook."""
         tenant, name = caller.key.tenant, request.path_params["name"]
-        await self._around(caller, "webhook.remove", name, lambda: self._engine.webhooks.remove(tenant, name))
+        known = name in {webhook.name for webhook in self._engine.webhooks.of(tenant)}
+        subject = name if known else "unknown"
+        await self._around(caller, "webhook.remove", subject, lambda: self._engine.webhooks.remove(tenant, name))
         return {"success": True}
 
     async def decision(self, request: Request, caller: Caller) -> object:

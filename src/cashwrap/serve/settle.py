@@ -41,10 +41,6 @@ class ChosenBody(Struct, frozen=True):
             raise InvalidInput("say which: numbers, code, or all", code="invalid_request")
         return Chosen(tuple(self.numbers), self.code, tenant)
 
-    def subject(self) -> str:
-        """For the audit log."""
-        return ", ".join(map(str, self.numbers[:30])) if self.numbers else self.code or "all"
-
 
 class RepairBody(Struct, frozen=True):
     """``POST /v1/failed/{number}/repair``: fields by path, such as ``properties.price``, with values as text."""
@@ -86,17 +82,17 @@ class Settling:
     def _repair(self, number: int, body: RepairBody, caller: Caller) -> object:
         engine, tenant = self._engine, caller.key.tenant
         failure = failed.find(engine.world, number, tenant)
-        fields = ", ".join([*body.set, *body.unset])
+        unkept = failed.mended(engine.world, engine.live.normaliser, failure, body.set, body.unset)
+        fields = ", ".join([*body.set, *body.unset])  # declared ones only, as that did not raise
         note = Note(caller.key.id, "failed.repair", str(number), {"code": failure.code, "fields": fields}, tenant)
-        house = engine.live.normaliser
-        kept = self._trail.around(note, lambda: failed.mend(engine.world, house, failure, body.set, body.unset))
+        kept = self._trail.around(note, lambda: failed.mend(engine.world, failure, unkept))
         return failed.described(engine.world, kept)
 
     async def replay(self, request: Request, caller: Caller) -> object:
         """Events tried again; which of them stay, and why."""
         body = await body_of(request, ChosenBody)
         chosen = body.chosen(caller.key.tenant)
-        note = Note(caller.key.id, "failed.replay", body.subject(), tenant=caller.key.tenant)
+        note = Note(caller.key.id, "failed.replay", chosen.named(), tenant=caller.key.tenant)
         return await asyncio.to_thread(self._replay, chosen, body.after, note)
 
     def _replay(self, chosen: Chosen, after: int, note: Note) -> object:
@@ -107,7 +103,7 @@ class Settling:
         """Failed events removed for good."""
         body = await body_of(request, ChosenBody)
         chosen = body.chosen(caller.key.tenant)
-        note = Note(caller.key.id, "failed.discard", body.subject(), tenant=caller.key.tenant)
+        note = Note(caller.key.id, "failed.discard", chosen.named(), tenant=caller.key.tenant)
         return {"discarded": await asyncio.to_thread(self._discard, chosen, note)}
 
     def _discard(self, chosen: Chosen, note: Note) -> int:
