@@ -73,7 +73,17 @@ def load(server: Server, path: str, bodies: list[bytes], *, unique: bool = False
         script = Path(folder) / "load.lua"
         script.write_text(lua(bodies, server.key, unique=unique))
         before = cpu_seconds(server.pid)
-        command = ["wrk", "-t1", "-c32", f"-d{SECONDS}s", "-s", str(script), f"http://127.0.0.1:{server.port}{path}"]
+        command = [
+            "wrk",
+            "-t1",
+            "-c32",
+            f"-d{SECONDS}s",
+            "--timeout",
+            "20s",
+            "-s",
+            str(script),
+            f"http://127.0.0.1:{server.port}{path}",
+        ]
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         used = cpu_seconds(server.pid) - before
     if "Non-2xx" in out or "Socket errors" in out:

@@ -59,15 +59,15 @@ class Rates:
             wait = max(1, math.ceil(seconds))
             raise TooMuch(f"too many requests; come back in {wait} s", code="rate_limited", retry_after=wait)
 
-    def _spend(self, client: Client, amount: int, rate: float, most: float) -> float:
-        """Take ``amount`` out of the client's bucket if it holds as much; else the seconds until it will."""
+    def _spend(self, client: Client, units: int, rate: float, most: float) -> float:
+        """Take ``units`` out of the client's bucket if it holds as much; else the seconds until it will."""
         now = self._clock.monotonic()
         left, then = self._buckets.pop(client, (most, now))
         left = min(most, left + (now - then) * rate)
-        if left < amount:
+        if left < units:
             self._buckets[client] = (left, now)
-            return (amount - left) / rate
-        self._buckets[client] = (left - amount, now)
+            return (units - left) / rate
+        self._buckets[client] = (left - units, now)
         if len(self._buckets) > CLIENTS:
             del self._buckets[next(iter(self._buckets))]
         return 0.0

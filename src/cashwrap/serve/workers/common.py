@@ -29,13 +29,13 @@ class SharedRates(Rates):
         super().__init__(clock, per_second, proxies=proxies)
         self._cells = cells
 
-    def _spend(self, client: Client, amount: int, rate: float, most: float) -> float:
+    def _spend(self, client: Client, units: int, rate: float, most: float) -> float:
         now, wait = self._clock.monotonic(), 0.0
 
         def spend(value: bytes) -> bytes:
             nonlocal wait
             full = max(now, *_MOMENT.unpack(value)) if value else now
-            then = full + amount / rate
+            then = full + units / rate
             wait = then - now - most / rate
             return _MOMENT.pack(full if wait > 0 else then)
 
