@@ -305,7 +305,6 @@ def test_any_history_on_postgresql(address: str) -> None:
     [
         ("count", "WHERE used + excluded.used <= :most", ""),
         ("uncount", "used - :amount", "max(0, used - 2 * :amount)"),
-        ("due", "expires < :before", "expires < :before + 60000"),
         ("settle", "number IN", "number NOT IN"),
         ("forget_counters", "who = :who", "who = :who AND 0"),
         ("answer", "key = :key", "key = :key || ' '"),
