@@ -63,7 +63,8 @@ def refresh(request):
     basket = request.basket
     stale = [held for held in _held(basket) if not held.fits(basket)]
     for held in stale:
-        let_go(held)
+        if not let_go(held):
+            continue  # the same page in another tab sees to it
         again = _again(request, held)
         if again is None:
             messages.warning(request, _("Your offer does not go with this basket any more. It is at its normal price."))
@@ -75,12 +76,13 @@ def refresh(request):
 
 
 def let_go(held):
-    """Give back what is held. The voucher goes at once; cashwrap is told from the outbox."""
+    """Give back what is held, and return whether it was: the voucher goes at once, cashwrap is told from the outbox."""
     with transaction.atomic():
         if not HeldOffer.objects.filter(pk=held.pk, state=HeldOffer.HELD).update(state=HeldOffer.LET_GO):
-            return
+            return False
         _remove_voucher(held)
-        events.call("release", f"release-{held.reservation}", {"reservation": held.reservation})
+        _release(held.reservation)
+        return True
 
 
 def placed(order, basket):
@@ -109,6 +111,10 @@ def expire():
 def _held(basket):
     found = HeldOffer.objects.filter(voucher__basket=basket.id, state=HeldOffer.HELD)
     return found if basket.id else found.none()
+
+
+def _release(reservation):
+    events.call("release", f"release-{reservation}", {"reservation": reservation})
 
 
 def _reserve(request, proof):
@@ -160,6 +166,10 @@ def _keep(basket, answer, code):
         known = HeldOffer.objects.filter(reservation=answer["id"]).first()
         if known:
             return known
+        other = _held(basket).filter(offer=answer["offer"]).first()
+        if other:  # two tabs with a token each: one is enough
+            _release(answer["id"])
+            return other
         voucher = _voucher(answer, amount, expires)
         basket.vouchers.add(voucher)
         return HeldOffer.objects.create(

@@ -209,6 +209,8 @@ class FakeEngine:
         status, body = 200, b'{"success":true}'
         if handler.path.startswith(("/v1/offers/", "/.well-known/")):
             status, body = self.desk.answer(handler.path, headers, asked)
+            with self._arrived:
+                self._arrived.notify_all()
             if body == b"hang":
                 self.let_go.wait()
                 return
@@ -247,6 +249,12 @@ class FakeEngine:
         """What the shop's backend sent so far, in order, whatever the batches."""
         with self._arrived:
             return [event for _, path, _, body in self.requests if path == "/v1/batch" for event in body["batch"]]
+
+    def settled(self, true: Callable[[], bool]) -> None:
+        """Wait until what was asked led to this."""
+        with self._arrived:
+            while not true():
+                assert self._arrived.wait(30), [(path, body) for _, path, _, body in self.requests]
 
     def asked(self, path: str, count: int = 1) -> list[Any]:
         """The bodies sent to a path, once there are so many."""
