@@ -1,6 +1,6 @@
 """A migration killed at any statement leaves the old database or the new one, never something else.
 
-``CASHWRAP_KILLS=500 pytest tests/test_migrations.py`` kills that often for each file, at random statements.
+``CASHWRAP_KILLS=100 pytest --timeout 0 tests/test_migrations.py`` kills that often in each of five migrations.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Old records become snapshots and go; what they said stays: I12 over the horizon, time travel, idle shoppers.
 
-``CASHWRAP_HISTORIES=2000 pytest tests/test_retention.py`` plays that many random histories of each kind.
+``CASHWRAP_HISTORIES=2000 pytest --timeout 0 tests/test_retention.py`` plays that many random histories of each kind.
 """
 
 import os
