@@ -35,6 +35,8 @@ def repeated(count: int, seed: int, run: Callable[[int, int], Tally]) -> Tally |
             total = found
         else:
             total.join(found)
+        for complaint in found.wrong:
+            print(f"\n{complaint}", flush=True)
         print(f"\r{line(total)}", end="", flush=True)
     print(flush=True)
     return total
@@ -77,9 +79,6 @@ def main() -> int:
                 done.append(repeated(count, asked.seed, run))
             except Unavailable as error:
                 print(error.message)
-    for tally in filter(None, done):
-        for complaint in tally.wrong:
-            print(f"{tally.what}: {complaint}")
     print(f"{time.monotonic() - begun:.0f} s")
     return int(any(tally.wrong for tally in done if tally is not None))
 

@@ -2,16 +2,18 @@
 
 import http.client
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from cashwrap.testing.chaos.dice import Dice
+from cashwrap.testing.chaos.money import MoneyBook
 from cashwrap.testing.chaos.workload import CONSENT, SHOPPERS, Book, Traffic
 
 TIMEOUT = 10.0
+CART = {"items": [{"id": "p1", "quantity": 1, "price": 20}]}
 _FATES = ("stored", "duplicate", "conflict", "failed", "dropped_by_consent", "refused")
 
 
@@ -23,9 +25,11 @@ class Wire:
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
         self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
 
-    def post(self, path: str, body: object, **headers: str) -> tuple[int, bytes]:
-        """Status and body. Raises ``OSError`` or ``HTTPException`` where the answer did not come whole."""
-        self._connection.request("POST", path, msgspec.json.encode(body), {**self._headers, **headers})
+    def post(self, path: str, body: object, key: str = "") -> tuple[int, bytes]:
+        """Status and body; ``key`` makes it happen once. Raises ``OSError`` or ``HTTPException`` where the answer did
+        not come whole."""
+        once = {"idempotency-key": key} if key else {}
+        self._connection.request("POST", path, msgspec.json.encode(body), {**self._headers, **once})
         with self._connection.getresponse() as answer:
             return answer.status, answer.read()
 
@@ -78,6 +82,59 @@ class Asker:
                 complain("the accounts of events do not add up")
 
 
+class Spender:
+    """A backend that holds, redeems and gives back an offer, and asks again with the same key if it heard nothing."""
+
+    def __init__(self, seed: int, book: MoneyBook) -> None:
+        self._dice = Dice("spender", seed)
+        self._book = book
+        self._asked = 0
+        self._open: tuple[str, dict[str, Any], str] | None = None
+        """What was asked and not answered: its path, body and key."""
+
+    def step(self, wire: Wire, complain: Callable[[str], None]) -> None:
+        """One request, or the last one again."""
+        if self._open is None:
+            self._open = self._next(wire, complain)
+            if self._open is None:
+                return
+        path, body, key = self._open
+        number = bytes.fromhex(body.get("reservation", ""))
+        self._book.doubtful.add(number)
+        status, answer = wire.post(path, body, key)
+        told = msgspec.json.decode(answer)
+        if status == 503 or told.get("code") == "in_flight":
+            return
+        self._open = None
+        self._book.doubtful.discard(number)
+        if status == 200:
+            self._book.states[bytes.fromhex(told["id"])] = told["state"]
+            self._book.acknowledged += 1
+        elif told.get("code") != "limit_reached":
+            complain(f"{path} answered {status}: {answer[:200]!r}")
+
+    def _next(self, wire: Wire, complain: Callable[[str], None]) -> tuple[str, dict[str, Any], str] | None:
+        self._asked += 1
+        key, what = f"key-{self._asked}-{self._dice.token(6).hex()}", self._dice.below(10)
+        held = [name.hex() for name, state in self._book.states.items() if state == "reserved"]
+        if held and what < 7:
+            number = self._dice.pick(held)
+            if what < 4:
+                return "/v1/offers/redeem", {"reservation": number, "order": f"order-{number}"}, key
+            return "/v1/offers/release", {"reservation": number}, key
+        context = {"cart": CART, "currency": "EUR", **CONSENT}
+        status, answer = wire.post("/v1/decide", {"placements": ["saving"], "context": context})
+        if status != 200:
+            complain(f"decide answered {status}: {answer[:200]!r}")
+            return None
+        offer = msgspec.json.decode(answer)["placements"]["saving"].get("offer")
+        if offer is None:  # all of it is held or spent
+            return None
+        shopper = {"userId": f"user-{self._dice.below(SHOPPERS)}"}
+        asked = {"cart": CART, "currency": "EUR", "token": offer["token"], "shopper": shopper}
+        return "/v1/offers/reserve", asked, key
+
+
 def balanced(metrics: str) -> bool:
     """Whether what was received is what became of it."""
     numbers = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if line.startswith("cashwrap_events"))
@@ -85,10 +142,13 @@ def balanced(metrics: str) -> bool:
     return float(numbers["cashwrap_events_received_total"]) == fates
 
 
+Client = Sender | Asker | Spender
+
+
 class Crowd:
     """Several clients at once, each on a thread, until the server is gone or ``stop``."""
 
-    def __init__(self, url: str, key: str, clients: list[Sender | Asker], wrong: list[str]) -> None:
+    def __init__(self, url: str, key: str, clients: Sequence[Client], wrong: list[str]) -> None:
         self._stopping = threading.Event()
         self._wrong = wrong
         self._threads = [
@@ -97,7 +157,7 @@ class Crowd:
         for thread in self._threads:
             thread.start()
 
-    def _run(self, wire: Wire, client: Sender | Asker) -> None:
+    def _run(self, wire: Wire, client: Client) -> None:
         try:
             while not self._stopping.is_set():
                 client.step(wire, self._wrong.append)

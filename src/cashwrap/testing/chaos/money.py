@@ -19,6 +19,9 @@ MOST = 40
 MONEY: Minor = 30_000
 """Its budget, in minor units: less than all uses could take."""
 LIFE: Millis = 400 * 86_400_000
+THANKS = "thanks"
+THANKS_MOST = 25
+"""The offer of the playbook that servers grant, and how many there are of it."""
 
 
 class MoneyBook(Struct):
@@ -147,7 +150,11 @@ def wrong_money(ledger: Ledger, tenant: Tenant, book: MoneyBook) -> list[str]:
     used = ledger.used(tenant, [USES, BUDGET])
     if used.get(USES, 0) > MOST or used.get(BUDGET, 0) > MONEY:
         wrong.append(f"the limits are passed: {used}")
-    spent = sum(entry.spent for entry in entries)
+    thanks = Counter(entry.kind for entry in entries if entry.offer == THANKS)
+    live = thanks["reserve"] - thanks["release"] - thanks["expire"] - thanks["roll_back"]
+    if live > THANKS_MOST:
+        wrong.append(f"{live} of {THANKS_MOST} are held or spent")
+    spent = sum(entry.spent for entry in entries if entry.offer == OFFER)
     if spent > MONEY:
         wrong.append(f"{spent} were spent of a budget of {MONEY}")
     return wrong

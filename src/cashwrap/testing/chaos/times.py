@@ -33,7 +33,8 @@ WINDOWED = PLAYBOOK.replace(
   in_session: {count: Product Viewed, session: true}
   by_product: {count: Product Viewed, by: product_id}
 segments:""",
-)
+).replace("locale: en}", "locale: en, retention: {events: 18250d, idle_profiles: 18250d}}")
+"""With windows, decay and sessions; and nothing is too old to be kept, as long as a clock jumps by ten years at most."""
 
 
 def windowed() -> Playbook:

@@ -33,9 +33,18 @@ features:
   views: {count: Product Viewed}
 segments:
   regular: orders >= 2
+offers:
+  thanks:
+    benefit: {amount: 1}
+    limits: {total: 25}
 placements:
   hello: {component: message}
+  saving: {component: message}
 experiences:
+  save:
+    in: saving
+    offer: thanks
+    show: {text: {en: "{offer.amount} less."}}
   greet:
     in: hello
     when: orders >= 1
