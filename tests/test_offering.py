@@ -455,6 +455,14 @@ def test_a_refund_waits_while_the_ledger_is_away(shop: OfferShop, monkeypatch: p
     assert now(shop, held)[0] == "rolled_back"
 
 
+def test_where_nothing_was_ever_held_no_old_log_is_read(shop: OfferShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(_: int = 0) -> None:
+        raise AssertionError("the log of years is read")
+
+    monkeypatch.setattr(shop.engine.world.store, "log", read)
+    assert shop.engine.offering.refunds.run() == 0
+
+
 def test_a_backend_takes_back_by_order_or_reservation(shop: OfferShop) -> None:
     first = orders(shop, "order-1")
     second = shop.reserve(code=shop.code("shared", uses=0), shopper=MIRA)

@@ -120,7 +120,7 @@ def test_a_browser_may_not(server: Server) -> None:
         ("reserve", {"cart": CART, "currency": "EUR"}, 400, "invalid_request"),
         ("reserve", {"cart": CART, "currency": "euro", "token": "x"}, 400, "invalid_request"),
         ("reserve", {"cart": CART, "currency": "XXX", "token": "x"}, 400, "unknown_currency"),
-        ("reserve", {"cart": CART, "currency": "EUR", "token": "x" * 5000}, 400, "invalid_request"),
+        ("reserve", {"cart": CART, "currency": "EUR", "token": "x" * 9000}, 400, "invalid_request"),
         ("reserve", {"cart": CART, "currency": "EUR", "token": "x", "identities": {"a": ""}}, 400, "invalid_request"),
         ("reserve", {"cart": CART, "currency": "EUR", "token": "x"}, 409, "bad_offer_token"),
         ("reserve", {"cart": CART, "currency": "EUR", "code": "7K2M-9QXC-4TZ8B"}, 409, "unknown_code"),

@@ -55,7 +55,7 @@ class Offering:
         self.promises = Promises(around, self.availability, proof)
         self.desk = Desk(around, self.availability, proof)
         self.notices = Notices(around, keep)
-        self.refunds = Refunds(around)
+        self.refunds = Refunds(around, self.availability)
         self.balances: dict[tuple[Tenant, str, str], tuple[Minor, Minor]] = {}
         """What is held and spent, by store, offer and currency, as last looked at."""
         self._balanced_at = self._expired_at = float("-inf")

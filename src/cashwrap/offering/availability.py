@@ -51,6 +51,10 @@ class Availability:
         """Read the counters of these stores too, from the next reading on."""
         self._tenants.update(tenants)
 
+    def tenants(self) -> list[Tenant]:
+        """The stores whose counters are read."""
+        return sorted(self._tenants)
+
     def refresh(self) -> None:
         """Read all counters again. Raises ``Unavailable``; what was read before then stands for half a minute."""
         around = self._around
@@ -60,7 +64,7 @@ class Availability:
             playbook, began = around.live().playbook, around.world.clock.monotonic()
             day = day_of(around.world.clock.now(), playbook.settings)
             keys = counted(playbook.offers.values(), day)
-            for tenant in list(self._tenants):
+            for tenant in self.tenants():
                 counters = around.world.ledger.used(tenant, keys) if keys else {}
                 self._standing[tenant] = _standing(playbook, counters, day, frozenset(playbook.offers))
             self._read_at = began
@@ -68,7 +72,7 @@ class Availability:
     def balances(self) -> Iterator[tuple[tuple[Tenant, str, str], tuple[Minor, Minor]]]:
         """What is held and spent of the live offers, by store, offer and currency. Raises ``Unavailable``."""
         ledger, offers = self._around.books(), list(self._around.offers())
-        for tenant in sorted(self._tenants):
+        for tenant in self.tenants():
             used = ledger.used(tenant, [total_key(offer) for offer in offers]) if offers else {}
             for offer in offers:
                 if total_key(offer) in used:  # else nothing of it is held or spent

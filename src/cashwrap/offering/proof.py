@@ -20,7 +20,7 @@ from cashwrap.signing import OFFER, Signer, signer_of
 
 LIFE: Millis = 30 * 60_000
 """How long a token is good at most."""
-LONGEST = 4096
+LONGEST = 8192
 """Characters of a token; longer ones are refused unread."""
 _UNIT = 8
 """Bytes of a digest in ``sub``."""

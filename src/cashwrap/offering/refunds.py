@@ -19,6 +19,7 @@ from cashwrap.ledger import Once, Reservation
 from cashwrap.model import Event, Minor, Order, Tenant
 from cashwrap.names import digest_of
 from cashwrap.offering.around import Around, find
+from cashwrap.offering.availability import Availability
 from cashwrap.ports import Record
 from cashwrap.window import Submission
 
@@ -42,8 +43,9 @@ class Pending(NamedTuple):
 class Refunds:
     """Watches what the writer commits; one process of a data folder does."""
 
-    def __init__(self, around: Around) -> None:
+    def __init__(self, around: Around, availability: Availability) -> None:
         self._around = around
+        self._availability = availability
         self._pending: deque[Pending] = deque()
         self._caught_up = False
         self._moving = threading.Lock()
@@ -91,6 +93,9 @@ class Refunds:
         """Queue what was committed since the last mark: nobody may have handled it before the process ended."""
         mark = self._around.world.registry.documents(KIND).get(MARK)
         last = self._marked = int(mark) if mark is not None else 0
+        ledger = self._around.books()
+        if not any(ledger.entries(tenant, limit=1) for tenant in self._availability.tenants()):
+            return  # nothing was ever held: of a log of years there is nothing to read
         before: list[Pending] = []
         for record in self._around.world.store.log(last):
             last = record.sequence
