@@ -49,12 +49,12 @@ class Rates:
         """Count one event of each. Raises ``TooMuch`` as ``check`` does."""
         if key.trusted or not self._rate:
             return
-        for shopper, amount in Counter(shoppers).items():
-            self._take((f"{key.id} shopper", shopper), amount, SHOPPER, SHOPPER_BURST)
+        for shopper, units in Counter(shoppers).items():
+            self._take((f"{key.id} shopper", shopper), units, SHOPPER, SHOPPER_BURST)
 
-    def _take(self, client: Client, amount: int, rate: float, most: float) -> None:
-        amount = min(amount, int(most))  # a batch larger than any burst waits for a full bucket, not for ever
-        seconds = self._spend(client, amount, rate, most)
+    def _take(self, client: Client, units: int, rate: float, most: float) -> None:
+        units = min(units, int(most))  # a batch larger than any burst waits for a full bucket, not for ever
+        seconds = self._spend(client, units, rate, most)
         if seconds > 0:
             wait = max(1, math.ceil(seconds))
             raise TooMuch(f"too many requests; come back in {wait} s", code="rate_limited", retry_after=wait)
