@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,20 +116,17 @@ def main() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("this benchmark needs wrk: install it with your package manager (apt-get install wrk)")
     decides = [decide_body(number) for number in range(SHOPPERS)]
-    with tempfile.TemporaryDirectory() as folder:
-        with serving(Path(folder), 1) as alone, serving(Path(folder), 2) as together:
-            for server in (alone, together):
-                for number in range(SHOPPERS):
-                    post(server.port, "/v1/batch", server.key, {"batch": history(number)})
-                for body in decides * 4:
-                    post(server.port, "/v1/decide", server.key, json.loads(body))
-            in_turns("decide", alone, together, lambda server: load(server, "/v1/decide", decides))
-            for shoppers in (1, 20):
-                bodies = [collect_body(shoppers).replace(b"@@@", b"%d" % group) for group in range(200)]
-                name = f"collect, {shoppers} shoppers"
-                in_turns(
-                    name, alone, together, lambda server, bodies=bodies: load(server, "/v1/batch", bodies, unique=True)
-                )  # type: ignore[misc]
+    with tempfile.TemporaryDirectory() as name, serving(Path(name), 1) as alone, serving(Path(name), 2) as together:
+        for server in (alone, together):
+            for number in range(SHOPPERS):
+                post(server.port, "/v1/batch", server.key, {"batch": history(number)})
+            for body in decides * 4:
+                post(server.port, "/v1/decide", server.key, json.loads(body))
+        in_turns("decide", alone, together, lambda server: load(server, "/v1/decide", decides))
+        for shoppers in (1, 20):
+            bodies = [collect_body(shoppers).replace(b"@@@", b"%d" % group) for group in range(200)]
+            collect = partial(load, path="/v1/batch", bodies=bodies, unique=True)
+            in_turns(f"collect, {shoppers} a batch", alone, together, collect)
 
 
 if __name__ == "__main__":
