@@ -1,6 +1,8 @@
 """Power cuts, torn writes and failing writes over the whole store path; each checker is shown red on a planted bug."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,13 @@ from msgspec import structs
 
 from cashwrap.adapters.database import Database
 from cashwrap.errors import Unavailable
-from cashwrap.ports import Changes
+from cashwrap.model import Tenant
+from cashwrap.ports import Changes, Record
+from cashwrap.testing.chaos.dice import Dice
+from cashwrap.testing.chaos.disk import PowerDisk, write_files
 from cashwrap.testing.chaos.failing import KINDS, failures
 from cashwrap.testing.chaos.power import power_cuts
+from cashwrap.testing.chaos.stage import stage
 from cashwrap.world import World
 from chaos_room import room
 
@@ -128,3 +134,42 @@ def test_a_log_read_again_after_a_failed_sync_is_seen(folder: Path) -> None:
 
     tally = failures(folder, 1, step=1, plant=without_anchor, most=150)
     assert any("a sync fails" in line for line in tally.wrong)
+
+
+# --- what a killed process left ---
+
+
+def left_by_a_kill(folder: Path) -> Path:
+    """A store's files with a commit that is in the log and, as far as anybody knows, only in the system's cache."""
+    with stage(folder / "whole", 1) as world:
+        world.store.commit(Changes(records=[Record(Tenant(), b"s" * 16, 1, "events", b"x" * 100)]))
+        files = {path.name: path.read_bytes() for path in (folder / "whole").iterdir() if "cashwrap.db" in path.name}
+    files.pop("cashwrap.db-shm")
+    write_files(folder / "left", files)
+    return folder / "left"
+
+
+def survives(folder: Path) -> bool:
+    """Whether what a restart can read is still there when the power goes at once."""
+    left = left_by_a_kill(folder)
+    disk = PowerDisk(f"left-by-a-kill-{folder.name}", Dice(1))
+    disk.doubt(left / "cashwrap.db-wal")
+    with stage(left, 2, disk.name) as world:
+        assert len(list(world.store.log())) == 1
+        cuts = [disk.cut()["cashwrap.db-wal"] for _ in range(20)]
+    return len(set(cuts)) == 1 and bool(cuts[0])
+
+
+def test_what_a_killed_process_left_is_synced_before_it_is_read(folder: Path) -> None:
+    assert survives(folder)
+
+
+def test_a_start_that_does_not_sync_what_it_finds_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Database, "_settle", lambda _: None)
+    assert not survives(folder)
+
+
+def test_the_tools_need_nothing_that_only_tests_have() -> None:
+    code = "import sys, cashwrap.testing.chaos.run, cashwrap.testing.chaos.child; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pytest", "hypothesis", "httpx"} & set(done.stdout.split())

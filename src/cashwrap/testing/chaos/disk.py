@@ -112,6 +112,11 @@ class PowerDisk(apsw.VFS):
         super().xDelete(filename, syncdir)
         self._images.pop(filename, None)
 
+    def doubt(self, path: Path) -> None:
+        """Say of a file that is there that none of it was ever synced, as a killed process may leave it."""
+        image = self._images[str(path)] = _Image(bytearray())
+        image.pending.append((0, path.read_bytes()))
+
     def cut(self) -> dict[str, bytes]:
         """What would be left if the power went now: each file's content by its name."""
         return {path.rpartition("/")[2]: image.after(self.dice) for path, image in self._images.items() if path}

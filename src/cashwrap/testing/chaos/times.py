@@ -34,7 +34,7 @@ WINDOWED = PLAYBOOK.replace(
   by_product: {count: Product Viewed, by: product_id}
 segments:""",
 ).replace("locale: en}", "locale: en, retention: {events: 18250d, idle_profiles: 18250d}}")
-"""With windows, decay and sessions; and nothing is too old to be kept, as long as a clock jumps by ten years at most."""
+"""With windows, decay and sessions; and nothing is ever too old to be kept, however far a clock jumps."""
 
 
 def windowed() -> Playbook:
