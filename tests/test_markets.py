@@ -62,8 +62,10 @@ def test_a_law_binds_from_its_day_on(country: str, region: str | None, day: str,
 def test_a_law_that_ended_binds_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = tuple(msgspec.structs.replace(rule, until="2026-06-01") for rule in TABLE.rules)
     monkeypatch.setattr(markets, "TABLE", msgspec.structs.replace(TABLE, rules=ended))
-    assert rules_for("DE", None, at("2026-05-31"), SHOP).id == "eu-crd-6-1-ea"
+    markets._rules_on.cache_clear()
+    assert rules_for("DE", None, at("2026-06-01") - 1, SHOP).id == "eu-crd-6-1-ea"
     assert rules_for("DE", None, at("2026-06-01"), SHOP).id == "general"
+    markets._rules_on.cache_clear()
 
 
 @pytest.mark.parametrize("region", ["CO", "CA"])

@@ -260,7 +260,9 @@ def test_who_takes_the_sentence_away_cannot_take_the_offer(world: World, desktop
     offered(page, world, TRAY)
     page.evaluate("document.querySelector('.basket-message .cw-disclosure').remove()")
     expect(page.locator(".offer-take")).to_be_hidden()
-    expect(page.locator(".basket-message p")).to_have_text("Standard delivery is free.")  # the shop's own words
+    expect(page.locator(".basket-message [data-cashwrap-slot=text]")).to_have_text(
+        "Standard delivery is free."
+    )  # the shop's own words
 
 
 def test_two_clicks_and_the_back_button_make_one_order(world: World, desktop: BrowserContext) -> None:

@@ -7,7 +7,7 @@ find out, not legal advice: where a text was not read, the entry says so and its
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Literal, NamedTuple
 
@@ -20,6 +20,7 @@ from cashwrap.model import Disclosure, Millis
 MARKET = "[A-Z]{2}(-[A-Z0-9]{1,3})?"
 """A country (ISO 3166-1), or one part of it (ISO 3166-2): ``DE``, ``US-NY``."""
 
+_DAY: Millis = 86_400_000
 IN_FORCE = "in force"
 """The only status that binds: what has merely passed, or was vetoed, is listed and does nothing."""
 
@@ -109,8 +110,23 @@ def rules_for(country: str | None, region: str | None, now: Millis, settings: Se
     Of several places that a shopper may be in, the strictest counts: no personal prices before prescribed words
     before our own.
     """
-    places = _places(_country(country), region, settings)
-    return max((_at(place, now, settings) for place in places), key=_strictness, default=_GENERAL)
+    own = _Own(settings.markets, settings.no_personal_prices, frozenset(settings.personal_prices))
+    return _rules_on(country, region, now // _DAY, own)
+
+
+class _Own(NamedTuple):
+    """What the shop says itself, as a key of the cache."""
+
+    markets: tuple[str, ...]
+    no_personal_prices: tuple[str, ...]
+    personal_prices: frozenset[str]
+
+
+@lru_cache(maxsize=1024)
+def _rules_on(country: str | None, region: str | None, day: int, own: _Own) -> MarketRules:
+    """Laws begin and end with a day: within one the same question has the same answer."""
+    places = _places(_country(country), region, own)
+    return max((_at(place, day * _DAY, own) for place in places), key=_strictness, default=_GENERAL)
 
 
 def _country(told: str | None) -> str | None:
@@ -118,26 +134,26 @@ def _country(told: str | None) -> str | None:
     return code if _COUNTRY.fullmatch(code) else None
 
 
-def _places(country: str | None, region: str | None, settings: Settings) -> list[str]:
+def _places(country: str | None, region: str | None, own: _Own) -> list[str]:
     """Where the shopper may be: one place where country and region are known, else every one that is possible."""
     if country is None:
-        return [place for market in settings.markets for place in _within(market, settings)]
+        return [place for market in own.markets for place in _within(market, own)]
     known = _region(country, region)
     if known is not None:
         return [f"{country}-{known}"]
-    own = [market for market in settings.markets if market.startswith(f"{country}-")]
-    return own if own and country not in settings.markets else _within(country, settings)
+    parts = [market for market in own.markets if market.startswith(f"{country}-")]
+    return parts if parts and country not in own.markets else _within(country, own)
 
 
-def _within(market: str, settings: Settings) -> list[str]:
+def _within(market: str, own: _Own) -> list[str]:
     """A market, and those parts of it that anything is known of."""
     listed = [f"{country}-{rule.region}" for rule in TABLE.rules if rule.region for country in rule.countries]
-    parts = [place for place in (*listed, *settings.no_personal_prices) if place.startswith(f"{market}-")]
+    parts = [place for place in (*listed, *own.no_personal_prices) if place.startswith(f"{market}-")]
     return [market, *dict.fromkeys(parts)]
 
 
 def _region(country: str, told: str | None) -> str | None:
-    """The code of a region that a source names in its own way (``NY``, ``us-ny``, ``New York``); ``None`` if unclear."""
+    """The code of a region that a source names in its own way: ``NY``, ``us-ny``, ``New York``; ``None`` if unclear."""
     name = (told or "").strip()
     for rule in TABLE.rules:
         if country in rule.countries and name.casefold() in {each.casefold() for each in rule.names}:
@@ -146,12 +162,12 @@ def _region(country: str, told: str | None) -> str | None:
     return code if _REGION.fullmatch(code) else None
 
 
-def _at(place: str, now: Millis, settings: Settings) -> MarketRules:
+def _at(place: str, now: Millis, own: _Own) -> MarketRules:
     country, _, region = place.partition("-")
-    own = {place, country}
-    if own & set(settings.no_personal_prices):
+    names = {place, country}
+    if not names.isdisjoint(own.no_personal_prices):
         return _PLAYBOOK
-    allowed = bool(own & set(settings.personal_prices))
+    allowed = not names.isdisjoint(own.personal_prices)
     rules = [rule for rule in TABLE.rules if country in rule.countries and rule.region in (None, region)]
     found = [_meaning(rule) for rule in rules if rule.binds(now) and not (allowed and rule.rule != "disclosure")]
     return max(found, key=_strictness, default=_GENERAL)
