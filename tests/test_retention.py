@@ -23,7 +23,7 @@ from cashwrap.ports import Changes, Failure, Record, ShopperKey, Snapshot, Vault
 from test_history_log import NOW, track
 from time_machine import CHANGED, DAY, LIMITS, NARROW, PLAYBOOK, TimeMachine, compiled
 
-HISTORIES = int(os.environ.get("CASHWRAP_HISTORIES", "15"))
+HISTORIES = int(os.environ.get("CASHWRAP_HISTORIES", "10"))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_rebuilt_is_live_through_changed_playbooks_and_all_else(seed: int, playb
 def test_the_histories_are_not_all_alike(playbooks: list[Playbook]) -> None:
     """They retire records, forget people, merge, and leave something to tell on both sides of the horizon."""
     retired = merged = kept = 0
-    for seed in range(12):
+    for seed in range(6):
         world = TimeMachine(seed, playbooks)
         for _ in range(60):
             world.anything()
@@ -72,7 +72,7 @@ def test_the_histories_are_not_all_alike(playbooks: list[Playbook]) -> None:
 
 def differs(playbooks: list[Playbook], events: int = LIMITS.events) -> bool:
     """Whether any of some histories ends with rows that snapshots and log do not tell."""
-    for seed in range(12):
+    for seed in range(8):
         world = TimeMachine(seed, playbooks, msgspec.structs.replace(LIMITS, events=events))
         for _ in range(50):
             world.anything()
