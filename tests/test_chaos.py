@@ -47,7 +47,8 @@ class Around:
 # --- power cuts ---
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", [0, 500, 1000, 1500])
 def test_a_power_cut_loses_nothing_acknowledged(folder: Path, first: int) -> None:
     tally = power_cuts(folder, first, 500)
@@ -102,7 +103,8 @@ def test_keys_that_come_after_what_they_seal_are_seen(folder: Path) -> None:
 # --- every Nth write and sync ---
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [3, 7])
 def test_any_write_or_sync_may_fail(folder: Path, seed: int) -> None:
     tally = failures(folder, seed, step=10)
@@ -124,6 +126,7 @@ def test_a_store_that_hides_a_failure_is_seen(folder: Path) -> None:
     assert tally.lost > 0
 
 
+@pytest.mark.slow
 def test_a_log_read_again_after_a_failed_sync_is_seen(folder: Path) -> None:
     """Without the connection that is always open, what a failed sync left is read as good and believed to be kept."""
 

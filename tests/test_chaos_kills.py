@@ -35,7 +35,8 @@ def nursery(folder: Path) -> Iterator[Nursery]:
         yield found
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", [0, 100, 200])
 def test_a_killed_server_loses_nothing_acknowledged(folder: Path, nursery: Nursery, first: int) -> None:
     tally = Kills(folder, nursery).run(first, 100)

@@ -26,7 +26,8 @@ def playbook() -> Playbook:
     return windowed()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", [0, 1000])
 def test_any_order_of_arrival_says_the_same(playbook: Playbook, first: int) -> None:
     tally = schedules(first, 1000, playbook)

@@ -43,6 +43,7 @@ def filled(folder: Path, seed: int, runs: int, **more: int) -> Tally:
         raise
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_events_and_nothing_else(folder: Path) -> None:
     tally = filled(folder, 1, 6)
     assert (tally.wrong, tally.lost, tally.double) == ([], 0, 0)
@@ -139,6 +140,7 @@ def test_another_failure_gives_nothing_away(server: Server, reserve: Given) -> N
 # --- the command ---
 
 
+@pytest.mark.slow
 def test_the_command_runs_all_of_it_and_leaves_the_data_alone(folder: Path) -> None:
     data = folder / "data"
     data.mkdir()
