@@ -128,7 +128,7 @@ def test_the_experiments_of_years_ago_leave_room_for_the_arms_of_today() -> None
 def test_made_up_carts_that_are_shown_much_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exposures, "COUNTED", 1_000)
     with shop_over(memory_world(TestClock()), TRIAL) as shop:
-        carts = shop.engine.exposures._carts
+        carts = shop.engine.exposures._carts._carts  # type: ignore[attr-defined]
         for _ in range(3):
             for number in range(500):
                 shop.decide(context={"cart": {"token": f"cart-{number:020}"}})

@@ -1,5 +1,6 @@
 """The bundle over HTTP: for pages of a key's origins, cacheable, never older than a switch by more than a minute."""
 
+import base64
 from collections.abc import Iterator
 
 import httpx
@@ -29,8 +30,9 @@ def fetch(server: Server, **headers: str) -> httpx.Response:
 
 
 def opened(server: Server, answer: httpx.Response) -> dict[str, object]:
-    (jwk,) = server.http.get("/.well-known/cashwrap/jwks.json").json()["keys"]
-    payload = jws.deserialize_compact(answer.text, ECKey.import_key(jwk), ["ES256"]).payload
+    keys = {jwk["kid"]: jwk for jwk in server.http.get("/.well-known/cashwrap/jwks.json").json()["keys"]}
+    header = msgspec.json.decode(base64.urlsafe_b64decode(answer.text.partition(".")[0] + "=="))
+    payload = jws.deserialize_compact(answer.text, ECKey.import_key(keys[header["kid"]]), ["ES256"]).payload
     bundle: dict[str, object] = msgspec.json.decode(payload)
     return bundle
 
@@ -132,5 +134,6 @@ def test_who_asks_too_often_is_told_to_wait(server: Server) -> None:
 def test_the_keys_are_everyones(server: Server) -> None:
     answer = server.http.get("/.well-known/cashwrap/jwks.json")
     assert answer.headers["access-control-allow-origin"] == "*"
-    (jwk,) = answer.json()["keys"]
-    assert set(jwk) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+    bundles, offers = answer.json()["keys"]
+    assert set(bundles) == set(offers) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+    assert bundles["kid"] != offers["kid"], "what is signed for one use is never taken for another"
