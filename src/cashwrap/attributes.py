@@ -49,6 +49,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("location.country", Type.STRING, "ISO 3166 code of the country"),
     Attribute("location.region", Type.STRING, "the region, as its source names it"),
     Attribute("location.source", Type.STRING, "who said where: header, shop or delivery"),
+    Attribute("location.seen", Type.STRING, "the country of the trusted header, where a page says another one"),
     Attribute("request.networks", Type.STRING_SET, "the shop's named networks that the request comes from"),
     Attribute("now", Type.TIME, "the moment of the request", moves=1),
     Attribute("time.hour", Type.NUMBER, "0 to 23 in the shopper's own time zone"),

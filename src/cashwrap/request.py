@@ -165,6 +165,8 @@ def describe(values: dict[str, Value], facts: RequestFacts, networks: Networks, 
     if facts.country and "location.country" not in values:
         values["location.country"] = facts.country.upper()
         values["location.source"] = "header"
+    elif facts.country and not trusted and values["location.country"] != facts.country.upper():
+        values["location.seen"] = facts.country.upper()
 
 
 def request_values(context: PageContext, currency: str, digits: int) -> dict[str, Value]:

@@ -1,5 +1,6 @@
 """What the rooms of offering share: the ports they stand on, and who a shopper is to the ledger."""
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -70,7 +71,7 @@ class Named(Struct, frozen=True):
     def identities(self, vault: Vault, tenant: Tenant) -> list[bytes]:
         """All that a limit for each shopper counts."""
         others = [
-            vault.digest("offer identity", tenant.store, tenant.environment, name, " ".join(value.lower().split()))
+            vault.digest("offer identity", tenant.store, tenant.environment, name, _plain(value))
             for name, value in sorted(self.others.items())
         ]
         return [*self.digests(vault, tenant), *others]
@@ -86,6 +87,13 @@ class Found(NamedTuple):
 
     digest: bytes
     hot: HotProfile
+
+
+def _plain(value: str) -> str:
+    """An identity as its look-alikes have it too: the same letters in any case, width, composition and spacing."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold())
+    seen = "".join(letter for letter in folded if unicodedata.category(letter) != "Cf")  # those without a width
+    return " ".join(seen.split())
 
 
 def find(around: Around, digests: Sequence[bytes]) -> Found | None:

@@ -42,6 +42,8 @@ from cashwrap.request import LINES, Cart, cart_lines, to_minor
 
 _NO_CODE = "0" * 13
 """Stands for what was typed and is no code at all: it is looked for all the same."""
+_NOTHING = bytes(12)
+"""Stands for the redemptions of an order that has none: the ledger remembers that it was asked."""
 
 
 class Opened(NamedTuple):
@@ -101,7 +103,10 @@ class Desk:
         if not outcome.refused and not outcome.replayed:
             self._availability.counted(tenant, claims)
         done = self._done("reserve", outcome, _code_of(outcome, opened))
-        return self._told(done, opened.disclosure)
+        said = opened.disclosure
+        if outcome.replayed and said is None:  # a retry hears the same, however old its token is by now
+            said = self._proof.disclosure(body.token or "")
+        return self._told(done, said)
 
     def redeem(self, tenant: Tenant, body: RedeemBody, key: str) -> HeldOffer:
         """Spend what was held, for an order. Raises as ``reserve`` does."""
@@ -125,14 +130,15 @@ class Desk:
         if body.reservation is not None:
             numbers = [bytes.fromhex(body.reservation)]
         else:
-            numbers = sorted(each.id for each in ledger.of_order(tenant, body.order or ""))
+            numbers = sorted(each.id for each in ledger.of_order(tenant, body.order or "")) or [_NOTHING]
         if body.amount is not None and len(numbers) > 1:
             raise InvalidInput("several offers were redeemed for this order: name the reservation", code="which_offer")
         told = []
         for place, number in enumerate(numbers):
-            amount = self._amount(tenant, number, body.amount)
-            once = _once(f"{key}/{place}" if place else key, "rollback", body)
-            outcome = ledger.roll_back(tenant, number, amount, once, now)
+            amount = self._amount(tenant, number, body.amount) if number != _NOTHING else None
+            outcome = ledger.roll_back(tenant, number, amount, _once(key, "rollback", body, place), now)
+            if body.order is not None and outcome.refused == "no_such_reservation":
+                return []  # nothing was redeemed for the order when this key first came
             told.append(self._told(self._done("rollback", outcome, outcome.refused)))
         return told
 
@@ -298,10 +304,13 @@ def _code_of(outcome: Outcome, opened: Opened) -> str:
     return outcome.refused
 
 
-def _once(key: str, path: str, body: object) -> Once:
-    """A backend's key, apart from those that we use ourselves, and what was asked under it."""
+def _once(key: str, path: str, body: object, place: int = 0) -> Once:
+    """A backend's key, apart from those that we use ourselves, and what was asked under it.
+
+    ``place`` tells apart the changes that one request makes.
+    """
     asked = blake2b(_canonical(body), digest_size=16, person=path.encode()).digest()
-    return Once(f"shop:{key}", asked)
+    return Once(f"shop{place or ''}:{key}", asked)
 
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode

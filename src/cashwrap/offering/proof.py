@@ -70,6 +70,13 @@ class Proof:
             raise Conflict("this offer token has expired: decide again", code="offer_ended")
         return claims
 
+    def disclosure(self, token: str) -> Disclosure | None:
+        """What a token says beside its price, also after its time; ``None`` for nothing, and for what is no token."""
+        try:
+            return self._read(token).disclosure
+        except Conflict:
+            return None
+
     def sub(self, jti: str, tenant: Tenant, units: Mapping[str, str]) -> str:
         """Who a token is for, by kind and id."""
         return ".".join(sorted(self._digest(jti, tenant, kind, value) for kind, value in units.items()))

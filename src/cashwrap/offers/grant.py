@@ -15,9 +15,11 @@ from cashwrap.declarations import Settings
 from cashwrap.model import Grant, Inputs, Millis, Promise, Value
 from cashwrap.offers.benefits import wire
 from cashwrap.offers.cart import OfferCart
-from cashwrap.offers.markets import MarketRules, rules_for
+from cashwrap.offers.markets import MarketRules, rules_for, strictness
 from cashwrap.offers.terms import Choice, Offer
 
+SEEN = "location.seen"
+"""The attribute with the country of the trusted header, where a page says that it is in another one."""
 PROMISED = "offer.promised"
 """The attribute with the offers that run for the shopper now."""
 _CLOSED = {
@@ -143,8 +145,10 @@ class Granting:
     def _market(self) -> MarketRules:
         if self._rules is None:
             values = self._inputs.values
-            country, region = values.get("location.country"), values.get("location.region")
-            self._rules = rules_for(_text(country), _text(region), self._inputs.now, self._settings)
+            told, region = _text(values.get("location.country")), _text(values.get("location.region"))
+            seen = _text(values.get(SEEN))  # a page that says it is elsewhere gets the stricter law of both
+            places = [(told, region)] if seen is None else [(told, region), (seen, None)]
+            self._rules = max((rules_for(*place, self._inputs.now, self._settings) for place in places), key=strictness)
         return self._rules
 
 

@@ -99,7 +99,23 @@ def _load() -> Table:
 
 
 TABLE = _load()
-_COUNTRY = re.compile("[A-Z]{2}")
+_ISO = """
+AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC
+CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD
+GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH
+KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW
+MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC
+SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY
+UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW
+"""
+_COUNTRIES = frozenset(_ISO.split())
+"""ISO 3166-1, and Kosovo's."""
+_STATES = """
+AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC
+SD TN TX UT VT VA WA WV WI WY DC AS GU MP PR UM VI
+"""
+_PARTS = {"US": frozenset(_STATES.split())}
+"""The parts of the countries where a part has a law of its own: any other word for one says nothing."""
 _REGION = re.compile("[A-Z0-9]{1,3}")
 
 
@@ -126,12 +142,13 @@ class _Own(NamedTuple):
 def _rules_on(country: str | None, region: str | None, day: int, own: _Own) -> MarketRules:
     """Laws begin and end with a day: within one the same question has the same answer."""
     places = _places(_country(country), region, own)
-    return max((_at(place, day * _DAY, own) for place in places), key=_strictness, default=_GENERAL)
+    return max((_at(place, day * _DAY, own) for place in places), key=strictness, default=_GENERAL)
 
 
 def _country(told: str | None) -> str | None:
+    """A country's code; ``None`` for what is none, such as the ``XX`` and ``T1`` of proxies that do not know."""
     code = (told or "").strip().upper()
-    return code if _COUNTRY.fullmatch(code) else None
+    return code if code in _COUNTRIES else None
 
 
 def _places(country: str | None, region: str | None, own: _Own) -> list[str]:
@@ -159,7 +176,7 @@ def _region(country: str, told: str | None) -> str | None:
         if country in rule.countries and name.casefold() in {each.casefold() for each in rule.names}:
             return rule.region
     code = name.upper().removeprefix(f"{country}-")
-    return code if _REGION.fullmatch(code) else None
+    return code if _REGION.fullmatch(code) and code in _PARTS.get(country, {code}) else None
 
 
 def _at(place: str, now: Millis, own: _Own) -> MarketRules:
@@ -170,7 +187,7 @@ def _at(place: str, now: Millis, own: _Own) -> MarketRules:
     allowed = not names.isdisjoint(own.personal_prices)
     rules = [rule for rule in TABLE.rules if country in rule.countries and rule.region in (None, region)]
     found = [_meaning(rule) for rule in rules if rule.binds(now) and not (allowed and rule.rule != "disclosure")]
-    return max(found, key=_strictness, default=_GENERAL)
+    return max(found, key=strictness, default=_GENERAL)
 
 
 def _meaning(rule: Rule) -> MarketRules:
@@ -179,7 +196,8 @@ def _meaning(rule: Rule) -> MarketRules:
     return MarketRules(no_personal_prices=False, disclosure=rule.texts, id=rule.id, link=rule.link)
 
 
-def _strictness(rules: MarketRules) -> tuple[bool, bool, bool]:
+def strictness(rules: MarketRules) -> tuple[bool, bool, bool]:
+    """Orders rules: no personal prices before prescribed words, before a law's, before our own."""
     return rules.no_personal_prices, rules.id in _PRESCRIBED, bool(rules.link)
 
 
