@@ -84,7 +84,7 @@ class LedgerContract:
         assert ledger.expire(NOW, 10) == 0
         ledger.settle([])
         ledger.settle([1, 2])
-        ledger.forget(LIVE, [ANN])
+        assert not ledger.forget(LIVE, [ANN])
         assert redeem(ledger, 1).refused == "no_such_reservation"
         assert ledger.release(LIVE, one, once("b"), NOW).refused == "no_such_reservation"
         assert ledger.roll_back(LIVE, one, None, once("c"), NOW).refused == "no_such_reservation"
@@ -402,8 +402,8 @@ class LedgerContract:
         bobs = asked(2, shopper=BOB)
         ledger.reserve(bobs, claims(shopper=BOB), once("bob"), NOW)
         assert reserve(ledger, 3, [Claim(KEYS[1], 1, 1)]).limit == KEYS[1]
-        ledger.forget(LIVE, [ANN])
-        ledger.forget(LIVE, [ANN])
+        assert ledger.forget(LIVE, [ANN])
+        assert not ledger.forget(LIVE, [ANN])
         kept = ledger.reservation(LIVE, asked(1).id)
         assert kept is not None
         assert (kept.shopper, kept.state, kept.amount) == (b"", "redeemed", 500)

@@ -148,21 +148,23 @@ class ModelLedger:
         told = set(numbers)
         self.waiting = [each for each in self.waiting if each[0] not in told]
 
-    def forget(self, tenant: Tenant, shoppers: Sequence[bytes]) -> None:
-        """Take the digests out of everything that names them."""
+    def forget(self, tenant: Tenant, shoppers: Sequence[bytes]) -> bool:
+        """Take the digests out of everything that names them. Whether any was there."""
         names = {digest.hex() for digest in shoppers}
+        before = dict(self.reservations), {name: list(each) for name, each in self.claims.items()}, dict(self.answers)
         for each in list(self.reservations.values()):
             if each.tenant != tenant:
                 continue
             if each.shopper in shoppers:
                 self.reservations[each.id] = replace(each, shopper=b"")
             self.claims[each.id] = [
-                claim._replace(key=f"forgotten/{claim.key}") if claim.key.rpartition("/")[2] in names else claim
+                claim._replace(key=f"forgotten/{claim.key}") if _names(claim.key, names) else claim
                 for claim in self.claims[each.id]
             ]
         for name, (fingerprint, outcome, time) in self.answers.items():
             if name[0] == tenant and outcome.limit.rpartition("/")[2] in names:
                 self.answers[name] = (fingerprint, replace(outcome, limit=""), time)
+        return before != (self.reservations, self.claims, self.answers)
 
     # --- questions ---
 
@@ -248,6 +250,10 @@ class ModelLedger:
     def _tell(self, after: Reservation) -> None:
         self.told += 1
         self.waiting.append((self.told, after))
+
+
+def _names(key: str, names: set[str]) -> bool:
+    return key.rpartition("/")[2] in names and not key.startswith("forgotten/")
 
 
 def _sensible(*amounts: int) -> None:

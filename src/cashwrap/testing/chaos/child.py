@@ -83,6 +83,7 @@ def main() -> None:
         if child == 0:
             code = 1
             try:
+                _say(Word("born", os.getpid()))  # by itself, so that nothing it says can come before
                 _run(job)
                 code = 0
             except BaseException:
@@ -90,7 +91,6 @@ def main() -> None:
             finally:
                 sys.stderr.flush()
                 os._exit(code)
-        _say(Word("born", child))
         ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
         by_signal = ended is not None and ended.si_code != os.CLD_EXITED
         _say(Word("gone", child, f"{-ended.si_status if by_signal else ended.si_status}" if ended else ""))

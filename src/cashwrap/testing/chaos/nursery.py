@@ -17,6 +17,10 @@ from cashwrap.errors import Unavailable
 from cashwrap.testing.chaos.race import Race
 
 
+PATIENCE = 10.0
+"""Seconds that the process that forks may take to end."""
+
+
 class Job(Struct, frozen=True):
     """What a child is to do: serve a data folder until it is killed (at a crash point, where one is named), race, or
     run the errand of a crash point."""
@@ -92,5 +96,9 @@ class Nursery:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        self._process.wait()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._errors.close()
