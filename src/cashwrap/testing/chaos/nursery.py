@@ -16,7 +16,6 @@ from msgspec import Struct
 from cashwrap.errors import Unavailable
 from cashwrap.testing.chaos.race import Race
 
-
 PATIENCE = 10.0
 """Seconds that the process that forks may take to end."""
 
