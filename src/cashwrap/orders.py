@@ -227,7 +227,7 @@ def _settle(order: Order) -> None:
             order.state = state
             break
     order.time = next(stamps[step][0] for step in _STEPS if step in stamps)
-    refunds = [amount for event_id, amount in order.refunds.items() if _is_local(order, event_id)]
+    refunds = [amount for event_id, amount in order.refunds.items() if is_local(order, event_id)]
     paid = 0
     for amount in refunds:
         paid = add(paid, max(0, amount))
@@ -237,7 +237,7 @@ def _settle(order: Order) -> None:
     order.refunded = paid
 
 
-def _is_local(order: Order, event_id: str) -> bool:
+def is_local(order: Order, event_id: str) -> bool:
     """Whether a refund is in the order's own currency, as far as both say: 5 yen are not 5 cents."""
     named = order.refund_currencies.get(event_id)
     return named is None or not order.currency or named == order.currency

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.declarations import Settings
 from cashwrap.errors import Conflict
 from cashwrap.offers.markets import rules_for
 from cashwrap.request import DecideRequest
-from engines import START, TestClock, memory_world
+from engines import LIVE, START, TestClock, memory_world
 from offer_shop import CART, OfferShop, offer_shop
 
 PERSONAL = """
@@ -131,4 +132,39 @@ def test_no_key_of_a_shop_is_one_of_ours(shop: OfferShop) -> None:
     other = shop.reserve(cart=NO_TOKEN, code=shop.code("many"))
     shop.release(other, "key/1")
     assert [each.state for each in shop.take_back("key", order="order-1")] == ["rolled_back"] * 3
+    shop.check()
+
+
+def test_no_key_is_kept_as_it_was_sent(shop: OfferShop) -> None:
+    """A key may say who the shopper is, and would outlive their being forgotten."""
+    code = shop.code("many")
+    shop.reserve("mira@example.com-1", cart=NO_TOKEN, code=code)
+    ledger = shop.engine.world.ledger
+    assert isinstance(ledger, SqliteLedger)
+    kept = ledger._read(lambda run: run("answer", tenant="default/live", key="shop:mira@example.com-1"))
+    assert kept == []
+    with pytest.raises(Conflict) as reused:
+        shop.reserve("mira@example.com-1", cart=CART, code=code)
+    assert reused.value.code == "idempotency_key_reused"
+
+
+# --- refunds ---
+
+
+def test_a_refund_in_another_currency_gives_nothing_back(shop: OfferShop) -> None:
+    """Five yen are not five euros: the order's book does not count it, nor may the offers."""
+    backend = {"userId": "mira"}
+    shop.shop.consents(backend, trusted=True)
+    shop.shop.keeps(shop.shop.orders(backend, "order-1", 100), trusted=True)
+    held = shop.redeem(shop.reserve(cart=NO_TOKEN, code=shop.code("many"), shopper=backend), "order-1")
+    shop.tend()
+
+    def refund(total: float, currency: str) -> str:
+        facts = {"order_id": "order-1", "total": total, "currency": currency}
+        shop.shop.keeps(shop.shop.event(event="Order Refunded", properties=facts, **backend), trusted=True)
+        shop.tend()
+        shop.tend()
+        return shop.engine.offering.desk.reservation(LIVE, held.id).amount
+
+    assert [refund(50, "JPY"), refund(50, "EUR"), refund(50, "USD")] == ["1.00", "0.50", "0.50"]
     shop.check()

@@ -99,7 +99,7 @@ class Desk:
         identities = named.identities(world.vault, tenant)
         held = self._held(asked, opened, identities, self._cart_digest(tenant, body.cart.token, asked, identities))
         claims = refusal(why) if why or opened.offer is None else claims_of(opened.offer, held)
-        outcome = ledger.reserve(asked, claims, _once(key, "reserve", body), now)
+        outcome = ledger.reserve(asked, claims, self._once(key, "reserve", body), now)
         if not outcome.refused and not outcome.replayed:
             self._availability.counted(tenant, claims)
         done = self._done("reserve", outcome, _code_of(outcome, opened))
@@ -113,13 +113,13 @@ class Desk:
         ledger = self._around.books()
         number = bytes.fromhex(body.reservation)
         amount = self._amount(tenant, number, body.amount)
-        once, now = _once(key, "redeem", body), self._around.world.clock.now()
+        once, now = self._once(key, "redeem", body), self._around.world.clock.now()
         outcome = ledger.redeem(tenant, number, body.order, amount, once, now)
         return self._told(self._done("redeem", outcome, outcome.refused))
 
     def release(self, tenant: Tenant, body: ReleaseBody, key: str) -> HeldOffer:
         """Give back what is held. Raises as ``reserve`` does."""
-        once, now = _once(key, "release", body), self._around.world.clock.now()
+        once, now = self._once(key, "release", body), self._around.world.clock.now()
         outcome = self._around.books().release(tenant, bytes.fromhex(body.reservation), once, now)
         return self._told(self._done("release", outcome, outcome.refused))
 
@@ -136,7 +136,7 @@ class Desk:
         told = []
         for place, number in enumerate(numbers):
             amount = self._amount(tenant, number, body.amount) if number != _NOTHING else None
-            outcome = ledger.roll_back(tenant, number, amount, _once(key, "rollback", body, place), now)
+            outcome = ledger.roll_back(tenant, number, amount, self._once(key, "rollback", body, place), now)
             if body.order is not None and outcome.refused == "no_such_reservation":
                 return []  # nothing was redeemed for the order when this key first came
             told.append(self._told(self._done("rollback", outcome, outcome.refused)))
@@ -263,6 +263,14 @@ class Desk:
             raise _unknown()
         return amount_in(given, minor_digits(found.currency))
 
+    def _once(self, key: str, path: str, body: object, place: int = 0) -> Once:
+        """A backend's key, apart from those that we use ourselves, and what was asked under it.
+
+        ``place`` tells apart the changes that one request makes. Kept as a digest: a key may say who the shopper is.
+        """
+        asked = blake2b(_canonical(body), digest_size=16, person=path.encode()).digest()
+        return Once(f"shop{place or ''}:{self._around.world.vault.digest('offer key', key).hex()}", asked)
+
     # --- what is answered ---
 
     def _done(self, asked: str, outcome: Outcome, code: str) -> Reservation:
@@ -302,15 +310,6 @@ def _code_of(outcome: Outcome, opened: Opened) -> str:
         spent = outcome.limit == code_key(opened.offer.name, opened.code.digest)
         return "unknown_code" if spent else outcome.refused
     return outcome.refused
-
-
-def _once(key: str, path: str, body: object, place: int = 0) -> Once:
-    """A backend's key, apart from those that we use ourselves, and what was asked under it.
-
-    ``place`` tells apart the changes that one request makes.
-    """
-    asked = blake2b(_canonical(body), digest_size=16, person=path.encode()).digest()
-    return Once(f"shop{place or ''}:{key}", asked)
 
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode

@@ -194,7 +194,7 @@ def part(granted: Minor, order: Order, refund: str, later: Collection[str]) -> M
     """
     if order.state in _UNDONE:
         return None
-    paid = order.refunds.get(refund, 0)
+    paid = order.refunds.get(refund, 0) if orders.is_local(order, refund) else 0
     if paid == _WHOLE:
         return None
     total = orders.gross(order, "total")
@@ -202,5 +202,6 @@ def part(granted: Minor, order: Order, refund: str, later: Collection[str]) -> M
         return 0
     if order.refunded >= total:
         return None
-    before = max(0, order.refunded - paid - sum(max(0, order.refunds.get(each, 0)) for each in later))
+    after = (order.refunds.get(each, 0) for each in later if orders.is_local(order, each))
+    before = max(0, order.refunded - paid - sum(max(0, paid_back) for paid_back in after))
     return min(granted, granted * paid // (total - before))
