@@ -6,8 +6,8 @@ closed and not trusted again: the next call opens a fresh one, so that service r
 A sync that failed is never asked for again in the hope of another answer. Its transaction may still be read from the
 file, through the system's cache, without ever reaching the disk; so nobody may find it there. One connection, the
 anchor, stays open for as long as the database is: it keeps the write-ahead log's index alive, which does not know of
-the failed transaction, and the next one overwrites it. Without the anchor a fresh connection would read the log anew, take
-the failed transaction for a good one, and whoever sends it again would hear that it is kept.
+the failed transaction, and the next one overwrites it. Without the anchor a fresh connection would read the log anew,
+take the failed transaction for a good one, and whoever sends it again would hear that it is kept.
 """
 
 import fcntl
