@@ -31,6 +31,7 @@ WALKED = (
     "docs/howto/mend-failed-events.md",
     "docs/howto/run-an-experiment.md",
     "docs/howto/run-it.md",
+    "docs/howto/run-offers.md",
     "docs/howto/use-as-a-library.md",
     "docs/howto/use-openfeature.md",
 )

@@ -65,6 +65,7 @@ async def _serve(engine: Engine, publisher: Publisher, options: ServeOptions, re
 async def answer(engine: Engine, app: Application, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT, and then those that have begun. ``ready`` is called before the first."""
     server = uvicorn.Server(_config(app))
+    await _look(engine)  # else the first decisions would grant nothing: nobody knew yet how far limits are
     async with beside(refresh(engine), _expire(server)), _watched(app):
         task = asyncio.create_task(_quietly(server, listener, app))
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers nothing to wait for
@@ -215,12 +216,16 @@ async def refresh(engine: Engine) -> None:
     """See keys, switches and products that another process wrote, a few times a second."""
     while True:
         await asyncio.sleep(LOOK)
-        try:
-            await asyncio.to_thread(engine.refresh)
-        except CashwrapError as error:
-            log.warning("keys and switches could not be read again: %s", error)
-        except Exception:  # whatever it is, it must not be the last time that somebody looks
-            log.exception("keys and switches could not be read again")
+        await _look(engine)
+
+
+async def _look(engine: Engine) -> None:
+    try:
+        await asyncio.to_thread(engine.refresh)
+    except CashwrapError as error:
+        log.warning("keys and switches could not be read again: %s", error)
+    except Exception:  # whatever it is, it must not be the last time that somebody looks
+        log.exception("keys and switches could not be read again")
 
 
 async def _expire(server: uvicorn.Server) -> None:
