@@ -547,7 +547,7 @@ def test_forgetting_removes_every_byte(tmp_path: Path) -> None:
         assert profile.absorbed
         assert world.store.inside([key])
         caller = shop.caller(trusted=True)
-        assert shoppers.forget(shop.engine, ShopperRef(user_id="canary-user"), caller) == {"forgotten": True}
+        assert shoppers.forgetting(shop.engine, ShopperRef(user_id="canary-user"), caller)[1]()
         assert shop.profile(user="canary-user") is None
         assert shop.profile(anonymous="anon-canary-device") is None
         assert shop.decide(shopper=who)["level"] == "request"
@@ -613,7 +613,7 @@ def test_a_forgetting_that_failed_half_way_is_finished_by_the_next_one() -> None
             shop.engine.forget(key)
         shop.engine.hot.profiles.clear()
         caller = shop.caller(trusted=True)
-        assert shoppers.forget(shop.engine, ShopperRef(user_id="jonas"), caller) == {"forgotten": True}
+        assert shoppers.forgetting(shop.engine, ShopperRef(user_id="jonas"), caller)[1]()
         for record in world.store.log():
             with pytest.raises(Forgotten):
                 world.vault.open(record.shopper, record.payload)

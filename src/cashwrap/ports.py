@@ -388,8 +388,11 @@ class Ledger(Protocol):
     def settle(self, numbers: Iterable[int]) -> None:
         """Forget the told ones."""
 
-    def forget(self, tenant: Tenant, shoppers: Sequence[bytes]) -> None:
-        """Remove these digests from reservations and counters' names; the money stays in the books."""
+    def forget(self, tenant: Tenant, shoppers: Sequence[bytes]) -> bool:
+        """Remove these digests from reservations and counters' names; the money stays in the books.
+
+        Whether any of them was there.
+        """
 
     def check(self) -> list[str]:
         """What does not add up, in words: counters against claims, balances against states. Empty when all is well."""

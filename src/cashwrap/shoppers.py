@@ -1,11 +1,15 @@
 """One shopper as the shop's own people may see them, and forgetting them. Behind a secret key only."""
 
+from collections.abc import Callable
+
 from cashwrap import consent, profiles
+from cashwrap.audit import pseudonym
 from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller
 from cashwrap.model import ConsentState, Profile, Purpose
+from cashwrap.offering.around import Named
 from cashwrap.orders import net
 from cashwrap.ports import ShopperKey
 from cashwrap.request import ShopperRef
@@ -52,9 +56,25 @@ def describe(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, objec
     }
 
 
-def forget(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, object]:
-    """Destroy the shopper's keys and rows. Raises ``InvalidInput`` (``no_such_shopper``)."""
-    return {"forgotten": engine.forget(key_of(engine, ref, caller))}
+def forgetting(engine: Engine, ref: ShopperRef, caller: Caller) -> tuple[str, Callable[[], bool]]:
+    """Who this is in the audit log, and what forgets them.
+
+    Offers are held and spent without a profile too: then only the ledger has somebody to forget. What forgets raises
+    ``InvalidInput`` (``no_such_shopper``) where nobody is known there either.
+    """
+    hot = engine.find(ref, caller)
+    if hot is None:
+        return "ledger", lambda: _forget_in_ledger(engine, ref, caller)
+    key = ShopperKey(caller.key.tenant, hot.profile.id)
+    return pseudonym(engine.world.vault, key), lambda: engine.forget(key)
+
+
+def _forget_in_ledger(engine: Engine, ref: ShopperRef, caller: Caller) -> bool:
+    tenant, named = caller.key.tenant, Named(user=ref.user_id, anonymous=ref.anonymous_id)
+    ledger = engine.world.ledger
+    if ledger is None or not ledger.forget(tenant, named.digests(engine.world.vault, tenant)):
+        raise _nobody()
+    return True
 
 
 def key_of(engine: Engine, ref: ShopperRef, caller: Caller) -> ShopperKey:
@@ -65,8 +85,12 @@ def key_of(engine: Engine, ref: ShopperRef, caller: Caller) -> ShopperKey:
 def _found(engine: Engine, ref: ShopperRef, caller: Caller) -> HotProfile:
     hot = engine.find(ref, caller)
     if hot is None:
-        raise InvalidInput("nobody is known by this id in this store and environment", code="no_such_shopper")
+        raise _nobody()
     return hot
+
+
+def _nobody() -> InvalidInput:
+    return InvalidInput("nobody is known by this id in this store and environment", code="no_such_shopper")
 
 
 def _word(state: ConsentState, name: str) -> str:

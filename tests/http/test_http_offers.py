@@ -81,6 +81,23 @@ def test_the_life_of_a_reservation(server: Server, shop: OfferShop) -> None:
     assert [each["state"] for each in told.json()["reservations"]] == ["rolled_back"]
 
 
+def test_who_used_an_offer_without_a_profile_is_forgotten_too(server: Server, shop: OfferShop) -> None:
+    """Nobody else keeps anything of them: it is the ledger that forgets, and says once that it did."""
+    code = shop.code("coded")
+    held = reserve(server, code=code, shopper={"userId": "walk-in"}, identities={"address": "Main 2"}).json()
+    ledger, number = shop.engine.world.ledger, bytes.fromhex(held["id"])
+    assert ledger is not None
+    kept = ledger.reservation(LIVE, number)
+    assert kept is not None
+    assert kept.shopper
+    assert server.admin("DELETE", "/v1/shoppers?userId=walk-in").json() == {"forgotten": True}
+    kept = ledger.reservation(LIVE, number)
+    assert kept is not None
+    assert kept.shopper == b""
+    assert server.admin("DELETE", "/v1/shoppers?userId=walk-in").json()["code"] == "no_such_shopper"
+    post(server, "release", {"reservation": held["id"]})
+
+
 def test_every_offer_is_told_with_how_far_it_is(server: Server, shop: OfferShop) -> None:
     held = reserve(server, code=shop.code("coded"), shopper={"userId": "lister"}).json()
     found = {each["name"]: each for each in server.admin("GET", "/v1/offers").json()["offers"]}

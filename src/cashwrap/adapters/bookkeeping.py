@@ -150,23 +150,26 @@ class Ledgered(ABC):
         if told:
             self._write(lambda run: run("settle", numbers=self._list(told)))
 
-    def forget(self, tenant: Tenant, shoppers: Sequence[bytes]) -> None:
+    def forget(self, tenant: Tenant, shoppers: Sequence[bytes]) -> bool:
         """Remove these digests from reservations and counters' names; the money stays in the books.
 
-        With them go those of other names that their reservations were counted under. Raises ``Unavailable``, also
-        where the removal is durable but its traces are not gone yet: call again.
+        With them go those of other names that their reservations were counted under. Whether any of them was there.
+        Raises ``Unavailable``, also where the removal is durable but its traces are not gone yet: call again.
         """
         name = _name(tenant)
 
-        def work(run: Run) -> None:
+        def work(run: Run) -> bool:
+            named = 0
             for digest in sorted(set(shoppers)):
                 run("forget_kin", tenant=name, shopper=digest)
-                run("forget_reservations", tenant=name, shopper=digest)
-                run("forget_counters", tenant=name, who=digest.hex())
-                run("forget_answers", tenant=name, who=digest.hex())
+                named += len(run("forget_reservations", tenant=name, shopper=digest))
+                named += len(run("forget_counters", tenant=name, who=digest.hex()))
+                named += len(run("forget_answers", tenant=name, who=digest.hex()))
+            return named > 0
 
-        self._write(work)
+        found = self._write(work)
         self._forgotten()
+        return found
 
     # --- questions ---
 

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from cashwrap import audiences, shoppers
-from cashwrap.audit import pseudonym
 from cashwrap.cli.options import (
     Anonymous,
     Data,
@@ -57,9 +56,8 @@ def forget(
     """
     tenant, who = tenant_of(store, env), shopper_of(user, anonymous)
     with open_engine(data, playbook) as engine:
-        key = shoppers.key_of(engine, who, operator(tenant, engine.world.clock))
-        note = noted("shopper.forget", pseudonym(engine.world.vault, key), tenant=tenant)
-        trail_of(engine.world).anyway(note, lambda: engine.forget(key))
+        subject, forget_them = shoppers.forgetting(engine, who, operator(tenant, engine.world.clock))
+        trail_of(engine.world).anyway(noted("shopper.forget", subject, tenant=tenant), forget_them)
     typer.echo("Forgotten.")
 
 

@@ -163,9 +163,9 @@ class Handlers:
         return await asyncio.to_thread(self._forget, _ref(request), caller)
 
     def _forget(self, ref: ShopperRef, caller: Caller) -> object:
-        key = shoppers.key_of(self._engine, ref, caller)
-        note = self._about("shopper.forget", key, caller)
-        return {"forgotten": self._trail.anyway(note, lambda: self._engine.forget(key))}
+        subject, forget = shoppers.forgetting(self._engine, ref, caller)
+        note = Note(caller.key.id, "shopper.forget", subject, tenant=caller.key.tenant)
+        return {"forgotten": self._trail.anyway(note, forget)}
 
     def _about(self, action: str, key: ShopperKey, caller: Caller) -> Note:
         return Note(caller.key.id, action, pseudonym(self._engine.world.vault, key), tenant=key.tenant)

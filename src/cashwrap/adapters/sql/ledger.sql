@@ -124,14 +124,17 @@ WHERE tenant = :tenant AND who <> '' AND key LIKE '%/shopper/%' AND number IN (
   WHERE r.tenant = :tenant AND r.shopper = :shopper AND r.shopper <> x'');
 
 -- name: forget_reservations
-UPDATE reservations SET shopper = x'' WHERE tenant = :tenant AND shopper = :shopper AND shopper <> x'';
+UPDATE reservations SET shopper = x'' WHERE tenant = :tenant AND shopper = :shopper AND shopper <> x''
+RETURNING 1;
 
 -- name: forget_counters
 -- What counts goes on counting, under a name that says nothing.
-UPDATE counters SET key = 'forgotten/' || number, who = '' WHERE tenant = :tenant AND who = :who AND who <> '';
+UPDATE counters SET key = 'forgotten/' || number, who = '' WHERE tenant = :tenant AND who = :who AND who <> ''
+RETURNING 1;
 
 -- name: forget_answers
-UPDATE answers SET missing = '', who = '' WHERE tenant = :tenant AND who = :who AND who <> '';
+UPDATE answers SET missing = '', who = '' WHERE tenant = :tenant AND who = :who AND who <> ''
+RETURNING 1;
 
 -- name: wrong_counters
 -- A counter is the sum of its claims.

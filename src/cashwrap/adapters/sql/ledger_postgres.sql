@@ -127,14 +127,17 @@ WHERE tenant = %(tenant)s AND who <> '' AND key LIKE '%%/shopper/%%' AND number 
   WHERE r.tenant = %(tenant)s AND r.shopper = %(shopper)s AND r.shopper <> '');
 
 -- name: forget_reservations
-UPDATE reservations SET shopper = '' WHERE tenant = %(tenant)s AND shopper = %(shopper)s AND shopper <> '';
+UPDATE reservations SET shopper = '' WHERE tenant = %(tenant)s AND shopper = %(shopper)s AND shopper <> ''
+RETURNING 1;
 
 -- name: forget_counters
 -- What counts goes on counting, under a name that says nothing.
-UPDATE counters SET key = 'forgotten/' || number, who = '' WHERE tenant = %(tenant)s AND who = %(who)s AND who <> '';
+UPDATE counters SET key = 'forgotten/' || number, who = '' WHERE tenant = %(tenant)s AND who = %(who)s AND who <> ''
+RETURNING 1;
 
 -- name: forget_answers
-UPDATE answers SET missing = '', who = '' WHERE tenant = %(tenant)s AND who = %(who)s AND who <> '';
+UPDATE answers SET missing = '', who = '' WHERE tenant = %(tenant)s AND who = %(who)s AND who <> ''
+RETURNING 1;
 
 -- name: wrong_counters
 -- A counter is the sum of its claims.
