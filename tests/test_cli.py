@@ -167,7 +167,8 @@ class TestAudienceImport:
 
 
 @pytest.mark.parametrize(
-    "command", [["failed", "list"], ["audit", "verify"], ["keys", "list"], ["kill", "all"], ["facts"], ["forget", "--user", "x"]]
+    "command",
+    [["failed", "list"], ["audit", "verify"], ["keys", "list"], ["kill", "all"], ["facts"], ["forget", "--user", "x"]],
 )
 def test_a_mistyped_folder_is_told_and_not_made(command: list[str], book: Path, tmp_path: Path) -> None:
     playbook = ["--playbook", str(book)] if command[0] == "forget" else []

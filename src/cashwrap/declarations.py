@@ -391,7 +391,7 @@ class Settings(Struct, frozen=True):
     gpc_allows_personalization: dict[str, str] = {}
     """Markets (country codes) where ``Sec-GPC`` leaves personalization alone, with the recorded reason."""
     markets: tuple[str, ...] = ()
-    """Where the shop sells, as countries or parts of them (``DE``, ``US-NY``): what holds where the market is unknown."""
+    """Where the shop sells, as countries or parts of them (``DE``, ``US-NY``): what holds where nobody knows."""
     no_personal_prices: tuple[str, ...] = ()
     """Markets where no offer is made that personal data has a part in."""
     personal_prices: dict[str, str] = {}
