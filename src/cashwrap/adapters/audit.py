@@ -138,14 +138,22 @@ class FileAudit:
             raise Unavailable(text, code="audit_unavailable") from error
 
     def entries(self, after: int = 0, limit: int = 1000) -> list[tuple[int, AuditEntry]]:
-        """Entries with a greater number, ascending; a line that is not as it was written is left out."""
+        """Entries with a greater number, ascending; a line that is not as it was written is left out.
+
+        Raises ``Unavailable`` (``audit_unavailable``) where the file cannot be read.
+        """
         found: list[tuple[int, AuditEntry]] = []
-        with suppress(FileNotFoundError), self.path.open("rb") as file:
-            file.seek(_place_of(file, after))
-            while len(found) < limit and (text := file.readline(LONGEST + 1)):
-                line = self._read(text)
-                if line is not None and line.line.number > after:
-                    found.append((line.line.number, line.line.entry()))
+        try:
+            with self.path.open("rb") as file:
+                file.seek(_place_of(file, after))
+                while len(found) < limit and (text := file.readline(LONGEST + 1)):
+                    line = self._read(text)
+                    if line is not None and line.line.number > after:
+                        found.append((line.line.number, line.line.entry()))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise Unavailable(f"the audit log cannot be read ({error})", code="audit_unavailable") from error
         return found
 
     def verify(self) -> list[str]:

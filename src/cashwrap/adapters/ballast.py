@@ -61,11 +61,11 @@ class Ballast:
         crash_point("reserve.released")
 
     def tend(self) -> None:
-        """Take the space again where twice of it is free."""
-        if self._held or self._space(self._folder) < 2 * self._size:
+        """Take the space again where twice of it is free, also where somebody removed the file."""
+        if self._has() or self._space(self._folder) < 2 * self._size:
             return
         with self._lock:
-            if not self._held and self._fill():
+            if not self._has() and self._fill():
                 self._held = True
                 log.info("%s has its reserve of %d bytes: events are taken", *self._told())
 
@@ -75,6 +75,9 @@ class Ballast:
 
     def _told(self) -> tuple[Path, int]:
         return self._folder, self._size
+
+    def _has(self) -> bool:
+        return self._held and self._is_whole()
 
     def _is_whole(self) -> bool:
         """Whether the file has all its blocks: one that was cut off half-way has not."""

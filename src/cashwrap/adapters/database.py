@@ -48,6 +48,9 @@ class Database:
         self._anchor: apsw.Connection | None = None
         self._idle: deque[apsw.Connection] = deque()
         self._closed = False
+        self._paths = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+        self._files: list[tuple[int, int]] = []
+        """The file, its log and the log's index, which stay the same ones for as long as the anchor is there."""
         _create_private(path)
         with _alone(path.parent), self._writing, self._translated():
             try:
@@ -55,6 +58,7 @@ class Database:
                 self._migrate(self._connected())
                 self._anchor = self._open("reader", apsw.SQLITE_OPEN_READONLY)
                 self._anchor.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # now it has opened the log too
+                self._files = _identities(self._paths)
             except BaseException:
                 self._drop_anchor()
                 self._drop_writer()
@@ -68,6 +72,7 @@ class Database:
         after the restart: refused means "not promised", and whoever retries must be idempotent.
         """
         with self._writing, self._translated():
+            self._must_be_there()
             db = self._connected()
             try:
                 db.execute("BEGIN IMMEDIATE")
@@ -118,6 +123,15 @@ class Database:
                 file.xSync(apsw.SQLITE_SYNC_FULL)
             finally:
                 file.xClose()
+
+    def _must_be_there(self) -> None:
+        """Somebody may have removed or replaced the files: what is written to those still open ends with the process.
+
+        SQLite goes on without a word, so what is acknowledged then would be lost.
+        """
+        if not self._closed and _identities(self._paths) != self._files:
+            text = "was removed or replaced while it was in use: put it back and start again; nothing was acknowledged"
+            raise Unavailable(f"{self.path.name} or its log {text}")
 
     def _connected(self) -> apsw.Connection:
         if self._writer is None:
@@ -224,6 +238,16 @@ class Database:
 
     def _unavailable(self, error: apsw.Error) -> Unavailable:
         return Unavailable(f"{self.path.name} cannot be used now ({error}); nothing was acknowledged")
+
+
+def _identities(paths: list[Path]) -> list[tuple[int, int]]:
+    """Which files these are."""
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            found.append((status.st_dev, status.st_ino))
+    return found
 
 
 def _run(db: apsw.Connection, script: str) -> None:
