@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -9,10 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from cashwrap.serve.hot import LARGE
 from cashwrap.serve.protocol import MAX_WAIT, PIPELINED, LimitedProtocol, expire
+from engines import STARTER
+from processes import process
 from servers import Server, serving_folder
 
 
@@ -93,3 +97,22 @@ def test_what_takes_long_to_read_does_not_hold_up_decisions(server: Server, monk
     assert where == [True] * 5
     assert server.post("/v1/batch", {"batch": events[:1]}).status_code == 200
     assert where[5:] == [False] * 2
+
+
+def test_a_server_takes_more_connections_than_an_account_usually_may(tmp_path: Path) -> None:
+    """With the usual soft limit a thousand idle connections shut everybody else out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = min(128, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+    try:
+        with process(STARTER, tmp_path / "data") as running:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            host, port = running.url.removeprefix("http://").split(":")
+            idle = [socket.create_connection((host, int(port)), 30) for _ in range(2 * few)]
+            try:
+                assert httpx.get(f"{running.url}/healthz", timeout=30).status_code == 200
+            finally:
+                for connection in idle:
+                    connection.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cashwrap.adapters.ballast import SIZE
+from cashwrap.adapters.system import allow_files
 from cashwrap.audit import Trail
 from cashwrap.cli.options import Data, PlaybookFolder, complain
 from cashwrap.engine import Engine
@@ -49,6 +50,7 @@ def serve(  # noqa: PLR0913 - each one is an option of the command
     Example: `cashwrap serve --playbook playbook --data data --port 8377`
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    allow_files()
     source = PlaybookSource(playbook)
     if not data.is_dir():
         source.load()  # a data folder is made for a playbook that can run, and not for a mistyped path
