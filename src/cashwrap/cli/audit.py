@@ -1,6 +1,5 @@
 """``audit``: who did what, and whether the log says what was written into it."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from cashwrap.cli.options import (
     Json,
     Store,
     User,
+    moment,
     print_json,
     shopper_of,
     tenant_of,
@@ -59,7 +59,8 @@ def list_entries(  # noqa: PLR0913 - each one is an option of the command
         return
     for number, entry in found:
         details = "  ".join(f"{key}={value}" for key, value in entry.details.items())
-        line = f"{number}  {_moment(entry.time)}  {entry.actor}  {entry.action}  {entry.subject}  {details}"
+        when = moment(entry.time, "seconds")
+        line = f"{number}  {when}  {entry.actor}  {entry.action}  {entry.subject}  {details}"
         typer.echo(line.rstrip())
     typer.echo(f"{len(found)} {'entry' if len(found) == 1 else 'entries'}")
 
@@ -112,7 +113,3 @@ def _name(world: World, tenant: Tenant, ref: ShopperRef) -> str:
     for shopper in world.store.resolve(digests).values():
         return pseudonym(world.vault, shopper)
     raise InvalidInput("nobody is known by this id in this store and environment", code="no_such_shopper")
-
-
-def _moment(time: int) -> str:
-    return f"{datetime.fromtimestamp(time / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cashwrap.cli.options import Data, Environment, Json, Store, print_json, tenant_of
+from cashwrap.cli.options import Data, Environment, Json, Store, moment, print_json, tenant_of
 from cashwrap.errors import InvalidInput
 from cashwrap.history.backtest import LIMIT, Scope, backtest
 from cashwrap.history.tally import Backtest, Count, Granted, Placement
@@ -93,7 +92,9 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 def _print(report: Backtest) -> None:
     console = Console(width=110, highlight=False)
     told = f"{_many(report.decisions, 'decision')} of {_many(report.shoppers, 'shopper')}"
-    console.print(f"[bold]{told}, {_day(report.first)} to {_day(report.last)}, under draft {report.playbook}[/bold]")
+    console.print(
+        f"[bold]{told}, {moment(report.first)} to {moment(report.last)}, under draft {report.playbook}[/bold]"
+    )
     console.print(
         f"{report.changed:,} would have been another ({_percent(report.changed, report.decisions)}), "
         f"{report.shown:,} would have shown something else ({_percent(report.shown, report.decisions)}), "
@@ -180,7 +181,3 @@ def _many(count: int, what: str) -> str:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "0 %"
-
-
-def _day(moment: Millis) -> str:
-    return f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d %H:%M}"

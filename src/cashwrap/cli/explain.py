@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from cashwrap.cli.options import (
     PlaybookFolder,
     Store,
     User,
+    moment,
     print_json,
     shopper_of,
     tenant_of,
@@ -131,20 +131,16 @@ def _explain_past(decision: str, tenant: Tenant, data: Path, playbook: Path, *, 
 
 
 def _head(review: Review, tenant: Tenant) -> Iterator[str]:
-    moment = datetime.fromtimestamp(review.time / 1000, UTC)
+    when = moment(review.time, "seconds")
     yield (
-        f"Decision {review.decision_id} of {moment:%Y-%m-%d %H:%M:%S} UTC in {tenant.store}/{tenant.environment}, "
+        f"Decision {review.decision_id} of {when} in {tenant.store}/{tenant.environment}, "
         f"by playbook {review.playbook}, with what was known of the {review.level}."
     )
     if review.arms:
         yield f"Arms seen before: {', '.join(f'{name} {arm}' for name, arm in sorted(review.arms.items()))}"
     for key, seen in sorted(review.seen.items()):
-        dismissed = f", dismissed {_day(seen.dismissed)}" if seen.dismissed else ""
+        dismissed = f", dismissed {moment(seen.dismissed)}" if seen.dismissed else ""
         yield f"Shown before: {key} {seen.count} times{dismissed}"
-
-
-def _day(moment: int) -> str:
-    return f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 # --- lines ---

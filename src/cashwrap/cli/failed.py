@@ -1,7 +1,6 @@
 """``failed``: events that could not be kept, until somebody settles them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import typer
 
 from cashwrap import failed
 from cashwrap.audit import Note, pseudonym
-from cashwrap.cli.options import Data, Json, PlaybookFolder, print_json
+from cashwrap.cli.options import Data, Json, PlaybookFolder, moment, print_json
 from cashwrap.cli.world import noted, open_engine, trail_of
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
@@ -53,7 +52,7 @@ def list_failed(
         return
     for each in found:
         mark = "*" if each.payload is not None else " "
-        typer.echo(f"{mark} {each.sequence}  {_moment(each.received)}  {each.code}  {each.path}  {each.message}")
+        typer.echo(f"{mark} {each.sequence}  {moment(each.received)}  {each.code}  {each.path}  {each.message}")
     typer.echo(_counted(len(found)))
 
 
@@ -78,7 +77,10 @@ def show(
         return
     for name, value in told.items():
         for inner, each in value.items() if isinstance(value, dict) else [("", value)]:
-            typer.echo(f"{name}{'.' if inner else ''}{inner}: {each}")
+            if each not in (None, "", {}):
+                dated = (inner or name) in {"received", "time"} and isinstance(each, int)
+                shown = moment(each) if isinstance(each, int) and dated else each
+                typer.echo(f"{name}{'.' if inner else ''}{inner}: {shown}")
 
 
 @app.command()
@@ -195,7 +197,3 @@ def _print(told: Replayed) -> None:
 
 def _counted(count: int) -> str:
     return f"{count} failed event{'s' if count != 1 else ''}"
-
-
-def _moment(time: int) -> str:
-    return f"{datetime.fromtimestamp(time / 1000, UTC):%Y-%m-%d %H:%M}Z"

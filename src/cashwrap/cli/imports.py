@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -17,14 +16,14 @@ from cashwrap.adapters.http import FetchLimits, Internet
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import MemoryVault
-from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, print_json, tenant_of
+from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, moment, print_json, tenant_of
 from cashwrap.cli.world import noted, trail_of
 from cashwrap.engine import World
 from cashwrap.errors import InvalidInput
 from cashwrap.feed import Format, RowFault, read_feed, sniff
 from cashwrap.history import Options, Report, import_file, load_mapping
 from cashwrap.library import open_world
-from cashwrap.model import Millis, Product
+from cashwrap.model import Product
 from cashwrap.playbook import load_playbook
 
 FAULTS = 1000
@@ -237,7 +236,7 @@ def _print_report(report: Report, *, dry_run: bool) -> None:
             table.add_row(f"{name} {each}", f"{count:,}", "")
     Console(width=110, highlight=False).print(table)
     if report.first is not None and report.last is not None:
-        typer.echo(f"from {_day(report.first)} to {_day(report.last)}, segments and experiences as of the end")
+        typer.echo(f"from {moment(report.first)} to {moment(report.last)}, segments and experiences as of the end")
     for note in report.notes:
         typer.secho(f"note: {note}", fg="yellow", err=True)
     for failed in report.examples[:EXAMPLES]:
@@ -251,7 +250,3 @@ def _compared(report: Report) -> dict[str, int]:
     if not own.given:
         return {}
     return {"given": own.given, "resumed": own.resumed, "split by a gap": own.split, "joined": own.joined}
-
-
-def _day(moment: Millis) -> str:
-    return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=moment)).strftime("%Y-%m-%d %H:%M")

@@ -1,13 +1,12 @@
 """``restore`` and ``retain``: a backup becomes a data folder again; what is too old is removed."""
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cashwrap.adapters.backup import restore as copy_back
-from cashwrap.cli.options import Data, Json, PlaybookFolder, print_json
+from cashwrap.cli.options import Data, Json, PlaybookFolder, moment, print_json
 from cashwrap.cli.world import noted, open_engine, trail_of
 from cashwrap.engine import Engine
 from cashwrap.library import open_world
@@ -48,7 +47,7 @@ def retain(*, data: Data = Path("data"), playbook: PlaybookFolder = Path("playbo
     Example: `cashwrap retain --playbook playbook --data data`
     """
     with open_engine(data, playbook) as engine:
-        told: dict[str, object] = {}
+        told: dict[str, Any] = {}
         trail_of(engine.world).around(
             noted("retention.run"), lambda: engine.writer.call(lambda: told.update(_all_of_it(engine)))
         )
@@ -57,12 +56,11 @@ def retain(*, data: Data = Path("data"), playbook: PlaybookFolder = Path("playbo
         return
     typer.echo(f"{told['records']} records, {told['shoppers']} idle shoppers, {told['failed']} failed events removed")
     typer.echo(
-        f"The log begins after {_day(told['horizon'])}." if told["horizon"] else "The log begins at its beginning."
+        f"The log begins after {moment(told['horizon'])}." if told["horizon"] else "The log begins at its beginning."
     )
-    since: dict[str, int] = told["since"]  # type: ignore[assignment]
-    for name, moment in since.items():
+    for name, begin in told["since"].items():
         typer.echo(
-            f"{name} is true since {_day(moment)}: what is older was not in the log any more when it was declared"
+            f"{name} is true since {moment(begin)}: what is older was not in the log any more when it was declared"
         )
 
 
@@ -79,7 +77,3 @@ def _all_of_it(engine: Engine) -> dict[str, object]:
         "horizon": engine.world.store.horizon().received,
         "since": {name: truth.since for name, truth in sorted(engine.backfill.truths().items())},
     }
-
-
-def _day(moment: object) -> str:
-    return datetime.fromtimestamp(int(str(moment)) // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

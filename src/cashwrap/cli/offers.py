@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, print_json, tenant_of
+from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, moment, print_json, tenant_of
 from cashwrap.cli.world import noted, trail_of
 from cashwrap.condition.environment import did_you_mean
 from cashwrap.errors import CashwrapError, InvalidInput
@@ -159,8 +159,8 @@ def entries(
         print_json([{**msgspec.structs.asdict(each), "reservation": each.reservation.hex()} for each in found])
         return
     for each in found:
-        when = datetime.fromtimestamp(each.time // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         money = f"{each.held:+} held {each.spent:+} spent {each.currency}"
+        when = moment(each.time, "seconds")
         typer.echo(f"{each.sequence}  {when}  {each.kind}  {each.offer}  {each.reservation.hex()}  {money}")
 
 
@@ -180,7 +180,8 @@ def _offer(offers: Mapping[str, Offer], name: str) -> Offer:
     """The offer that codes are to open. Raises ``InvalidInput`` (``no_such_offer``, ``no_codes``)."""
     found = offers.get(name)
     if found is None:
-        raise InvalidInput(f"the playbook has no offer {name!r}; {did_you_mean(name, offers)}", code="no_such_offer")
+        hint = did_you_mean(name, offers) or "see 'cashwrap offers list'"
+        raise InvalidInput(f"the playbook has no offer {name!r}; {hint}", code="no_such_offer")
     if found.codes == "none":
         raise InvalidInput(f"{name} takes no codes; give it 'codes: single' or 'codes: shared'", code="no_codes")
     return found

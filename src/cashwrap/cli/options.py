@@ -1,5 +1,6 @@
 """Options that several commands share, and how reports are printed."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import msgspec
 import typer
 
 from cashwrap.errors import CashwrapError, InvalidInput, PlaybookError
-from cashwrap.model import Tenant
+from cashwrap.model import Millis, Tenant
 from cashwrap.request import ShopperRef
 
 Data = Annotated[Path, typer.Option("--data", help="The data folder.", show_default=False)]
@@ -17,6 +18,7 @@ Environment = Annotated[str, typer.Option("--env", help="The environment: live o
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 User = Annotated[str, typer.Option("--user", help="The shop's own user id.")]
 Anonymous = Annotated[str, typer.Option("--anonymous", help="The anonymous id.")]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def tenant_of(store: str, environment: str) -> Tenant:
@@ -41,6 +43,11 @@ def complain(error: CashwrapError) -> None:
         typer.secho(error.message, fg="red", err=True)
     else:
         typer.secho(f"{error.message} ({error.code})", fg="red", err=True)
+
+
+def moment(at: Millis, timespec: str = "minutes") -> str:
+    """A time as every command writes it: ``2026-12-31 23:59Z``."""
+    return (_EPOCH + timedelta(milliseconds=at)).isoformat(" ", timespec).replace("+00:00", "Z")
 
 
 def print_json(value: object) -> None:

@@ -2,19 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cashwrap.audit import Trail
-from cashwrap.cli.options import Data, Json, print_json
+from cashwrap.cli.options import Data, Json, moment, print_json
 from cashwrap.cli.world import noted, trail_of
 from cashwrap.differences import Change, difference, words
 from cashwrap.errors import InvalidInput
 from cashwrap.library import open_world
-from cashwrap.model import Millis
 from cashwrap.playbook import Playbook, examine, read_files
 from cashwrap.playbook.compile import refusal
 from cashwrap.publishing import Draft, draft_of, read_folder, write_folder
@@ -146,7 +144,7 @@ def versions(*, data: Data = Path("data"), json: Json = False) -> None:
     for each in listed:
         newest = each.releases[0] if each.releases else None
         mark = "*" if live is not None and each.version.hash == live.hash else " "
-        when = _moment(newest.at if newest is not None else each.version.kept)
+        when = moment(newest.at if newest is not None else each.version.kept)
         by = newest.by if newest is not None else "never live"
         note = "  ".join(part for part in (newest.who, newest.message) if part) if newest is not None else ""
         typer.echo(f"{mark} {each.version.hash}  {when}  {by:<10}  {note}".rstrip())
@@ -236,14 +234,10 @@ def _show(changes: Sequence[Change], live: Release | None) -> None:
     if live is None:
         typer.echo("Nothing is live yet: all of it is new.")
     else:
-        typer.echo(f"What changes from {live.hash}, which is live since {_moment(live.at)}:")
+        typer.echo(f"What changes from {live.hash}, which is live since {moment(live.at)}:")
         _lines(changes)
 
 
 def _lines(changes: Sequence[Change]) -> None:
     for line in words(changes):
         typer.secho(line, fg=_COLOURS.get(line[0]))
-
-
-def _moment(at: Millis) -> str:
-    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%MZ}"
