@@ -201,7 +201,7 @@ class _Sessions:
             message = "the ledger's address is no PostgreSQL address such as postgresql://user@host/database"
             raise Unavailable(message, code="ledger_unreachable") from None
         except self.driver.Error as error:
-            message = f"the ledger's database cannot be reached: {error}"
+            message = f"the ledger's database cannot be reached: {' '.join(str(error).split())}"
             raise Unavailable(message, code="ledger_unreachable") from None
         db.wait = partial(db.wait, timeout=self._patience)  # a server that hangs keeps no timeouts of its own
         _run(db, "settings", millis=str(round(self._patience * 1_000)))

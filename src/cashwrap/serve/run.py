@@ -213,19 +213,28 @@ async def _watch_playbook(engine: Engine, publisher: Publisher, health: Health) 
 
 
 async def refresh(engine: Engine) -> None:
-    """See keys, switches and products that another process wrote, a few times a second."""
+    """See keys, switches, products and limits that another process wrote, a few times a second. What fails is told
+    once, until it is well again."""
+    failing = ""
     while True:
         await asyncio.sleep(LOOK)
-        await _look(engine)
+        failing = await _look(engine, failing)
 
 
-async def _look(engine: Engine) -> None:
+async def _look(engine: Engine, failing: str = "") -> str:
+    """The code of what failed, or nothing; ``failing`` is what failed the time before, and is not told again."""
     try:
         await asyncio.to_thread(engine.refresh)
     except CashwrapError as error:
-        log.warning("keys and switches could not be read again: %s", error)
+        if error.code != failing:
+            log.warning("what other processes wrote could not be read, and is tried on: %s", error)
+        return error.code
     except Exception:  # whatever it is, it must not be the last time that somebody looks
-        log.exception("keys and switches could not be read again")
+        log.exception("what other processes wrote could not be read")
+        return "internal_error"
+    if failing:
+        log.info("what other processes wrote can be read again")
+    return ""
 
 
 async def _expire(server: uvicorn.Server) -> None:
