@@ -254,8 +254,9 @@ def test_restoring_overwrites_nothing_and_takes_nothing_else_for_a_backup(tmp_pa
     store.close()
     vault.close()
     backup(folder, tmp_path / "copy", keys=folder, keys_destination=tmp_path / "copy")
-    with pytest.raises(StoreError, match="holds something"):
+    with pytest.raises(StoreError, match="holds something") as told:
         restore(tmp_path / "copy", folder, keys=tmp_path / "copy")
+    assert told.value.code == "folder_not_empty"
     with pytest.raises(StoreError, match="is no backup"):
         restore(folder, tmp_path / "new", keys=folder)
     (tmp_path / "copy" / "backup.json").write_text('{"files": {"cashwrap.db": "0", "../../etc/passwd": "0"}}')

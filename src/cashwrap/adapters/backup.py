@@ -72,7 +72,7 @@ def restore(source: Path, folder: Path, *, keys: Path, forgotten: Path | None = 
     with other keys, or where the folder holds anything; nothing is left behind then.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise StoreError(f"{folder} holds something: restore to a new folder")
+        raise StoreError(f"{folder} holds something: restore to a new folder", code="folder_not_empty")
     manifest = read_manifest(source)
     try:
         for name, expected in manifest.files.items():

@@ -21,7 +21,7 @@ class FolderLock:
             holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._file)
             raise Locked(
-                f"{folder} is served by process {holder}: stop it first, or use another data folder"
+                f"{folder} is served by process {holder}: stop it first, ask it over HTTP, or use another data folder"
             ) from error
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, b"%d\n" % os.getpid(), 0)
