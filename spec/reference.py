@@ -42,7 +42,8 @@ may come as `X-API-Key`. [Use OpenFeature](../howto/use-openfeature.md) says wha
 """
 SETTINGS_INTRO = """\
 What a shop decides stands in its playbook; what the machine decides is an option of `cashwrap serve`; what protects
-everyone is a limit in the code. There is no other place, and no environment variable.
+everyone is a limit in the code. There is no other place, and one environment
+variable: `CASHWRAP_LEDGER`, because an address with a password belongs in no list of processes.
 """
 ATTRIBUTES_INTRO = """\
 What a [condition](conditions.md), and a `{placeholder}` of a text, may read. What is not known is unknown, never zero.
@@ -289,8 +290,8 @@ def limits() -> Iterator[tuple[str, float, str]]:
     yield "a decide request", hot.DECIDE_LIMIT // 1000, "KB (of 1,000 bytes)"
     yield "an OpenFeature evaluation request", ofrep_context.LIMIT // 1000, "KB (of 1,000 bytes)"
     yield "OpenFeature event streams open at once", ofrep_streams.STREAMS, ""
-    yield "of one key", ofrep_streams.STREAMS_PER_KEY, ""
-    yield "of one key in one network (/24, or /48 for IPv6)", ofrep_streams.STREAMS_PER_NETWORK, ""
+    yield "those of one key", ofrep_streams.STREAMS_PER_KEY, ""
+    yield "those of one key in one network (/24, or /48 for IPv6)", ofrep_streams.STREAMS_PER_NETWORK, ""
     yield "a request of a secret key elsewhere", ask.BODY // 1000, "KB (of 1,000 bytes)"
     yield "the head of a request", protocol.MAX_HEAD // 1024, "KB"
     yield "for a request to arrive", int(protocol.MAX_WAIT), "s"

@@ -160,7 +160,7 @@ def _bundle() -> Schema:
     }
     keyless = {
         "operationId": "bundleKeys",
-        "summary": "The public keys that bundles are verified by",
+        "summary": "The public keys that bundles and offers are verified by",
         "responses": {"200": {"description": "as named", "content": keys}},
     }
     return {"/v1/bundle": {"get": get}, "/.well-known/cashwrap/jwks.json": {"get": keyless}}
