@@ -263,7 +263,10 @@ class Handlers:
         """Switch something off or on again."""
         body = await body_of(request, SwitchBody)
         switch = Switch(body.scope, body.name, caller.facts.received, body.reason, caller.key.tenant)
-        action, what = "switch.off" if body.off else "switch.on", f"{body.scope} {body.name}".strip()
+        declared = self._engine.live.playbook.declarations
+        known = not body.name or body.name in declared.placements or body.name in declared.experiences
+        what = f"{body.scope} {body.name if known else 'unknown'}".strip()
+        action = "switch.off" if body.off else "switch.on"
         await self._around(caller, action, what, lambda: self._engine.switches.set(switch, off=body.off))
         return {"off": self._engine.switches.of(caller.key.tenant)}
 
