@@ -2,8 +2,8 @@
 
 State lives in ``profile.features`` under a hash of the definition, so a changed feature has a state of its own and two
 names for one definition share it. What comes from events is folded as they arrive; what comes from orders is rebuilt
-from the profile's order book whenever that changes, under the same hash with an ``o`` behind it: each order once, net, and only
-as the shop's backend reported it. Reading merges both.
+from the profile's order book whenever that changes, under the same hash with an ``o`` behind it: each order once, net,
+and only as the shop's backend reported it. Reading merges both.
 """
 
 import hashlib
