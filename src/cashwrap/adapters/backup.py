@@ -47,7 +47,7 @@ def backup(folder: Path, destination: Path, *, keys: Path, keys_destination: Pat
     names = [name for name in (*_DATABASES, audit.FILE) if name == sqlite.FILE or (folder / name).exists()]
     made = [*(destination / name for name in (*names, MANIFEST)), keys_destination / vault.FILE]
     if taken := next((path for path in made if path.exists()), None):
-        raise StoreError(f"{taken} is there already: back up to an empty folder")
+        raise StoreError(f"{taken} is there already: back up to an empty folder", code="folder_not_empty")
     try:
         # The ledger after the store: of money spent it may know more, never less.
         files = {name: _copy(folder / name, destination / name) for name in names if name != audit.FILE}
