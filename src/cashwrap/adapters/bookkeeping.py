@@ -179,7 +179,9 @@ class Ledgered(ABC):
         return _reservation(tenant, rows[0]) if rows else None
 
     def of_order(self, tenant: Tenant, order: str) -> list[Reservation]:
-        """What was redeemed for an order."""
+        """What was redeemed for an order; nothing for a name that no order may have, and no database need hear of."""
+        if not _is_plain(order):
+            return []
         rows = self._read(lambda run: run("of_order", tenant=_name(tenant), order_id=order))
         return [_reservation(tenant, row) for row in rows]
 
@@ -434,8 +436,12 @@ def _must_fit(amount: int) -> None:
         raise InvalidInput("an amount is between 0 and 2^53 minor units")
 
 
+def _is_plain(text: str) -> bool:
+    return 0 < len(text) <= TEXT_MOST and text.isprintable()
+
+
 def _must_be_plain(text: str) -> None:
-    if not 0 < len(text) <= TEXT_MOST or not text.isprintable():
+    if not _is_plain(text):
         raise InvalidInput(f"an order's id and an idempotency key have 1 to {TEXT_MOST} printable characters")
 
 
