@@ -28,7 +28,7 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
 
 
 def test_a_strange_order_is_no_order_and_holds_up_no_refund(ledger: Ledger) -> None:
-    """PostgreSQL keeps no NUL: the refund of such an order was tried again for ever, and all others behind it waited."""
+    """PostgreSQL keeps no NUL: the refund of such an order was tried for ever, and all others behind it waited."""
     for name in STRANGE:
         assert ledger.of_order(LIVE, name) == []
     who = {"userId": "mira"}
