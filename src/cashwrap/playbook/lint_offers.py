@@ -61,17 +61,23 @@ class _Linter:
         if limits.total is None and limits.day is None and limits.budget is None:
             message = f"offer {name!r} may cost any amount: give it 'limits' with total, day or budget"
             self.faults.warn(declared.spot, "unlimited_offer", message)
-        remembered = is_remembered(declared) or limits.shopper is not None
         public = [each.name for each in granting if each.choice is not None and not each.choice.personal]
-        if remembered and public and not self.personal.judge(offer.condition):
-            message = (
-                f"offer {name!r} goes by what is remembered of a shopper, and {public[0]!r} grants it to those without "
-                "a profile too: times are not kept there, so it is not granted; a limit is judged when it is reserved"
-            )
-            self.faults.warn(declared.spot, "offer_needs_profile", message)
+        if public and not self.personal.judge(offer.condition):
+            self._without_profile(declared, offer, public[0])
         if offer.condition is not None:
             spot = declared.when.spot if declared.when is not None else declared.spot
             self.judge(spot, f"offer {name!r}", offer.condition.attributes)
+
+    def _without_profile(self, declared: OfferDecl, offer: Offer, granting: str) -> None:
+        """What an offer goes by that nobody keeps of a shopper without a profile."""
+        shown = f"{granting!r} shows offer {offer.name!r} to shoppers without a profile too:"
+        if is_remembered(declared):
+            message = f"{shown} when they first saw it is not kept, so it is never granted to them"
+        elif offer.limits.shopper is not None:
+            message = f"{shown} it may be shown to one who used it up, and is refused when it is reserved"
+        else:
+            return
+        self.faults.warn(declared.spot, "offer_needs_profile", message)
 
     def experience(self, experience: Experience) -> None:
         """What it asks for beyond what its offers do."""
