@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cashwrap.serve import protocol
 from cashwrap.serve.hot import LARGE
 from cashwrap.serve.protocol import MAX_WAIT, PIPELINED, LimitedProtocol, expire
 from engines import STARTER
@@ -116,3 +117,30 @@ def test_a_server_takes_more_connections_than_an_account_usually_may(tmp_path: P
                     connection.close()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_idle_connections_give_way_to_whoever_asks(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand connections that asked for nothing had every decision answered with 503, the backend's too."""
+    monkeypatch.setattr(protocol, "CONNECTIONS", 40)
+    asked = {"shopper": {"anonymousId": "mira-1"}, "placements": ["basket_message"]}
+    idle: list[socket.socket] = []
+
+    def decide(http: httpx.Client) -> int:
+        return http.post("/v1/decide", json=asked).status_code
+
+    try:
+        with httpx.Client(
+            base_url=server.url, headers={"authorization": f"Bearer {server.shop.secret_text}"}
+        ) as backend:
+            for turn in range(200):
+                if turn % 20 == 0:
+                    assert decide(backend) == 200
+                idle.append(socket.create_connection(("127.0.0.1", server.port), 30))
+                if turn % 2:
+                    idle[-1].sendall(b"POST /v1/decide HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            assert decide(backend) == 200
+            assert len(connections(server)) <= 41
+        assert server.post("/v1/decide", asked, secret=True).status_code == 200
+    finally:
+        for connection in idle:
+            connection.close()

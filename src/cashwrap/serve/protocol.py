@@ -5,7 +5,9 @@ Without them one client can hold memory with an endless header, or a connection 
 
 import asyncio
 import re
+import resource
 from collections.abc import Iterable
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +17,8 @@ MAX_WAIT = 15.0
 """Seconds from a request's first byte to its last."""
 PIPELINED = 64
 """Requests one connection may have waiting for their turn."""
+CONNECTIONS = 8_000
+"""Connections at once. With more those give way that asked for nothing yet, those who have waited longest first."""
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _TOO_LARGE = b'{"code":"headers_too_large","message":"the request head may have at most 32 KB"}'
 _TOO_SLOW = b'{"code":"request_timeout","message":"the request took too long to arrive; send it again"}'
@@ -34,6 +38,13 @@ class LimitedProtocol(HttpToolsProtocol):
         """Start the clock."""
         super().connection_made(transport)
         self.began = self.loop.time()
+        if len(self.connections) > _room():
+            make_room(self.connections)
+
+    @property
+    def waits(self) -> bool:
+        """Whether no whole request is here that is to be answered."""
+        return self.began is not None or self.cycle is None or self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
         """Count the head's bytes as they come."""
@@ -103,6 +114,26 @@ def expire(connections: Iterable[object], now: float) -> int:
     for connection in late:
         connection.too_slow()
     return len(stuck) + len(late)
+
+
+def make_room(connections: set[Any]) -> int:
+    """Close a quarter of all connections, of those that nobody waits for an answer on; how many.
+
+    Half-sent requests go before idle connections that were used before, such as those of the shop's own backend.
+    """
+    waiting = [each for each in connections if isinstance(each, LimitedProtocol) and each.waits]
+    waiting.sort(key=lambda each: float("inf") if each.began is None else each.began)
+    closed = waiting[: max(1, len(connections) // 4)]
+    for connection in closed:
+        connections.discard(connection)  # now, and not when the loop comes to it: others may be counted before that
+        connection.transport.abort()
+    return len(closed)
+
+
+def _room() -> int:
+    """How many connections there may be: a quarter of the open files is for everything else."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else min(CONNECTIONS, soft * 3 // 4)
 
 
 def _without_upgrade(data: bytes) -> bytes:
