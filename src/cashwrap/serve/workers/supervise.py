@@ -81,7 +81,7 @@ class Supervisor:
         shared = Shared(crew.workers, SystemRandom())
         self._fail = fail
         self._now = SystemClock().monotonic
-        self._writer = _Post("process that writes", partial(write, crew, shared))
+        self._writer = _Post("the process that writes", partial(write, crew, shared))
         self._workers = [
             _Post(f"worker {each}", partial(work, crew, shared, each)) for each in range(1, crew.workers + 1)
         ]
@@ -155,7 +155,7 @@ class Supervisor:
         except CashwrapError as error:
             self._fail(error)
         except BaseException:
-            log.exception("the %s failed", post.name)
+            log.exception("%s failed", post.name)
         finally:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
@@ -209,7 +209,7 @@ class Supervisor:
             post.pause = 0.0 if lasted > STABLE else min(LONGEST_PAUSE, max(FIRST_PAUSE, post.pause * 2))
             post.holder, post.due = None, now + post.pause
             if self._told:
-                log.error("the %s ended after %.0f s; the next one starts in %.1f s", post.name, lasted, post.pause)
+                log.error("%s ended after %.0f s; the next one starts in %.1f s", post.name, lasted, post.pause)
         return bool(dead)
 
     def _revive(self) -> None:
@@ -240,7 +240,7 @@ class Supervisor:
         until = self._now() + seconds
         while post.holder is not None and not _ended(post.holder):
             if self._now() > until:
-                log.error("the %s did not end in %.0f s; it is killed", post.name, seconds)
+                log.error("%s did not end in %.0f s; it is killed", post.name, seconds)
                 os.kill(post.holder.pid, signal.SIGKILL)
                 os.waitpid(post.holder.pid, 0)
                 return
