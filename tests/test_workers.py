@@ -18,9 +18,11 @@ from cashwrap.events import Accounting, RateWatch
 from cashwrap.hot import Checked, Hot
 from cashwrap.keys import ApiKey
 from cashwrap.model import Event, Impressions, Line, Number, Product
+from cashwrap.ports import ShopperKey
 from cashwrap.serve.rates import Rates
 from cashwrap.serve.workers.client import Quota, WriterClient
 from cashwrap.serve.workers.common import CART, SharedCarts, SharedRates, SharedRateWatch
+from cashwrap.serve.workers.desk import Desk
 from cashwrap.serve.workers.frames import Events, Splitter, error_of, framed, to_writer, trouble_of
 from cashwrap.serve.workers.metrics import Family, merged
 from cashwrap.window import Submission
@@ -270,6 +272,27 @@ def test_nonsense_ends_one_connection_and_no_other(team: Crew) -> None:
     assert ours.recv(10) == b""
     ours.close()
     assert team.shops[0].consents({"anonymousId": "anna"}).stored == 1
+
+
+def test_a_desk_that_closes_rings_no_file_of_somebody_else(team: Crew) -> None:
+    """Its thread may end before it is rung for the last time, and the writer may answer after it."""
+    desk = Desk(team.writer)
+    number = desk._bell
+    desk._closed = True
+    desk.tell_gone(ShopperKey(LIVE, b"nobody"))
+    desk._thread.join()
+    desk.close()
+    desk.close()
+    reader, writer = os.pipe()
+    try:
+        os.dup2(writer, number)
+        desk.tell_gone(ShopperKey(LIVE, b"nobody"))
+        os.set_blocking(reader, False)
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+    finally:
+        for each in {reader, writer, number}:
+            os.close(each)
 
 
 # --- frames ---

@@ -62,6 +62,7 @@ class Desk:
         self._selector = selectors.DefaultSelector()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._rung = False
+        self._ringing = threading.Lock()
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._arriving: deque[socket.socket] = deque()
         self._gone: deque[ShopperKey] = deque()
@@ -83,17 +84,23 @@ class Desk:
         self._ring()
 
     def close(self) -> None:
-        """Answer what is settled and let go of all connections."""
+        """Answer what is settled and let go of all connections. May be called again."""
         self._calls.shutdown()
         self._closed = True
         self._ring()
         self._thread.join()
+        with self._ringing:  # whoever still answers must not ring a file of somebody else under the same number
+            self._rung = True
+            if self._bell >= 0:
+                os.close(self._bell)
+                self._bell = -1
 
     def _ring(self) -> None:
         """Wake the thread: once, however many call before it wakes."""
-        if not self._rung:
-            self._rung = True
-            os.eventfd_write(self._bell, 1)
+        with self._ringing:
+            if not self._rung:
+                self._rung = True
+                os.eventfd_write(self._bell, 1)
 
     def _run(self) -> None:
         while True:
@@ -119,7 +126,6 @@ class Desk:
         for link in list(self._links):
             self._drop(link)
         self._selector.close()
-        os.close(self._bell)
 
     # --- reading ---
 
