@@ -290,4 +290,4 @@ def test_a_process_that_dies_between_telling_and_settling_counts_once(
         assert (known["offers_held"], known["offers_used"]) == (1, 1)
     assert "adds up" in cashwrap("offers", "check", "--data", data)
     lines = cashwrap("offers", "entries", "--data", data).splitlines()
-    assert [line.split()[2] for line in lines] == ["reserve", "redeem"]
+    assert [line.split()[3] for line in lines] == ["reserve", "redeem"]
