@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import psycopg
@@ -25,6 +25,8 @@ from cashwrap.faults import crash_at
 from cashwrap.ledger import Claim, Once, Outcome, Reservation
 from cashwrap.ports import Ledger
 from cashwrap.testing.ledger import LIVE, NOW, asked, claims, reserve
+
+T = TypeVar("T")
 
 CAP = 100
 WORKERS = 4
@@ -48,7 +50,7 @@ def forked(work: Callable[[], None]) -> int:
         os._exit(status)
 
 
-def until_answered(ask: Callable[[], Outcome]) -> Outcome:
+def until_answered(ask: Callable[[], T]) -> T:
     """As a shop does: who hears that nothing was acknowledged asks again, under the same key."""
     while True:
         try:
@@ -151,7 +153,7 @@ def _worker(where: str, worker: int, begin: int, tell: int, crash: str) -> None:
     """Ask for one thing after another, what nobody heard of first; tell each answer once it is there."""
     if not crash.isdigit():
         crash_at(crash)
-    ledger = opened(where)
+    ledger = until_answered(lambda: opened(where))  # a server that is told to stop refuses some
     for at, request in enumerate(requests(worker)):
         if at >= begin:
             outcome = until_answered(lambda: answered(ledger, request))  # noqa: B023

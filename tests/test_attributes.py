@@ -45,7 +45,7 @@ def values() -> dict[str, Value]:
     shopper.does("Product Added", browser=True, **line).wait(days=2)
     shopper.does("Product Added to Wishlist", browser=True, product_id="q").does("Product Added", browser=True, **line)
     found = dict(shopper.inputs(EVERYTHING).values)
-    browser = RequestFacts(shopper.now, "key", ip="192.0.2.7")
+    browser = RequestFacts(shopper.now, "key", ip="192.0.2.7", country="DE")
     describe(found, browser, compile_networks({"office": ["192.0.2.0/24"]}), trusted=False)
     return found
 

@@ -465,14 +465,19 @@ def test_a_playbook_may_add_fields_and_not_bend_them() -> None:
     assert vocabulary.events["Product Viewed"].purposes == Purpose.ANALYTICS | Purpose.PERSONALIZATION
     bent = EventDecl("Product Viewed", fields={"price": "text"}, spot=Spot("events.yaml", 3, 5))
     alias = EventDecl("Completed Order", spot=Spot("events.yaml", 9, 1))
+    ours = EventDecl("Offer Redeemed", spot=Spot("events.yaml", 11, 1))
     with pytest.raises(PlaybookError) as caught:
         compile_vocabulary(
-            Declarations(events={"Product Viewed": bent, "Completed Order": alias}, traits={"title": "integer"})
+            Declarations(
+                events={"Product Viewed": bent, "Completed Order": alias, "Offer Redeemed": ours},
+                traits={"title": "integer"},
+            )
         )
     faults = caught.value.faults
     assert faults[0] == "events.yaml:3:5 field_kind Product Viewed.price is money in the standard, not text"
     assert faults[1].startswith("events.yaml:9:1 event_is_alias")
-    assert faults[2].startswith(":0:0 trait_kind")
+    assert faults[2].startswith("events.yaml:11:1 event_is_ours")
+    assert faults[3].startswith(":0:0 trait_kind")
 
 
 def test_bad_networks_are_refused() -> None:

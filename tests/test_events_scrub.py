@@ -155,6 +155,8 @@ def planted(canary: str) -> list[dict[str, object]]:
         everywhere | {"type": kind} for kind in ("page", "screen", "identify", "group", "alias", "consent")
     ]
     for name, event in VOCABULARY.events.items():
+        if event.ours:  # nobody else may send it
+            continue
         values = {"text": sentence, "id": canary, "url": path, "email": canary, "token": sentence}
         values |= {"texts": [sentence], "filters": [{"type": sentence, "value": sentence}], "products": [product]}  # type: ignore[dict-item]
         fields = {field: values[kind] for field, kind in event.fields.items() if kind in values}

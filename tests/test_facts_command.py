@@ -1,5 +1,6 @@
 """``cashwrap facts`` and forgetting: the fact table is derived from the log, and gives nobody back."""
 
+import time
 from pathlib import Path
 
 from pyarrow import parquet
@@ -12,7 +13,8 @@ from cashwrap.model import Event, Tenant
 from cashwrap.playbook import load_playbook
 
 STARTER = Path(__file__).parents[1] / "playbooks" / "starter"
-NOW = 1_700_000_000_000
+NOW = int(time.time() * 1000) - 86_400_000
+"""Yesterday: what is much older would be past its retention."""
 EVERYTHING = 1 | 2 | 4
 
 
