@@ -451,6 +451,8 @@ def test_a_change_of_an_offer_is_told_in_its_words() -> None:
 GRANTED = "experiences:\n  e: {in: top, offer: a, show: {text: b}}\n"
 FEW = "    benefit: {amount: 5}\n    limits: {day: 1}\n"
 YOUNG = "  e:\n    in: top\n    when: '\"young\" in segments'\n    offer: a\n    show: {text: b}\n"
+KNOWN = "  known:\n    in: top\n    when: orders > 1\n    show: {text: b}\n"
+ALL = "  all: {in: top, offer: a, show: {text: b}}\n"
 LINTED: list[tuple[str, list[str]]] = [
     ("offers:\n  a: {benefit: {amount: 5}, limits: {total: 1}}\n", ["unreachable_offer"]),
     ("offers:\n  a: {benefit: {amount: 5}, codes: shared, limits: {total: 1}}\n", []),
@@ -464,6 +466,9 @@ LINTED: list[tuple[str, list[str]]] = [
         f"traits: {{age: integer}}\nsegments:\n  young: traits.age < 30\noffers:\n  a:\n{FEW}experiences:\n{YOUNG}",
         ["offer_by_protected_class"],
     ),
+    (f"offers:\n  a:\n{FEW}experiences:\n{KNOWN}{ALL}", ["offer_withheld"]),
+    (f"offers:\n  a:\n{FEW}experiences:\n{ALL}{KNOWN}", []),
+    (f"offers:\n  a:\n{FEW}experiences:\n{KNOWN.replace('orders > 1', 'cart.total > 1')}{ALL}", []),
 ]
 
 

@@ -18,19 +18,20 @@ from msgspec import Struct
 
 from cashwrap.adapters.announcing import AnnouncingStore
 from cashwrap.adapters.audit import FileAudit, MemoryAudit
-from cashwrap.adapters.ballast import SIZE, Ballast
+from cashwrap.adapters.ballast import SIZE
 from cashwrap.adapters.folder import pair
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.parquet import ParquetFacts
 from cashwrap.adapters.postgres_ledger import PostgresLedger
 from cashwrap.adapters.shared import VersionArray
 from cashwrap.adapters.sqlite import SqliteStore
+from cashwrap.adapters.sqlite_ledger import FILE as LEDGER_FILE
 from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.adapters.system import SystemClock, SystemRandom
 from cashwrap.adapters.vault import FileVault, MemoryVault
 from cashwrap.engine import Engine as Core
 from cashwrap.engine import World
-from cashwrap.errors import CashwrapError, InvalidInput, Unavailable
+from cashwrap.errors import CashwrapError, InvalidInput, StoreError, Unavailable
 from cashwrap.events import Accounting, Refused, RequestFacts
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
@@ -44,6 +45,8 @@ log = logging.getLogger("cashwrap")
 
 FACTS = "facts"
 """The fact table's place in a data folder."""
+BEGUN = "begun"
+"""The kind of the documents that name files which, once begun, must be there."""
 LEDGER = "CASHWRAP_LEDGER"
 """The environment variable with the ledger's address: it may hold a password, which the list of processes must not."""
 
@@ -261,15 +264,24 @@ def open_world(
         vault = FileVault(data, random, ballast=store.ballast, serving=serving)
         opened.callback(vault.close)
         pair(store, vault)
-        book = _open_ledger(data, ledger or os.environ.get(LEDGER, ""), store.ballast)
+        book = _open_ledger(data, ledger or os.environ.get(LEDGER, ""), store)
         opened.callback(book.close)
         kept: dict[str, Any] = {"ledger": book, "audit": FileAudit(data, vault, vault), "reserve": store.ballast}
         facts = ParquetFacts(data / FACTS)
         yield World(store, store, store, store, store, vault, SystemClock(), random, facts, **kept)
 
 
-def _open_ledger(data: Path, address: str, ballast: Ballast | None) -> Ledger:
-    return PostgresLedger(address) if address else SqliteLedger(data, ballast=ballast)
+def _open_ledger(data: Path, address: str, store: SqliteStore) -> Ledger:
+    """The ledger of a folder. Raises ``StoreError`` (``ledger_missing``) where its file was there and is gone."""
+    if address:
+        return PostgresLedger(address)
+    if LEDGER_FILE in store.documents(BEGUN) and not (data / LEDGER_FILE).exists():
+        message = f"{data / LEDGER_FILE} is gone, and every limit would begin at nothing: put it back from a backup,"
+        raise StoreError(f"{message} or accept empty books by making it an empty file", code="ledger_missing")
+    ledger = SqliteLedger(data, ballast=store.ballast)
+    if LEDGER_FILE not in store.documents(BEGUN):
+        store.put(BEGUN, LEDGER_FILE, b"")
+    return ledger
 
 
 def _request(

@@ -10,6 +10,7 @@ from cashwrap.adapters.database import Database
 from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.errors import StoreError, Unavailable
 from cashwrap.ledger import Once, Reservation
+from cashwrap.library import open_world
 from engines import LIVE, START, TestClock, folder_world, shop_over, starter
 
 
@@ -79,3 +80,17 @@ def test_an_audit_log_that_cannot_be_read_says_so(tmp_path: Path) -> None:
         with pytest.raises(Unavailable) as refused:
             world.audit.entries()
         assert refused.value.code == "audit_unavailable"
+
+
+def test_a_ledger_that_is_gone_is_told_and_not_begun_anew(tmp_path: Path) -> None:
+    """A server that was started again without the file began every limit at nothing."""
+    with open_world(tmp_path, make=True):
+        pass
+    (tmp_path / "ledger.db").rename(tmp_path / "away")
+    with pytest.raises(StoreError) as told, open_world(tmp_path):
+        pass
+    assert told.value.code == "ledger_missing"
+    assert not (tmp_path / "ledger.db").exists()
+    (tmp_path / "ledger.db").touch()  # empty books, on purpose
+    with open_world(tmp_path) as world:
+        assert world.ledger.check() == []

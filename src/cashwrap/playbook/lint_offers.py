@@ -5,7 +5,7 @@ and their proxies out of prices. It looks at everything that granting an offer g
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from cashwrap.attributes import ATTRIBUTES
 from cashwrap.declarations import OfferDecl, Spot
@@ -37,9 +37,12 @@ def lint_offers(playbook: Playbook, faults: Faults) -> None:
     for name, offer in playbook.offers.items():
         if offer.enabled:
             linter.offer(playbook.declarations.offers[name], offer)
-    for experience in playbook.experiences.ordered:
-        if experience.choice is not None:
-            linter.experience(experience)
+    for placement in playbook.experiences.placements.values():
+        standing = playbook.experiences.ordered[placement.first : placement.stop]
+        for at, experience in enumerate(standing):
+            if experience.choice is not None:
+                linter.experience(experience)
+                linter.withheld(experience, standing[:at])
 
 
 class _Linter:
@@ -87,6 +90,23 @@ class _Linter:
         own = experience.condition.attributes if experience.condition is not None else ()
         spot = declared.when.spot if declared.when is not None else declared.spot
         self.judge(spot, f"{experience.name!r} grants an offer and", [name for name in own if name not in read])
+
+    def withheld(self, experience: Experience, above: Sequence[Experience]) -> None:
+        """Who is kept from an offer that everybody else gets pays more by what is known of them.
+
+        Another offer of the same group in its place is the shop's own weighing.
+        """
+        if experience.choice is None or experience.choice.personal:
+            return
+        groups = {offer.group for offer in experience.choice.offers if offer.group}
+        for other in above:
+            instead = {offer.group for offer in other.choice.offers} if other.choice is not None else {None}
+            if self.personal.judge(other.condition) and not instead <= groups:
+                spot = self.playbook.declarations.experiences[experience.name].spot
+                message = f"{other.name!r} stands above and goes by personal data: whoever it is for is kept from what"
+                message += f" {experience.name!r} gives everybody else, and no price may rise so; put it below"
+                self.faults.warn(spot, "offer_withheld", message)
+                return
 
     def judge(self, spot: Spot, who: str, names: Iterable[str]) -> None:
         read = {source: set(_WORDS.findall(source.lower())) for source in self.sources(names)}
