@@ -20,7 +20,7 @@ from cashwrap.request import clock_values, zone_of
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 200
+AT_ONCE = 50
 """Shoppers in one sweep: bounds how long events wait behind it."""
 
 

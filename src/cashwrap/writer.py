@@ -268,7 +268,7 @@ class Writer:
         now = self._monotonic()
         if now < self._next_sweep and not (idle and self._behind):
             return
-        self._next_sweep = now + (self._pause if idle else 4 * self._pause)
+        self._next_sweep = now + self._pause
         self._behind = False
         try:
             if self._reserve is not None:
