@@ -2,12 +2,12 @@
 
     python -m bench.overload [--seconds 20] [--times 5]
 
-First the peak: 300 decisions a second come when they are due, and as many batches of 20 events as the server keeps up
-with. Then half of those batches, when they are due: how long until they are acknowledged, durably. Then both come
-``--times`` as often as that, when they are due and whether or not earlier ones were answered. Goodput is what was kept
-and decided, each weighed with the server's own time that one of it took alone. The server has core 0 for itself, the
-load core 1. Ends with an error where a decision has no answer, or an event request was answered neither with 200 nor
-with 503 and a time to come back.
+First a usual load, without and with one shopper who sends 5,000 events a second. Then the peak: 300 decisions a second
+come when they are due, and as many batches of 20 events as the server keeps up with. Then half of those batches, when
+they are due: how long until they are acknowledged, durably. Then both come ``--times`` as often as that, when they are
+due and whether or not earlier ones were answered. Goodput is what was kept and decided, each weighed with the server's
+own time that one of it took alone. The server has core 0 for itself, the load core 1. Ends with an error where a
+decision has no answer, or an event request was answered neither with 200 nor with 503 and a time to come back.
 """
 
 import argparse
@@ -46,6 +46,8 @@ DECISIONS = 300
 SHOPPERS = 200
 WAITING = 16
 """Batches that are under way at once while the peak is looked for."""
+HOT = 250
+"""Batches of 20 events a second of one shopper: a hundred times what a person could cause."""
 TARGET = 0.8
 ACKNOWLEDGED = 50.0
 """Milliseconds within which 99 of 100 batches are to be durable at half load."""
@@ -61,7 +63,7 @@ class Server:
             made = subprocess.run(command, capture_output=True, text=True, check=True)
             self.keys[kind] = made.stdout.strip().splitlines()[-1]
         self.port = free_port()
-        serve = [CASHWRAP, "serve", "--playbook", folder / "playbook", "--data", folder / "data", "--rate", "0"]
+        serve = [CASHWRAP, "serve", "--playbook", folder / "playbook", "--data", folder / "data", "--rate", "1000000"]
         self.process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, *serve, "--port", str(self.port)], stdout=subprocess.PIPE, text=True
         )
@@ -175,6 +177,7 @@ def main() -> None:
         write_playbook(folder / "playbook", 1_000)
         with serving(folder) as server:
             seed(server)
+            hot_shopper(server, options.seconds)
             cost = costs(server, 3)
             batches, usual = uvloop.run(peak(server, options.seconds))
             half = decisions(server, DECISIONS, options.seconds, "half")
@@ -188,6 +191,29 @@ def main() -> None:
             metrics = server.metrics()
     acknowledged(calm)
     report(options.seconds, cost, batches, usual, answers, metrics)
+
+
+def hot_shopper(server: Server, seconds: float) -> None:
+    """300 decisions and 50 batches a second of two hundred shoppers, and what one more who never stops does to them."""
+    for name, floods in (("usual", 0), ("beside a hot shopper", HOT)):
+        plan = decisions(server, DECISIONS, seconds, name)
+        plan += [Planned(at, "collect", batch(server, name, n)) for n, at in enumerate(arrivals(50, seconds, name))]
+        body = collect_body(1).replace(b"@@@", b"hot")
+        hot = [body.replace(b"@@", f"hot-{n}".encode()) for n in range(int(floods * seconds * 1.2))]
+        key = server.keys["publishable"]
+        times = zip(arrivals(floods, seconds, "hot"), hot, strict=False) if floods else ()
+        plan += [Planned(at, "hot", request("/v1/batch", key, data)) for at, data in times]
+        answers = uvloop.run(Load(server.port).run(sorted(plan)))
+        told = []
+        for kind in ("decide", "collect"):
+            mine = [each for each in answers if each.kind == kind]
+            waits = sorted(each.seconds * 1000 for each in mine)
+            good = sum(each.status == 200 for each in mine) / len(mine)
+            told.append(
+                f"{kind} p50 {quantile(waits, 0.5):.1f}, p99 {quantile(waits, 0.99):.1f} ms, {good:.1%} answered"
+            )
+        later = sum(each.status == 429 for each in answers if each.kind == "hot")
+        print(f"{name}: {'; '.join(told)}; {later:,} requests of the hot one told to come back")
 
 
 def acknowledged(calm: list[Answered]) -> None:
