@@ -209,6 +209,54 @@ class ScheduleDecl(Struct, frozen=True):
     zone: Literal["shop", "shopper"] = "shop"
 
 
+MetricKind = Literal["mean", "proportion", "ratio", "quantile", "funnel"]
+Better = Literal["higher", "lower"]
+Method = Literal["group_sequential", "always_valid", "fixed"]
+
+
+class MetricDecl(Struct, frozen=True):
+    """A metric of the shop's own, measured on every exposed unit.
+
+    A ``mean`` is of the sum of ``of`` (of the number of events where that is ``None``), a ``proportion`` asks whether
+    there was any such event, a ``ratio`` divides by ``per``, a ``quantile`` is of the unit's sum at ``at`` (of 10,000),
+    a ``funnel`` follows ``events`` in order. ``caps`` are the quantiles, of 10,000, beyond which a unit's value is set
+    to theirs. ``window`` is how long after the exposure; ``None`` is the design's.
+    """
+
+    name: str
+    kind: MetricKind
+    events: tuple[str, ...]
+    of: str | None = None
+    where: Condition | None = None
+    per: tuple[str, ...] = ()
+    per_of: str | None = None
+    per_where: Condition | None = None
+    at: int | None = None
+    caps: tuple[int, int] | None = None
+    window: Millis | None = None
+    better: Better = "higher"
+    description: str = ""
+    spot: Spot = Spot()
+
+
+class DesignDecl(Struct, frozen=True):
+    """How an experiment is read, declared before it begins. Shares are of 10,000.
+
+    It is looked at ``looks`` times at even distances and ends after ``days``. ``window`` is how long after the exposure
+    outcomes count, ``maturity`` how long after that refunds and returns of those orders do. ``detect`` is the relative
+    effect worth finding, ``alpha`` the chance of a false find over all looks, ``power`` that of finding ``detect``.
+    """
+
+    method: Method = "group_sequential"
+    days: int = 28
+    looks: int = 4
+    window: Millis = 7 * 86_400_000
+    maturity: Millis = 0
+    alpha: int = 500
+    power: int = 8_000
+    detect: int = 500
+
+
 class ExperimentDecl(Struct, frozen=True):
     """A test of an experience's variations against a control arm.
 
@@ -219,7 +267,8 @@ class ExperimentDecl(Struct, frozen=True):
     """
 
     arms: dict[str, int]
-    goal: str = "conversion"
+    goal: str = "profit"
+    """The one metric that the verdict is about."""
     unit: Unit = UNIT
     traffic: tuple[tuple[Millis, int], ...] = ((0, 10_000),)
     layer: str | None = None
@@ -228,6 +277,11 @@ class ExperimentDecl(Struct, frozen=True):
     salt: str = ""
     sticky: bool = True
     """Whether a shopper who has seen an arm stays in it whatever becomes of the shares."""
+    metrics: tuple[str, ...] = ()
+    """More metrics to report, beside those that every experiment has."""
+    guardrails: dict[str, int] = {}
+    """Metrics that may not become worse, relative to control, by more than this share of 10,000."""
+    design: DesignDecl = DesignDecl()
 
 
 class LayerDecl(Struct, frozen=True):
@@ -410,6 +464,8 @@ class Settings(Struct, frozen=True):
     one_experiment_per_shopper: bool = False
     """Whether a shopper takes part in one experiment at most, whatever the layers."""
     holdout: HoldoutDecl = HoldoutDecl()
+    rates: dict[str, tuple[tuple[Millis, str], ...]] = {}
+    """What one major unit of another currency is worth in the shop's own, from each moment on, for analysis alone."""
     attention: dict[str, CapsDecl] = {}
     """Caps of all placements of one format, by its name; ``all`` is for everything that is shown."""
 
@@ -426,5 +482,6 @@ class Declarations(Struct, frozen=True):
     offers: dict[str, OfferDecl] = {}
     offer_groups: dict[str, OfferGroupDecl] = {}
     experiences: dict[str, ExperienceDecl] = field(default_factory=dict)
+    metrics: dict[str, MetricDecl] = {}
     traits: dict[str, Kind] = {}
     """Traits that may be kept, beside the standard ones."""

@@ -12,7 +12,7 @@ LAYERS: list[set[str]] = [
     {"cli", "__main__"},
     {"demo"},
     {"testing"},
-    {"serve", "history"},
+    {"serve", "history", "analysis"},
     {"shoppers", "audiences", "archive", "failed"},
     {"cashwrap"},
     {"library"},

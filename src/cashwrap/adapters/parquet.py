@@ -54,6 +54,36 @@ class Fact(Struct, frozen=True, array_like=True):
     """Of 10,000."""
     decision: str | None = None
     level: str | None = None
+    placement: str | None = None
+    playbook: str | None = None
+    """The release that decided."""
+    segments: tuple[str, ...] = ()
+    """Those the shopper was in at the exposure."""
+    latency: int | None = None
+    """Milliseconds that the page waited for the decision."""
+    flags: int = 0
+    """Bots and the shop's own people: kept here so that they can be counted, and left out of every metric."""
+    trusted: bool = False
+    """Reported by the shop's backend: only such orders are money."""
+    received: Millis = 0
+    browser: str | None = None
+    order: bytes | None = None
+    """8 bytes that stand for the order's id, and for nothing outside this folder."""
+    cart: bytes | None = None
+    """The same of the cart's token."""
+    subtotal: Minor | None = None
+    discount: Minor | None = None
+    shipping: Minor | None = None
+    tax: Minor | None = None
+    cost: Minor | None = None
+    """What the products cost the shop, as far as the catalogue knew it then."""
+    quantity: int | None = None
+    step: str | None = None
+    method: str | None = None
+    """Of payment, else of delivery."""
+    offer: str | None = None
+    measures: dict[str, float] = {}
+    """Other fields that a metric of the shop's own asks for."""
 
 
 _EXPOSURES = frozenset({"Experience Viewed", "Experience Dismissed"})
@@ -180,6 +210,26 @@ def _table(facts: list[Fact]) -> Any:
         "propensity": arrow.int16(),
         "decision": text,
         "level": text,
+        "placement": text,
+        "playbook": text,
+        "segments": arrow.list_(text),
+        "latency": whole,
+        "flags": arrow.int16(),
+        "trusted": arrow.bool_(),
+        "received": moment,
+        "browser": text,
+        "order": arrow.binary(8),
+        "cart": arrow.binary(8),
+        "subtotal": whole,
+        "discount": whole,
+        "shipping": whole,
+        "tax": whole,
+        "cost": whole,
+        "quantity": whole,
+        "step": text,
+        "method": text,
+        "offer": text,
+        "measures": arrow.map_(text, arrow.float64()),
     }
     columns = zip(*(msgspec.structs.astuple(fact) for fact in facts), strict=True)
     return arrow.table(

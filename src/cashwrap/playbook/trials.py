@@ -104,7 +104,7 @@ def read_experiment(
     sees = shape.choice(fields["control_sees"], SEES, "what control sees") if "control_sees" in fields else "default"
     experiment = ExperimentDecl(
         arms=arms,
-        goal=(shape.text(goal, "a goal") if goal is not None else "") or "conversion",
+        goal=(shape.text(goal, "a goal") if goal is not None else "") or "profit",
         unit=read_unit(shape, fields.get("unit")),
         traffic=_traffic(shape, fields["traffic"], zone) if "traffic" in fields else ((0, SHARES),),
         layer=layer,

@@ -1,0 +1,1 @@
+"""Statistics: pure functions of sufficient statistics and counts, numbers in, numbers out."""
