@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cashwrap.model import Tenant
+from cashwrap.model import Event, Tenant
 from cashwrap.playbook import Playbook, examine
 from cashwrap.tokens import Preview, Tokens
 from engines import LIVE, Shop, TestClock, memory_world, shop_over
@@ -68,6 +68,15 @@ def viewed(
     return shop.event(event=event, properties={"placement": "banner", "token": token, **more}, **who)
 
 
+def opened(shop: Shop, *events: dict[str, Any]) -> list[Event]:
+    """The events as their tokens prove them, before any shopper is looked for."""
+    batch = shop.engine.parse(msgspec.json.encode({"batch": events}), None)
+    taken = shop.engine.live.normaliser.batch(batch, shop.caller().facts)
+    found = list(shop.engine.exposures.open(taken, LIVE))
+    assert all(isinstance(each, Event) for each in found), found
+    return [each for each in found if isinstance(each, Event)]
+
+
 def refusals(shop: Shop, *events: dict[str, Any]) -> list[str]:
     """The codes of the refused ones; the others are kept."""
     submission, refused = shop.batch(*events)
@@ -106,6 +115,7 @@ def test_what_an_event_claims_is_replaced_by_what_its_token_proves(shop: Shop) -
         "decision": "d",
         "playbook": "p",
         "level": "profile",
+        "held": "shop",
         "counted": ["experience:greeting"],
     }
     assert refusals(shop, viewed(shop, who, token, **lies)) == []
@@ -118,15 +128,46 @@ def test_what_an_event_claims_is_replaced_by_what_its_token_proves(shop: Shop) -
 
 def test_it_is_kept_without_its_token(shop: Shop) -> None:
     who, token = someone(shop, "formal")
-    taken = shop.engine.live.normaliser.batch(
-        shop.engine.parse(msgspec.json.encode({"batch": [viewed(shop, who, token)]}), None), shop.caller().facts
-    )
-    (event,) = shop.engine.exposures.open(taken, LIVE)
-    assert set(event.properties) == {  # type: ignore[union-attr]
+    (event,) = opened(shop, viewed(shop, who, token))
+    assert set(event.properties) == {
         *("placement", "experience", "variation", "experiment", "outcome", "propensity"),
         *("decision", "playbook", "level", "counted"),
     }
     assert token not in repr(event)
+
+
+HOLDOUTS = """
+shop: {currency: EUR, locale: en}
+holdout: {share: 30%}
+placements:
+  banner: {component: message}
+experiences:
+  greeting:
+    in: banner
+    variations:
+      formal: {text: {en: Good day.}}
+    experiment: {arms: {control: 50%, formal: 50%}, holdout: 40%, goal: conversion, salt: greeting-2}
+"""
+
+
+def test_the_shops_holdout_and_an_experiments_own_are_told_apart() -> None:
+    """The first is in no experiment; the second is an arm of its own, and neither is control."""
+    compiled, faults = examine({"shop.yaml": HOLDOUTS})
+    assert compiled is not None, faults
+    names = ("outcome", "experiment", "variation", "held")
+    found = set()
+    with shop_over(memory_world(TestClock()), compiled) as shop:
+        for number in range(40):
+            who = {"anonymousId": f"anon-held-{number}"}
+            shop.consents(who)
+            (event,) = opened(shop, viewed(shop, who, shop.decide(shopper=who)["token"]))
+            found.add(tuple(event.properties.get(name) for name in names))
+    assert found == {
+        ("holdout", None, "holdout", "shop"),
+        ("control", "greeting-2", "holdout", "experiment"),
+        ("control", "greeting-2", "control", None),
+        ("shown", "greeting-2", "formal", None),
+    }
 
 
 # --- once ---

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from cashwrap import attention
+from cashwrap.declarations import HOLDOUT
 from cashwrap.dedup import PROVEN
 from cashwrap.errors import NotAllowed
 from cashwrap.events import Refused
@@ -166,8 +167,12 @@ def _event(event: Event, proof: Proof, names: Names, exposure: Exposure) -> Even
         "playbook": proof.playbook,
         "level": proof.level,
     }
-    if shown.salt and exposure.outcome != HELD_OUT:  # whoever is in the shop's holdout takes part in no experiment
+    if exposure.outcome == HELD_OUT:  # whoever is in the shop's holdout takes part in no experiment
+        properties["held"] = "shop"
+    elif shown.salt:
         properties["experiment"] = shown.salt
+        if shown.arms[exposure.arm] == HOLDOUT:
+            properties["held"] = "experiment"
     if shown.counted and exposure.outcome == SHOWN:
         properties["counted"] = list(shown.counted)
     told = f"{event.name}:{proof.decision}:{exposure.placement}:{exposure.experience}"

@@ -50,6 +50,8 @@ class Fact(Struct, frozen=True, array_like=True):
     experiment: str | None = None
     """The experiment's salt; none where the experience is in no experiment."""
     outcome: str | None = None
+    held: str | None = None
+    """Kept out for good: by the ``shop``'s holdout, or by the ``experiment``'s own."""
     propensity: int | None = None
     """Of 10,000."""
     decision: str | None = None
@@ -117,7 +119,7 @@ def fact_of(tenant: Tenant, event: Event, *, analytic_id: bytes, session_start: 
 
 def _exposure(properties: dict[str, object]) -> dict[str, Any]:
     """What is typed of an exposure; a value of another type is left out."""
-    names = "experience", "variation", "experiment", "outcome", "decision", "level"
+    names = "experience", "variation", "experiment", "outcome", "held", "decision", "level"
     found: dict[str, Any] = {name: properties[name] for name in names if isinstance(properties.get(name), str)}
     propensity = properties.get("propensity")
     return {**found, "propensity": propensity} if type(propensity) is int else found
@@ -207,6 +209,7 @@ def _table(facts: list[Fact]) -> Any:
         "variation": text,
         "experiment": text,
         "outcome": text,
+        "held": text,
         "propensity": arrow.int16(),
         "decision": text,
         "level": text,

@@ -97,6 +97,7 @@ _EXPOSURE: Fields = {
     "experiment": "text",
     "outcome": "text",
     "propensity": "integer",
+    "held": "text",
     "decision": "text",
     "playbook": "text",
     "level": "text",
