@@ -209,7 +209,8 @@ class ScheduleDecl(Struct, frozen=True):
     zone: Literal["shop", "shopper"] = "shop"
 
 
-MetricKind = Literal["mean", "proportion", "ratio", "quantile", "funnel"]
+MetricKind = Literal["mean", "proportion", "ratio", "quantile", "funnel", "time"]
+"""``time`` is built in alone: how long after the exposure the first event came."""
 Better = Literal["higher", "lower"]
 Method = Literal["group_sequential", "always_valid", "fixed"]
 

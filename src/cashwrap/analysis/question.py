@@ -18,12 +18,14 @@ class Part(Struct, frozen=True):
 
     ``of`` is a fact's column, ``net`` (an order's revenue after refunds and returns), ``profit`` (that less what the
     products cost), or a measure of the shop's own; ``None`` counts the events. ``once`` asks only whether there is any.
+    A unit with any event of ``unless`` within the window has nothing of it: who began the checkout and did not order.
     """
 
     events: tuple[str, ...]
     of: str | None = None
     where: Condition | None = None
     once: bool = False
+    unless: tuple[str, ...] = ()
 
 
 class Metric(Struct, frozen=True):
@@ -31,7 +33,8 @@ class Metric(Struct, frozen=True):
 
     ``at`` is the quantile asked for; ``caps`` are the quantiles, over all arms, beyond which a unit's value is set to
     theirs. ``window`` is how long after the exposure events count; ``margin`` how much worse, of the control's value,
-    a guardrail may be.
+    a guardrail may be. A ``time`` is that from the exposure to the first of the numerator's events, and the whole window
+    for a unit without one: whoever leaves counts as lost time.
     """
 
     name: str
