@@ -136,6 +136,18 @@ def test_it_is_kept_without_its_token(shop: Shop) -> None:
     assert token not in repr(event)
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(0, 0), (37, 37), (600_000, 600_000), (600_001, None), (-1, None), ("41", 41)]
+)
+def test_how_long_the_page_waited_is_a_hint_of_the_page(shop: Shop, sent: object, kept: int | None) -> None:
+    """Bounded, and of what was viewed alone."""
+    who, token = someone(shop, "formal")
+    (event,) = opened(shop, viewed(shop, who, token, latency=sent))
+    assert event.properties.get("latency") == kept
+    (event,) = opened(shop, viewed(shop, who, token, "Experience Dismissed", latency=sent))
+    assert "latency" not in event.properties
+
+
 HOLDOUTS = """
 shop: {currency: EUR, locale: en}
 holdout: {share: 30%}

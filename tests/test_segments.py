@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cashwrap import segments as module
 from cashwrap.condition.check import check
 from cashwrap.condition.environment import Environment, Type
+from cashwrap.memberships import standing_values
 from cashwrap.model import Profile, Value
 from cashwrap.playbook import Playbook, examine
 from cashwrap.request import clock_values, zone_of
@@ -23,7 +24,6 @@ from cashwrap.segments import (
     order,
     transitions,
 )
-from cashwrap.sweep import standing_values
 from walks import DAY, MINUTE, START, Shopper
 
 NAMES = frozenset("abcdef")

@@ -10,10 +10,10 @@ from cashwrap.events import Limits, Normaliser, Refused, RequestFacts, decode_ba
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller, Known, gather
 from cashwrap.keys import ApiKey
+from cashwrap.memberships import standing_values
 from cashwrap.model import ConsentState, Inputs, Profile, Tenant
 from cashwrap.playbook import Playbook
 from cashwrap.request import DecideRequest, PageContext
-from cashwrap.sweep import standing_values
 
 START = int(datetime(2026, 3, 2, 12, 0, tzinfo=UTC).timestamp() * 1000)
 """A Monday, noon in UTC."""

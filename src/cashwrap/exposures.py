@@ -32,6 +32,8 @@ CARTS = 50_000
 """Carts without a profile whose impressions are remembered."""
 COUNTED = 4_000_000
 """Times that they were shown something, in all carts together: some 200 MB, whoever makes carts up and fills them."""
+LONGEST = 600_000
+"""Milliseconds that a page may have waited for a decision; one that tells of more had other things to do."""
 
 _names: msgspec.msgpack.Decoder[Names] = msgspec.msgpack.Decoder(Names)
 
@@ -175,6 +177,9 @@ def _event(event: Event, proof: Proof, names: Names, exposure: Exposure) -> Even
             properties["held"] = "experiment"
     if shown.counted and exposure.outcome == SHOWN:
         properties["counted"] = list(shown.counted)
+    waited = event.properties.get("latency")
+    if event.name == EXPOSED and type(waited) is int and 0 <= waited <= LONGEST:
+        properties["latency"] = waited
     told = f"{event.name}:{proof.decision}:{exposure.placement}:{exposure.experience}"
     fingerprint = blake2b(told.encode(), digest_size=8).digest()
     return msgspec.structs.replace(event, id=told, source=PROVEN, properties=properties, fingerprint=fingerprint)

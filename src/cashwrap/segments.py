@@ -20,7 +20,7 @@ from cashwrap.condition.ast import Attribute, Compare, In, ListLiteral, Literal,
 from cashwrap.condition.check import Checked
 from cashwrap.condition.evaluate import Predicate, compile_condition
 from cashwrap.features import FeatureSet
-from cashwrap.model import Millis, Profile, Value
+from cashwrap.model import Millis, Profile, Value, Where
 
 PREFIX = "segments."
 HOUR = 60 * MINUTE
@@ -164,13 +164,21 @@ _FROM_WHERE = {
 }
 
 
-def remembered_values(profile: Profile) -> dict[str, Value]:
-    """Request attributes as last seen, for asking about segments where there is no request."""
+NOWHERE = Where()
+
+
+def remembered_values(profile: Profile, newer: Where = NOWHERE) -> dict[str, Value]:
+    """Request attributes as last seen, for asking about segments where there is no request.
+
+    What ``newer`` tells comes before what the profile remembers.
+    """
     found: dict[str, Value] = {}
     for name, path in _FROM_WHERE.items():
-        stamped = profile.where.get(name)
-        if stamped is not None:
-            found[path] = stamped.value
+        seen = getattr(newer, name)
+        if seen is None and (stamped := profile.where.get(name)) is not None:
+            seen = stamped.value
+        if seen is not None:
+            found[path] = seen
     locale = found.get("locale")
     if isinstance(locale, str):
         found["language"] = locale.replace("_", "-").partition("-")[0].lower()

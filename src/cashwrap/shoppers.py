@@ -8,12 +8,12 @@ from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller
+from cashwrap.memberships import standing_values
 from cashwrap.model import ConsentState, Profile, Purpose
 from cashwrap.offering.around import Named
 from cashwrap.orders import net
 from cashwrap.ports import ShopperKey
 from cashwrap.request import ShopperRef
-from cashwrap.sweep import standing_values
 
 
 def describe(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, object]:

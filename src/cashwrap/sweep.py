@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from cashwrap import consent, profiles, segments
+from cashwrap import profiles, segments
 from cashwrap.errors import Forgotten, StoreError, Unavailable
 from cashwrap.hot import Hot
-from cashwrap.model import Millis, Profile, Value
+from cashwrap.memberships import standing_values
+from cashwrap.model import Profile
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Changes, Clock, ShopperKey, Store, Transition, Vault
-from cashwrap.request import clock_values, zone_of
+from cashwrap.request import zone_of
 
 log = logging.getLogger(__name__)
 
@@ -85,15 +86,3 @@ class Sweeper:
                 if not isinstance(error, Forgotten):
                     log.exception("a profile cannot be read")
         return found
-
-
-def standing_values(playbook: Playbook, profile: Profile, now: Millis) -> dict[str, Value]:
-    """The attributes and segments of a shopper when no request is there: places and devices as last seen."""
-    mask = consent.mask_of(profile.consent, settings=playbook.settings)
-    values: dict[str, Value] = segments.remembered_values(profile)
-    values.update(profiles.attributes(profile, playbook.features, now, mask))
-    zone = playbook.settings.time_zone
-    values.update(clock_values(now, profiles.time_zone(profile) or zone, zone))
-    values.update(consent.values(mask))
-    playbook.segments.evaluate(values, profiles.lists(profile))
-    return values

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from cashwrap import codec, consent, profiles
 from cashwrap.backlog import Backlog, full
-from cashwrap.dedup import MOST, Seen, event_key
+from cashwrap.dedup import MOST, PROVEN, Seen, event_key
 from cashwrap.drafts import (
     Draft,
     choice_alone,
@@ -29,10 +29,12 @@ from cashwrap.enrich import enrich
 from cashwrap.errors import Forgotten, StoreError, Unavailable
 from cashwrap.events import Accounting
 from cashwrap.hot import MISSING, Hot, HotProfile, Identifier
+from cashwrap.memberships import segments_at
 from cashwrap.model import Event, Millis, Product, Profile, Tenant
 from cashwrap.names import PROMPT, Graves, digest_of
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Changes, Failure, Random, Record, Row, ShopperKey, Store, Vault
+from cashwrap.profiles import EXPOSED
 from cashwrap.records import Recorder
 from cashwrap.repair import CONFLICT, Unkept, failure_of, sealed
 
@@ -303,7 +305,7 @@ class Window:
         elif len(draft.seen) >= MOST and not event.choices:
             count.failed += 1
             self._failures.append(failure_of(tenant, event, "shopper_too_busy"))
-        elif self._fold(draft, msgspec.structs.replace(kept, mask=mask)):
+        elif self._fold(draft, self._known_of(draft, kept, mask)):
             draft.seen.add(key, event.fingerprint, event.received)
             self._name(draft, tenant, kept)
             self._log(draft, draft.folded[-1])
@@ -311,6 +313,15 @@ class Window:
         else:
             count.failed += 1
             self._fail(draft, kept, "fold_failed", "this event could not be taken into the profile")
+
+    def _known_of(self, draft: Draft, event: Event, mask: int) -> Event:
+        """The event with what nobody may send: its purposes, and an exposure's segments before it happened."""
+        properties = event.properties
+        if event.name == EXPOSED:
+            properties = {name: value for name, value in properties.items() if name != "segments"}
+            if event.source == PROVEN and (inside := segments_at(self._context.playbook, draft.profile, event, mask)):
+                properties["segments"] = inside
+        return msgspec.structs.replace(event, mask=mask, properties=properties)
 
     def _fold(self, draft: Draft, event: Event) -> bool:
         features = self._context.playbook.features

@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"publishing"},
     {"versions"},
     {"expectations"},
-    {"inputs", "exposures", "records", "bundle", "tell", "previews"},
+    {"inputs", "exposures", "memberships", "records", "bundle", "tell", "previews"},
     {"names"},
     {"hot"},
     {"folding"},

@@ -92,6 +92,7 @@ _EXPOSURE: Fields = {
     "token": "token",
     "placement": "text",
     "cart_token": "id",
+    "latency": "integer",
     "experience": "text",
     "variation": "text",
     "experiment": "text",
@@ -102,8 +103,10 @@ _EXPOSURE: Fields = {
     "playbook": "text",
     "level": "text",
     "counted": "texts",
+    "segments": "texts",
 }
-"""The first three are what a page sends; the others are what the token proves, whatever was sent (``exposures``)."""
+"""The first four are what a page sends; the others are what the token proves, and of whom (``exposures``), whatever was
+sent. The segments are those that the shopper is in as it happens (``memberships``)."""
 
 ECOMMERCE: dict[str, Fields] = {
     "Products Searched": {"query": "text", "category": "text"},
