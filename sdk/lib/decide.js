@@ -62,7 +62,9 @@ export async function decide({ url, person, placements, more, ...rest }) {
   const cart_token = facts["cart"]?.token;
   const preview = new URLSearchParams(location.search).get("cw_preview") ?? undefined;
   const body = JSON.stringify({ ...rest, shopper, context: facts, placements: names, preview });
+  const asked = performance.now();
   const { status, text } = await post(url, body, rest.deadlineMs);
+  const latency = (performance.now() - asked) | 0;
   const decision = status === 200 ? parseDecision(text) : null;
   if (!(await calm())) return null;
   if (preview) import("./preview.js").then(({ badge }) => badge(status), () => {});
@@ -70,7 +72,7 @@ export async function decide({ url, person, placements, more, ...rest }) {
   const token = id && !preview && (known || cart_token) && decision?.token;
   for (const name of names.filter(isNewest)) {
     answer(name, decision?.placements[name], id, (event) => {
-      const properties = { placement: name, token, cart_token };
+      const properties = { placement: name, token, cart_token, latency };
       if (token && id === consent.id) record(createEvent("track", { event, properties }));
     });
   }

@@ -89,7 +89,8 @@ def shown(request, decision):
     for placement, answer in placements.items() if token and isinstance(placements, dict) else ():
         reached = isinstance(answer, dict) and answer.get("experience")
         if reached and (placement in rendered or answer.get("content") is None):
-            track(request, "Experience Viewed", {"placement": placement, "token": token})
+            exposure = {"placement": placement, "token": token, "latency": decision.get("latency")}
+            track(request, "Experience Viewed", _known(exposure))
 
 
 def request_context(request):

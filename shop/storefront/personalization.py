@@ -7,6 +7,7 @@ shop's own templates. All other pages hand the same context to the SDK in the br
 import hashlib
 import hmac
 import re
+import time
 from functools import cache
 
 from cashwrap_client import Client
@@ -130,7 +131,10 @@ def device(user_agent):
 
 
 def decide(request, placements, page_type, **extra):
-    """Ask for a payment page. Returns the whole answer; {} when cashwrap is slow, wrong or gone."""
+    """Ask for a payment page. Returns the whole answer; {} when cashwrap is slow, wrong or gone.
+
+    `latency` is added to it: for how many milliseconds the page waited.
+    """
     question = {
         "shopper": shopper(request),
         "context": {
@@ -141,7 +145,9 @@ def decide(request, placements, page_type, **extra):
     }
     if previewed(request):
         question["preview"] = request.GET[PREVIEW]
-    return client().decide(question, gpc=gpc(request))
+    begun = time.monotonic()
+    answer = client().decide(question, gpc=gpc(request))
+    return {**answer, "latency": int((time.monotonic() - begun) * 1000)} if answer else {}
 
 
 def previewed(request):

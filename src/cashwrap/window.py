@@ -316,11 +316,11 @@ class Window:
 
     def _known_of(self, draft: Draft, event: Event, mask: int) -> Event:
         """The event with what nobody may send: its purposes, and an exposure's segments before it happened."""
-        properties = event.properties
-        if event.name == EXPOSED:
-            properties = {name: value for name, value in properties.items() if name != "segments"}
-            if event.source == PROVEN and (inside := segments_at(self._context.playbook, draft.profile, event, mask)):
-                properties["segments"] = inside
+        if event.name != EXPOSED:
+            return msgspec.structs.replace(event, mask=mask)
+        properties = {name: value for name, value in event.properties.items() if name != "segments"}
+        if event.source == PROVEN and (inside := segments_at(self._context.playbook, draft.profile, event, mask)):
+            properties["segments"] = inside
         return msgspec.structs.replace(event, mask=mask, properties=properties)
 
     def _fold(self, draft: Draft, event: Event) -> bool:

@@ -1,5 +1,6 @@
 """The moments the browser SDK reports and respects: seen, sent away, typing a card number, previewed."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,7 +67,10 @@ def says(page: Page, text: str) -> None:
 
 
 def moments(page: Page, server: Recorder, count: int) -> list[tuple[str, dict[str, Any]]]:
-    """The exposures and dismissals of a page, when it has been left: ``count`` are waited for, all are told."""
+    """The exposures and dismissals of a page, when it has been left: ``count`` are waited for, all are told.
+
+    How long the page waited is in every one, and taken out here: no two runs say the same.
+    """
 
     def told() -> list[tuple[str, dict[str, Any]]]:
         of = [event for event in server.events() if str(event.get("event")).startswith("Experience")]
@@ -75,7 +79,12 @@ def moments(page: Page, server: Recorder, count: int) -> list[tuple[str, dict[st
     page.evaluate(SETTLED)
     page.goto("about:blank")
     server.wait(lambda: len(told()) >= count)
-    return told()
+    found = told()
+    for _, properties in found:
+        waited = properties.pop("latency")
+        assert type(waited) is int
+        assert 0 <= waited < 60_000
+    return found
 
 
 # --- exposures ---
@@ -91,6 +100,28 @@ def test_control_and_treatment_send_the_same(browser_page: Page, server: Recorde
         ("Experience Viewed", {"placement": "held", "token": "signed-token"}),
         ("Experience Viewed", {"placement": "shown", "token": "signed-token"}),
     ]
+
+
+@pytest.mark.parametrize("kept_back", [(), ("banner",)], ids=["treatment", "control"])
+def test_an_exposure_says_how_long_the_page_waited(
+    browser_page: Page, server: Recorder, kept_back: tuple[str, ...]
+) -> None:
+    """In both arms: an engine that is slow in one of them is to be seen."""
+
+    def slowly(_: object) -> Reply:
+        threading.Event().wait(0.06)
+        return decision({"banner": banner("Hi.")}, kept_back=kept_back)
+
+    server.answers["/v1/decide"] = slowly
+    visit(browser_page, server)
+    consent(browser_page, server)
+    browser_page.evaluate(SETTLED)
+    browser_page.evaluate("() => cashwrap.flush()")
+    server.wait(lambda: "Experience Viewed" in server.names())
+    (waited,) = {
+        event["properties"]["latency"] >= 60 for event in server.events() if event.get("event") == "Experience Viewed"
+    }
+    assert waited
 
 
 @pytest.mark.parametrize("kept_back", [(), ("banner",)], ids=["treatment", "control"])

@@ -268,6 +268,7 @@ class TestTells:
         seen = engine.wait_for(lambda each: each["event"] == "Experience Viewed" and each["anonymousId"] == device)
         assert seen["properties"]["placement"] == "checkout_help"
         assert seen["properties"]["token"] == "proof"
+        assert 0 <= seen["properties"]["latency"] < 60_000, "how long the shopper's page waited"
 
     def test_a_login_is_proven_to_the_engine(self, served: tuple[FakeEngine, str]) -> None:
         engine, base = served
