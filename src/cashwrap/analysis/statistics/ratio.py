@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 from scipy.stats import chi2, chi2_contingency, chisquare, fisher_exact
+
+from cashwrap.analysis.statistics.moments import Array
 
 Alarm = Literal["none", "warns", "blocks"]
 Counts = Mapping[str, int]
@@ -102,7 +103,7 @@ def anytime_p(days: Sequence[Day]) -> float:
     """
     most = 0.0
     blocks: dict[tuple[tuple[str, float], ...], dict[str, int]] = {}
-    evidence: dict[tuple[tuple[str, float], ...], NDArray[np.float64]] = {}
+    evidence: dict[tuple[tuple[str, float], ...], Array] = {}
     for day in days:
         key = tuple(sorted(day.shares.items()))
         block = blocks.setdefault(key, {})
@@ -148,7 +149,7 @@ def loss(decided: Counts, seen: Counts, control: str) -> dict[str, Loss]:
     return {arm: _compared(_lost(n, seen.get(arm, 0)), mine) for arm, n in decided.items() if arm != control}
 
 
-def _evidence(counts: Counts, shares: Shares) -> NDArray[np.float64]:
+def _evidence(counts: Counts, shares: Shares) -> Array:
     """The logarithm of the Bayes factor against the shares, for each of the concentrations."""
     whole = sum(shares.values())
     arms = [arm for arm, share in shares.items() if share > 0]

@@ -13,12 +13,12 @@ from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import lambertw, ndtr, ndtri
 
+from cashwrap.analysis.statistics.moments import Array
+
 Spending = Literal["obrien_fleming", "pocock"]
-Floats = NDArray[np.float64]
 
 LARGEST = 8.0
 """No boundary is higher: beyond it lies an error of 1e-15, and early looks would have numbers without meaning."""
@@ -123,8 +123,8 @@ def tuned(units: float, alpha: float) -> float:
 class _Survivors(NamedTuple):
     """How the score of those who have crossed no boundary yet is spread: a density as masses on quadrature nodes."""
 
-    at: Floats
-    mass: Floats
+    at: Array
+    mass: Array
     information: float
 
     def crossing(self, critical: float, information: float, drift: float = 0.0) -> float:
@@ -150,7 +150,7 @@ WIDEST, MOST_PANELS = 1.5, 400
 """A panel of the integration in standard deviations of a step, and how many there are at most."""
 
 
-def _nodes(bound: float, deviation: float) -> tuple[Floats, Floats]:
+def _nodes(bound: float, deviation: float) -> tuple[Array, Array]:
     """Gauss-Legendre nodes and weights in panels over [-bound, bound], close enough for a step's deviation."""
     panels = min(MOST_PANELS, max(1, math.ceil(2 * bound / (WIDEST * deviation))))
     edges = np.linspace(-bound, bound, panels + 1)
