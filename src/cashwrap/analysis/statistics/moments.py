@@ -1,10 +1,13 @@
 """Sufficient statistics: what comparing two arms needs to know of their units, however many those are."""
 
+from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
 
@@ -13,7 +16,8 @@ class Moments(Struct, frozen=True):
     """Units counted, and the means and covariances of what was measured on each.
 
     The first value of a unit is a metric's numerator, the second its denominator (1 for a plain mean), the others are
-    covariates: what was known about the unit when it was exposed. ``cov`` is the sample covariance, divided by n - 1.
+    covariates: what was known about the unit when it was exposed. ``cov`` is the sample covariance, divided by n - 1;
+    of fewer than two units it is all zeros.
     """
 
     n: int
@@ -32,16 +36,18 @@ class Moments(Struct, frozen=True):
         return moments(n, mine + apart * (other.n / n), squares / (n - 1))
 
 
-def moments(n: int, mean: "np.ndarray", cov: "np.ndarray") -> Moments:
+def moments(n: int, mean: Array, cov: Array) -> Moments:
     """Moments of arrays: ``mean`` of shape (k,), ``cov`` of shape (k, k)."""
     return Moments(int(n), tuple(map(float, mean)), tuple(tuple(map(float, row)) for row in cov))
 
 
-def measured(values: "np.ndarray") -> Moments:
-    """Moments of units: ``values`` of shape (n, k), two units at least."""
-    return moments(len(values), values.mean(axis=0), np.atleast_2d(np.cov(values, rowvar=False)))
+def measured(values: Array) -> Moments:
+    """Moments of units: ``values`` of shape (n, k), one unit at least."""
+    n, width = values.shape
+    cov = np.atleast_2d(np.cov(values, rowvar=False)) if n > 1 else np.zeros((width, width))
+    return moments(n, values.mean(axis=0), cov)
 
 
-def pooled(parts: "list[Moments]") -> Moments:
+def pooled(parts: Sequence[Moments]) -> Moments:
     """All parts together. Raises ``TypeError`` where there are none."""
     return reduce(Moments.__add__, parts)
