@@ -14,7 +14,8 @@ from cashwrap.condition.environment import Type
 from cashwrap.declarations import Settings
 from cashwrap.events import Limits
 from cashwrap.model import Purpose
-from cashwrap.playbook.schema import DURATION, SHARE, playbook_schema
+from cashwrap.playbook.json_schema import DURATION, SHARE
+from cashwrap.playbook.schema import playbook_schema
 from cashwrap.serve import ask, hot, ofrep_context, ofrep_streams, openapi, protocol, rates, settle
 from cashwrap.serve.operations import VERSION
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from cashwrap.declarations import Button, Condition, Field, Message, Options, Products
 from cashwrap.model import Purpose
 from cashwrap.playbook import Playbook, examine, load_playbook
-from cashwrap.playbook.schema import DEFINITIONS, PLAYBOOK, encode, keys
+from cashwrap.playbook.json_schema import keys
+from cashwrap.playbook.schema import DEFINITIONS, PLAYBOOK, encode
 from cashwrap.playbook.starter import starter_files, starter_folder
 
 SPEC = Path(__file__).parents[1] / "spec" / "schemas" / "playbook.json"

@@ -22,6 +22,7 @@ SECTIONS = (
     "features:",
     "segments:",
     "placements:",
+    "metrics:",
     "experiences:",
 )
 EXAMPLES = [(path.name, block) for path in sorted(DOCS.glob("*.md")) for block in BLOCK.findall(path.read_text())]

@@ -221,7 +221,8 @@ class MetricDecl(Struct, frozen=True):
     A ``mean`` is of the sum of ``of`` (of the number of events where that is ``None``), a ``proportion`` asks whether
     there was any such event, a ``ratio`` divides by ``per``, a ``quantile`` is of the unit's sum at ``at`` (of 10,000),
     a ``funnel`` follows ``events`` in order. ``caps`` are the quantiles, of 10,000, beyond which a unit's value is set
-    to theirs. ``window`` is how long after the exposure; ``None`` is the design's.
+    to theirs. ``window`` is how long after the exposure; ``None`` is the design's. A unit with any event of ``unless``
+    within it counts nothing.
     """
 
     name: str
@@ -229,6 +230,7 @@ class MetricDecl(Struct, frozen=True):
     events: tuple[str, ...]
     of: str | None = None
     where: Condition | None = None
+    unless: tuple[str, ...] = ()
     per: tuple[str, ...] = ()
     per_of: str | None = None
     per_where: Condition | None = None

@@ -11,7 +11,8 @@ from cashwrap.attributes import ATTRIBUTES
 from cashwrap.declarations import Component, Kind, Measure, Settings
 from cashwrap.engine import World
 from cashwrap.model import Level, Purpose, Reason
-from cashwrap.playbook.schema import DEFINITIONS, PLAYBOOK, keys
+from cashwrap.playbook.json_schema import keys
+from cashwrap.playbook.schema import DEFINITIONS, PLAYBOOK
 
 DOCS = Path(__file__).parents[2] / "docs"
 SECTIONS = keys(PLAYBOOK)
@@ -40,7 +41,19 @@ PLACES: list[tuple[str, tuple[str, ...], str]] = [
     ("keys of an experience", keys_of("experience"), "reference/playbook.md"),
     *(
         (f"keys of {name}", keys_of(name), "reference/playbook.md")
-        for name in ("experiment", "schedule", "caps", "layer", "holdout", "placement", "given", "expect_placement")
+        for name in (
+            "experiment",
+            "design",
+            "metric",
+            "metric_part",
+            "schedule",
+            "caps",
+            "layer",
+            "holdout",
+            "placement",
+            "given",
+            "expect_placement",
+        )
     ),
     ("keys of a feature", tuple(set(keys_of("feature")) - set(get_args(Measure))), "reference/features.md"),
 ]

@@ -34,7 +34,7 @@ LAYERS: list[set[str]] = [
     {"keys", "switches", "webhooks", "catalogues", "signing", "audit", "backlog", "repair"},
     {"counts", "explain", "differences"},
     {"decide"},
-    {"experiences", "segments", "profiles", "tokens", "request", "facts"},
+    {"experiences", "segments", "profiles", "tokens", "request", "facts", "metrics"},
     {"attributes", "attention", "experiments", "offers"},
     {"features", "content", "enrich", "feed"},
     {"readings"},

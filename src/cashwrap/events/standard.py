@@ -66,6 +66,16 @@ _STEP: Fields = {
     "delivery_country": "text",
     "email": "email",
 }
+_FAILURE: Fields = {
+    "checkout_id": "id",
+    "order_id": "id",
+    "cart_token": "id",
+    "payment_method": "text",
+    "reason": "text",
+    "step": "text",
+    "value": "money",
+    "currency": "currency",
+}
 _COUPON: Fields = {
     "order_id": "id",
     "cart_id": "id",
@@ -123,6 +133,7 @@ ECOMMERCE: dict[str, Fields] = {
     "Checkout Step Viewed": _STEP,
     "Checkout Step Completed": _STEP,
     "Payment Info Entered": _STEP,
+    "Payment Failed": _FAILURE,
     "Order Completed": _ORDER,
     "Order Updated": _ORDER,
     "Order Refunded": {**_ORDER, "refund_id": "id"},

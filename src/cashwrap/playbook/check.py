@@ -32,6 +32,7 @@ from cashwrap.playbook.choosing import check_choosing
 from cashwrap.playbook.faults import Faults
 from cashwrap.playbook.features import check_features
 from cashwrap.playbook.granting import check_granting, check_words, granted_by, granting_text, is_granted, wrapped
+from cashwrap.playbook.measuring import check_designs, check_metrics
 from cashwrap.playbook.places import Places
 from cashwrap.playbook.read import Reading
 from cashwrap.playbook.schedule import schedule_text
@@ -110,6 +111,8 @@ class _Checker:
         experiences = {name: self.experience(each, names, offers) for name, each in declared.experiences.items()}
         check_choosing(declared, names, self.places)
         check_granting(self.reading, self.places)
+        check_metrics(declared, vocabulary, self.places, digits)
+        check_designs(declared, self.places)
         checked = CheckedPlaybook(declared, vocabulary, features, names, segments, experiences, offers, self.own)
         self.contents(checked)
         self.purposes(checked)

@@ -15,12 +15,14 @@ from cashwrap.playbook.trials import MAX_VARIATIONS, RESERVED, read_caps, read_e
 
 
 class Context(Struct, frozen=True):
-    """What experiences are read against. ``unread`` are placements that are declared and mean nothing."""
+    """What experiences are read against. ``unread`` are placements that are declared and mean nothing; ``metrics`` the
+    shop's own, also those that mean nothing."""
 
     placements: Mapping[str, PlacementDecl]
     unread: Collection[str]
     locale: str
     zone: str
+    metrics: Collection[str] = ()
 
 
 def read_experience(shape: Shape, name: str, node: Node, context: Context) -> ExperienceDecl | None:
@@ -39,7 +41,7 @@ def read_experience(shape: Shape, name: str, node: Node, context: Context) -> Ex
     experiment = None
     if "experiment" in fields:
         layer = placement.layer if placement is not None else None
-        experiment = read_experiment(shape, fields["experiment"], named, context.zone, layer)
+        experiment = read_experiment(shape, fields["experiment"], named, context.zone, layer, context.metrics)
     if len(named) > 1 and "experiment" not in fields:
         message = f"experience {name!r} has several variations; an 'experiment' says who sees which"
         shape.faults.error(shape.key_spot(node), "missing_key", message)

@@ -19,6 +19,7 @@ from cashwrap.playbook.check import texts_of
 from cashwrap.playbook.compile import Playbook
 from cashwrap.playbook.faults import Fault, Faults
 from cashwrap.playbook.lint_offers import lint_offers
+from cashwrap.playbook.measuring import lint_measured
 from cashwrap.playbook.schedule import ends
 
 MAX_COMPARISONS = 300_000
@@ -107,6 +108,7 @@ class _Linter:
         experiment = declared.experiment
         if experiment is None:
             return
+        lint_measured(experience.name, experiment, self.declared, self.faults)
         current = sum(since <= self.now for since, _ in experiment.traffic) - 1
         if not any(share for _, share in experiment.traffic[max(current, 0) :]) or experiment.holdout == SHARES:
             message = f"nobody takes part in the experiment of {experience.name!r}, now or later"

@@ -33,18 +33,19 @@ from cashwrap.playbook.contents import is_locale
 from cashwrap.playbook.document import Document, Node
 from cashwrap.playbook.experiences import Context, read_experience
 from cashwrap.playbook.faults import Faults
+from cashwrap.playbook.json_schema import NAME, keys
+from cashwrap.playbook.metrics import read_metric
 from cashwrap.playbook.offers import read_offer, read_offer_group
+from cashwrap.playbook.rates import read_rates
 from cashwrap.playbook.schema import (
     COMPONENTS,
     DEFINITIONS,
     KINDS,
     MEASURES,
     METHODS,
-    NAME,
     PLAYBOOK,
     PURPOSES,
     RETENTION,
-    keys,
 )
 from cashwrap.playbook.shape import Shape
 from cashwrap.playbook.trials import read_caps, read_holdout, read_layer
@@ -58,6 +59,7 @@ LIMITS = {
     "layers": 100,
     "offers": 1_000,
     "offer_groups": 100,
+    "metrics": 100,
     "experiences": 200_000,
 }
 """How many of each a playbook may declare."""
@@ -86,7 +88,8 @@ def read_documents(documents: Mapping[str, Document], faults: Faults) -> Reading
     )
     placements = _each(sections["placements"], _placement, "placements", unread)
     hopeless = {name for section, name in unread if section == "placements"}
-    context = Context(placements, hopeless, settings.locale, settings.time_zone)
+    metrics = _each(sections["metrics"], read_metric, "metrics", unread)
+    context = Context(placements, hopeless, settings.locale, settings.time_zone, sections["metrics"])
 
     def experience(shape: Shape, name: str, node: Node) -> ExperienceDecl | None:
         return read_experience(shape, name, node, context)
@@ -104,6 +107,7 @@ def read_documents(documents: Mapping[str, Document], faults: Faults) -> Reading
         offers=_each(sections["offers"], offer, "offers", unread),
         offer_groups=_each(sections["offer_groups"], read_offer_group, "offer_groups", unread),
         experiences=_each(sections["experiences"], experience, "experiences", unread),
+        metrics=metrics,
         traits=_each(sections["traits"], _trait, "traits", unread),
     )
     return Reading(declarations, frozenset(unread), dict(documents))
@@ -162,12 +166,14 @@ def _settings(section: _Section) -> Settings:
     nodes = _fixed(section, "shop")
     default = Settings()
     header, records = nodes.get("country_header"), nodes.get("decision_records")
+    currency = _currency(shape, nodes["currency"]) if "currency" in nodes else default.currency
+    time_zone = _time_zone(shape, nodes["time_zone"]) if "time_zone" in nodes else default.time_zone
     locale = _locale(shape, nodes["locale"]) if "locale" in nodes else default.locale
     locales = [_locale(shape, node) for node in shape.items(nodes.get("locales"), "locales")]
     return Settings(
-        currency=_currency(shape, nodes["currency"]) if "currency" in nodes else default.currency,
+        currency=currency,
         locale=locale,
-        time_zone=_time_zone(shape, nodes["time_zone"]) if "time_zone" in nodes else default.time_zone,
+        time_zone=time_zone,
         purposes=shape.mapped(nodes.get("purposes"), "purposes", lambda node: _purposes(shape, node)),
         country_header=shape.text(header, "a header") if header is not None else None,
         request_level=shape.flag(nodes.get("request_level"), "request_level", default=True),
@@ -187,6 +193,7 @@ def _settings(section: _Section) -> Settings:
         decision_records=(shape.share(records, "a share") or 0) if records is not None else default.decision_records,
         decision_retention=shape.duration(nodes.get("decision_retention"), "a retention") or default.decision_retention,
         retention=_retention(shape, nodes.get("retention")),
+        rates=read_rates(shape, nodes["rates"], currency, time_zone) if "rates" in nodes else {},
         one_experiment_per_shopper=shape.flag(
             nodes.get("one_experiment_per_shopper"), "one_experiment_per_shopper", default=False
         ),

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from cashwrap.declarations import ScheduleDecl, Spot
 from cashwrap.model import Millis
 from cashwrap.playbook.document import Node
-from cashwrap.playbook.schema import DAY, DAYS, DEFINITIONS, HOURS, MOMENT, ZONES
+from cashwrap.playbook.json_schema import DAY
+from cashwrap.playbook.schema import DAYS, DEFINITIONS, HOURS, MOMENT, ZONES
 from cashwrap.playbook.shape import Shape
 
 _MOMENT, _DAY, _HOURS = re.compile(MOMENT), re.compile(DAY), re.compile(HOURS)

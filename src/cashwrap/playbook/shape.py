@@ -10,7 +10,7 @@ from babel.numbers import list_currencies
 from cashwrap.declarations import Condition, Spot
 from cashwrap.playbook.document import WRAP, Document, Node
 from cashwrap.playbook.faults import Faults
-from cashwrap.playbook.schema import DURATION, NAME, SHARE, Schema, keys, required
+from cashwrap.playbook.json_schema import DURATION, NAME, SHARE, Schema, keys, required
 
 MAX_TEXT = 4_096
 """Characters of any one text."""
@@ -22,6 +22,11 @@ _DURATION = re.compile(DURATION)
 _SHARE = re.compile(SHARE)
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _NOT_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+def is_currency(text: str) -> bool:
+    """Whether ISO 4217 has this code."""
+    return text in list_currencies()
 
 
 class Shape:
@@ -156,7 +161,7 @@ class Shape:
     def currency(self, node: Node) -> str:
         """The code of a currency; empty where it is none."""
         text = self.text(node, "a currency")
-        if text and text not in list_currencies():
+        if text and not is_currency(text):
             message = f"{text!r} is not a currency; write its ISO 4217 code, such as EUR"
             self.fail(node, "unknown_currency", message)
             return ""

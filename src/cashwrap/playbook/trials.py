@@ -16,6 +16,7 @@ from cashwrap.declarations import (
 )
 from cashwrap.experiments import SHARES
 from cashwrap.model import Millis
+from cashwrap.playbook.designs import read_measured
 from cashwrap.playbook.document import Node
 from cashwrap.playbook.schedule import read_step
 from cashwrap.playbook.schema import DEFINITIONS, MAX_SHOWN, SALT, SEES, START
@@ -82,11 +83,11 @@ def _salt(shape: Shape, node: Node | None) -> str:
 
 
 def read_experiment(
-    shape: Shape, node: Node, variations: Collection[str], zone: str, layer: str | None
+    shape: Shape, node: Node, variations: Collection[str], zone: str, layer: str | None, metrics: Collection[str]
 ) -> ExperimentDecl | None:
     """An experiment over these variations, in its placement's ``layer`` where it names none.
 
-    ``zone`` is the shop's, whose clock the traffic goes by.
+    ``zone`` is the shop's, whose clock the traffic goes by; ``metrics`` are the shop's own.
     """
     fields = shape.fields(node, DEFINITIONS["experiment"], "an experiment")
     if not fields:
@@ -100,11 +101,11 @@ def read_experiment(
     if layer is not None and "unit" in fields:
         message = "the units of an experiment in a layer are the layer's; declare 'unit' there"
         shape.faults.error(shape.key_spot(fields["unit"]), "unit_of_layer", message)
-    goal, holdout = fields.get("goal"), fields.get("holdout")
+    holdout, measured = fields.get("holdout"), read_measured(shape, fields, metrics)
     sees = shape.choice(fields["control_sees"], SEES, "what control sees") if "control_sees" in fields else "default"
     experiment = ExperimentDecl(
         arms=arms,
-        goal=(shape.text(goal, "a goal") if goal is not None else "") or "profit",
+        goal=measured.goal,
         unit=read_unit(shape, fields.get("unit")),
         traffic=_traffic(shape, fields["traffic"], zone) if "traffic" in fields else ((0, SHARES),),
         layer=layer,
@@ -112,6 +113,9 @@ def read_experiment(
         control_sees=cast("Literal['default', 'next']", sees or "default"),
         salt=_salt(shape, fields.get("salt")),
         sticky=shape.flag(fields.get("sticky"), "sticky", default=True),
+        metrics=measured.metrics,
+        guardrails=measured.guardrails,
+        design=measured.design,
     )
     if CONTROL not in arms and len(shape.faults) == before:
         message = "this experiment has no control, so what the experience itself brings cannot be measured"
