@@ -1,0 +1,48 @@
+"""Guardrails: metrics that an experiment may not make worse by more than a margin, whatever else it gains."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from cashwrap.analysis.results import Result, Standing
+from cashwrap.analysis.statistics.compare import Difference, relative_interval
+from cashwrap.declarations import Better
+
+
+class Harm(NamedTuple):
+    """Why an experiment's traffic may not grow: this arm, by this metric."""
+
+    metric: str
+    arm: str
+    by: Literal["guardrail", "primary"]
+
+
+def standing(found: Difference, margin: float, better: Better, critical: float) -> Standing:
+    """Whether a metric is shown not to be worse by ``margin``, a share of control's value, or shown to be.
+
+    It *holds* where its whole interval lies on the good side of the margin, non-inferiority as of Piaggio et al.
+    (2012), JAMA 308; it is *broken* as soon as the whole interval lies beyond. With a design's ``critical`` z either is
+    wrong with half of its alpha at most, over all looks. The interval is that of the relative effect, since a margin
+    that is a share of control's value is as uncertain as that value. *Open* where there is none, or where it covers
+    the margin.
+    """
+    bounds = relative_interval(found, critical)
+    if bounds is None:
+        return "open"
+    worst, best = bounds if better == "higher" else (-bounds.high, -bounds.low)
+    if worst > -margin:
+        return "holds"
+    return "broken" if best < -margin else "open"
+
+
+def harms(results: Sequence[Result]) -> tuple[Harm, ...]:
+    """Everything that stops a ramp and rolls it back: broken guardrails, and a primary metric shown to be worse."""
+    return tuple(harm for result in results for harm in _harms(result))
+
+
+def _harms(result: Result) -> Iterator[Harm]:
+    for effect in result.effects:
+        worse = effect.absolute < 0 if result.better == "higher" else effect.absolute > 0
+        if result.role == "guardrail" and effect.standing == "broken":
+            yield Harm(result.metric, effect.arm, "guardrail")
+        elif result.role == "primary" and effect.significant and worse:
+            yield Harm(result.metric, effect.arm, "primary")
