@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cashwrap.declarations import Better, Condition, DesignDecl, MetricKind
+from cashwrap.declarations import Better, Condition, DesignDecl, Kind, MetricKind
 from cashwrap.model import Millis, Tenant
 
 Role = Literal["primary", "secondary", "guardrail", "description"]
@@ -72,3 +72,5 @@ class Question(Struct, frozen=True):
     rates: Mapping[str, tuple[tuple[Millis, str], ...]] = {}
     segments: tuple[str, ...] = ()
     """The segments that effects are broken down by, beside device and country."""
+    measures: Mapping[str, Kind] = {}
+    """The kinds of the fields without a column of their own that metrics ask for."""
