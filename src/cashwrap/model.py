@@ -79,6 +79,8 @@ class Line(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     sku: str | None = None
     variant: str | None = None
     coupon: str | None = None
+    cost: Minor | None = None
+    """What one piece costs the shop, in its own currency: of an ordered product, for analysis alone."""
 
 
 class Where(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):

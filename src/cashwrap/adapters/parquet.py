@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap.errors import CashwrapError
-from cashwrap.model import Event, Line, Millis, Minor, Purpose, Tenant
+from cashwrap.model import Millis, Minor, Purpose
 
 BUCKETS = 16
 
@@ -38,7 +38,7 @@ class Fact(Struct, frozen=True, array_like=True):
     prices: tuple[Minor | None, ...] = ()
     """For one piece."""
     amount: Minor | None = None
-    """What the event says it is worth: its ``total``, else ``revenue``, else ``value``."""
+    """What the event says it is worth: its ``total``, else ``revenue``, ``value``, or an offer's ``amount``."""
     currency: str | None = None
     mask: int = 0
     device: str | None = None
@@ -78,51 +78,16 @@ class Fact(Struct, frozen=True, array_like=True):
     shipping: Minor | None = None
     tax: Minor | None = None
     cost: Minor | None = None
-    """What the products cost the shop, as far as the catalogue knew it then."""
+    """What the products cost the shop, in its own currency whatever the event's, as far as the catalogue knew it then:
+    ``None`` where it knew of none of them."""
     quantity: int | None = None
+    """Pieces of all products."""
     step: str | None = None
     method: str | None = None
     """Of payment, else of delivery."""
     offer: str | None = None
     measures: dict[str, float] = {}
     """Other fields that a metric of the shop's own asks for."""
-
-
-_EXPOSURES = frozenset({"Experience Viewed", "Experience Dismissed"})
-
-
-def fact_of(tenant: Tenant, event: Event, *, analytic_id: bytes, session_start: Millis) -> Fact | None:
-    """The event as a fact, or ``None`` where its mask does not allow ``analytics``."""
-    if not event.mask & Purpose.ANALYTICS:
-        return None
-    lines = _lines(event.properties)
-    amounts = (event.properties.get(name) for name in ("total", "revenue", "value"))
-    currency = event.properties.get("currency")
-    return Fact(
-        store=tenant.store,
-        environment=tenant.environment,
-        analytic_id=analytic_id,
-        session_start=session_start,
-        time=event.time,
-        event=event.name,
-        product_ids=tuple(line.product_id for line in lines),
-        quantities=tuple(line.quantity for line in lines),
-        prices=tuple(line.price for line in lines),
-        amount=next((amount for amount in amounts if isinstance(amount, int)), None),
-        currency=currency if isinstance(currency, str) else None,
-        mask=event.mask,
-        device=event.where.device,
-        country=event.where.country,
-        **(_exposure(event.properties) if event.name in _EXPOSURES else {}),
-    )
-
-
-def _exposure(properties: dict[str, object]) -> dict[str, Any]:
-    """What is typed of an exposure; a value of another type is left out."""
-    names = "experience", "variation", "experiment", "outcome", "held", "decision", "level"
-    found: dict[str, Any] = {name: properties[name] for name in names if isinstance(properties.get(name), str)}
-    propensity = properties.get("propensity")
-    return {**found, "propensity": propensity} if type(propensity) is int else found
 
 
 def write_facts(folder: Path, facts: Iterable[Fact]) -> list[Path]:
@@ -164,23 +129,6 @@ def forget(folder: Path, analytic_id: bytes) -> int:
                 path.unlink()
                 _sync(partition)
     return count
-
-
-def _lines(properties: dict[str, object]) -> list[Line]:
-    """The products of an event, whether it lists them or is about a single one."""
-    products = properties.get("products")
-    if isinstance(products, list):
-        return [line for line in products if isinstance(line, Line)]
-    single, quantity, price = (properties.get(name) for name in ("product_id", "quantity", "price"))
-    if not isinstance(single, str):
-        return []
-    return [
-        Line(
-            single,
-            quantity=quantity if isinstance(quantity, int) else 1,
-            price=price if isinstance(price, int) else None,
-        )
-    ]
 
 
 def _bucket(analytic_id: bytes) -> str:

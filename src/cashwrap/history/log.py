@@ -13,9 +13,11 @@ from msgspec import Struct
 
 from cashwrap import profiles
 from cashwrap.adapters import parquet
+from cashwrap.declarations import MetricDecl
 from cashwrap.engine import World
 from cashwrap.errors import Forgotten
 from cashwrap.folding import Folding, Past, absorbed_by, opened, read_events
+from cashwrap.history.facts import Making
 from cashwrap.model import Event, Millis, Tenant
 from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
@@ -93,7 +95,7 @@ class _Owned(NamedTuple):
     events: list[Event]
 
 
-def write_facts(world: World, folder: Path) -> int:
+def write_facts(world: World, folder: Path, *, metrics: Mapping[str, MetricDecl] = {}) -> int:
     """Derive the fact table from the whole log: how many facts were written.
 
     Only events whose mask allows analytics are in it, under the analytic id of whoever the shopper is now. Written
@@ -102,13 +104,14 @@ def write_facts(world: World, folder: Path) -> int:
     owners = _owners(world)
     starts = _session_starts(world, owners)
     names = _analytic_ids(world, owners.values())
+    making = Making(world.vault.digest, metrics)
     facts = (
         fact
         for tenant, owner, events in _opened(world, owners)
         if owner in names
         for event in events
         if (
-            fact := parquet.fact_of(
+            fact := making.fact(
                 tenant, event, analytic_id=names[owner], session_start=_start(starts[owner], event.time)
             )
         )
