@@ -46,7 +46,7 @@ def baseline(control: Moments) -> Baseline:
 
 
 def detectable(baseline: Baseline, units: float, trial: Trial) -> float | None:
-    """The smallest relative effect that ``units`` of the whole experiment find with the power of the trial.
+    """The smallest relative effect that ``units`` of the whole experiment find with the trial's power.
 
     Jennison and Turnbull (2000), sections 1.3 and 2.3: (z of the error + z of the power) standard errors, times the
     root of the design's inflation. ``None`` where the control's value is 0, or before a statement is possible.
@@ -58,7 +58,7 @@ def detectable(baseline: Baseline, units: float, trial: Trial) -> float | None:
 
 
 def units_needed(baseline: Baseline, effect: float, trial: Trial) -> int | None:
-    """The units of the whole experiment, all arms together, that find a relative ``effect`` with the power of the trial.
+    """The units of the whole experiment, all arms together, that find a relative ``effect``.
 
     For an always-valid design it is the number at which its power is reached at that moment alone; as it may end at any
     moment before, the power is a little more. ``None`` where the effect or the control's value is 0.
@@ -104,7 +104,7 @@ def pooled(
     the true effects among them, which more units of the same experiments do not reduce: DerSimonian and Laird (1986),
     Controlled Clinical Trials 7. What is found then holds for experiences such as these on average, not for each.
     """
-    alone = detectable(baseline, units, test)
+    alone = detectable(baseline, units, trial)
     if alone is None:
         return None
     reach = _reach(trial, units * experiences)

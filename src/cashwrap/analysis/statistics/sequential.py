@@ -120,6 +120,20 @@ def tuned(units: float, alpha: float) -> float:
     return float(-lambertw(-(alpha**2) / math.e, -1).real - 1) / units
 
 
+def repeated_p(z: float, critical_at: Callable[[float], float]) -> float:
+    """The p value of a look that holds over all looks: the smallest error at which ``z`` would be significant there.
+
+    ``critical_at`` gives the look's critical z for an error, by whichever design. Jennison and Turnbull (2000), chapter
+    9. It is what false-discovery control needs of a metric that is looked at several times; below 1e-9 it is 1e-9.
+    """
+    z = abs(z)
+    if z <= critical_at(_MOST):
+        return 1.0
+    if z >= critical_at(_LEAST):
+        return _LEAST
+    return math.exp(_root(lambda log: critical_at(math.exp(log)) - z, math.log(_LEAST), math.log(_MOST), _CLOSE))
+
+
 class _Survivors(NamedTuple):
     """How the score of those who have crossed no boundary yet is spread: a density as masses on quadrature nodes."""
 
@@ -145,6 +159,8 @@ class _Survivors(NamedTuple):
 
 
 _EVERYBODY = _Survivors(np.zeros(1), np.ones(1), 0.0)
+_LEAST, _MOST, _CLOSE = 1e-9, 0.999, 1e-3
+"""The smallest repeated p, the largest below 1, and how close its logarithm is found."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 WIDEST, MOST_PANELS = 1.5, 400
 """A panel of the integration in standard deviations of a step, and how many there are at most."""
@@ -163,8 +179,10 @@ def _boundary(survivors: _Survivors, information: float, error: float) -> float:
     """The z beyond which lies this much error, of those who have crossed nothing yet."""
     if survivors.crossing(LARGEST, information) >= error:
         return LARGEST
+    if survivors.crossing(0.0, information) <= error:
+        return 0.0
     return _root(lambda critical: survivors.crossing(critical, information) - error, 0.0, LARGEST)
 
 
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    return float(brentq(function, low, high, xtol=1e-10))
+def _root(function: Callable[[float], float], low: float, high: float, close: float = 1e-10) -> float:
+    return float(brentq(function, low, high, xtol=close))
