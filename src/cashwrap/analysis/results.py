@@ -137,9 +137,13 @@ class Curve(Struct, frozen=True):
 
 
 class RatioCheck(Struct, frozen=True):
-    """Whether units came to the arms in the declared shares. ``p`` stays valid however often one looks."""
+    """Whether units came to the arms in the declared shares.
+
+    ``p`` stays valid however often one looks; ``classic`` is the chi-square test's, valid for one look alone.
+    """
 
     p: float
+    classic: float
     expected: Mapping[str, float]
     found: Mapping[str, int]
     suspects: tuple[Problem, ...] = ()

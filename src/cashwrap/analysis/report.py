@@ -1,0 +1,240 @@
+"""A report put together: START HERE for how facts become a verdict.
+
+Which look it is -> the primary metric at every look so far -> its bounds -> every metric at the newest look -> what is
+to be doubted -> the verdict, and beside it segments, ages, the way through the checkout, and how far it still is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from cashwrap.analysis import around, doubts
+from cashwrap.analysis.comparing import Found, at_look, differences, discovered, told
+from cashwrap.analysis.looks import WHOLE, Plan, critical, laid_out, spending
+from cashwrap.analysis.question import Metric, Question
+from cashwrap.analysis.results import ArmTally, Effect, Look, Point, Problem, Report, Result, Verdict
+from cashwrap.analysis.statistics.compare import Difference, interval
+from cashwrap.analysis.statistics.sequential import repeated_p
+from cashwrap.analysis.units import FactTable, Units, gather
+from cashwrap.analysis.verdict import staked, too_early, verdict
+from cashwrap.model import Millis
+
+Tallies = Mapping[str, int]
+"""How many decisions servers made, by arm."""
+_NO_TALLIES: Tallies = {}
+
+
+class Bounds(NamedTuple):
+    """An arm's way through the looks: the primary metric at each, where it could be told, and the z that counted."""
+
+    path: Sequence[Found]
+    critical: Sequence[float]
+    at: Callable[[float], float]
+    """The z that would count at the newest look for another error."""
+
+    def told(self) -> Iterator[tuple[int, Difference, float]]:
+        """The looks that could tell: number from 0, difference and z."""
+        for look, (found, bound) in enumerate(zip(self.path, self.critical, strict=True)):
+            if isinstance(found, Difference):
+                yield look, found, bound
+
+    @property
+    def crossed(self) -> int:
+        """The sign of the effect at the first look that crossed its bound; 0 where none did."""
+        for _, found, bound in self.told():
+            if abs(found.absolute) > bound * found.error:
+                return 1 if found.absolute > 0 else -1
+        return 0
+
+
+def report(
+    table: FactTable,
+    question: Question,
+    now: Millis,
+    tallies: Tallies = _NO_TALLIES,
+    noted: Sequence[Problem] = (),
+) -> Report:
+    """Everything that can be said now about an experiment; what cannot is a ``Problem`` in its place.
+
+    ``noted`` are doubts that are not in the facts, such as a design that was changed on the way.
+    """
+    units = gather(table, question, now)
+    first = units.started()
+    if first is None:
+        return _nobody(question, now, units.sql)
+    return _told(units, question, laid_out(question.design, first, now), _Around(now, tallies, noted))
+
+
+class _Around(NamedTuple):
+    """What a report is made with beside facts and question."""
+
+    now: Millis
+    tallies: Tallies
+    noted: Sequence[Problem]
+
+
+def _told(units: Units, question: Question, plan: Plan, beside: _Around) -> Report:
+    primary = next(metric for metric in question.metrics if metric.role == "primary")
+    bounds = _bounds(units, question, primary, plan)
+    results = _results(units, question, plan, bounds)
+    arms = _arms(units, question, beside.tallies)
+    ratio = doubts.ratio_check(units, question)
+    found = [*beside.noted, *doubts.doubts(units, arms, ratio), *_faded(results[0], bounds)]
+    guardrails = [result for result in results if result.role == "guardrail"]
+    outlook = around.outlook(units, question, primary, plan, beside.now)
+    shown = around.views(units, question, primary, plan)
+    decided = verdict(results[0], guardrails, plan, found, question.currency)
+    paying = _paying(results, decided.arm)
+    return Report(
+        experiment=question.experiment,
+        tenant=question.tenant,
+        currency=question.currency,
+        made=beside.now,
+        through=plan.moments[-1] if plan.moments else beside.now,
+        started=plan.started,
+        design=question.design,
+        verdict=staked(decided, paying, outlook.units_a_day),
+        doubts=tuple(found),
+        look=_look(plan, bounds, beside.now),
+        arms=arms,
+        ratio=ratio,
+        results=tuple(results),
+        slices=shown.slices,
+        heterogeneity=shown.heterogeneity,
+        timeline=_timeline(plan, bounds),
+        novelty=shown.novelty,
+        funnel=shown.funnel,
+        curves=shown.curves,
+        plan=outlook,
+        playbooks=units.playbooks(),
+        sql=units.sql,
+    )
+
+
+def _nobody(question: Question, now: Millis, sql: Mapping[str, str]) -> Report:
+    problem = Problem(
+        "no_exposures",
+        "No exposure of it has come back yet. See that it is live, that a page shows its placement, and that "
+        "`cashwrap explain` finds it for a shopper who allows analytics.",
+    )
+    return Report(
+        experiment=question.experiment,
+        tenant=question.tenant,
+        currency=question.currency,
+        made=now,
+        through=now,
+        started=None,
+        design=question.design,
+        verdict=Verdict("cannot_tell", f"Cannot tell: {problem.message}"),
+        doubts=(problem,),
+        sql=sql,
+    )
+
+
+# --- looks ---
+
+
+def _bounds(units: Units, question: Question, primary: Metric, plan: Plan) -> dict[str, Bounds]:
+    """Each arm's way through the looks so far; a look that had too little to tell spent nothing."""
+    treated = list(question.arms)[1:]
+    looks = [differences(units, question, primary, at) for at in plan.moments]
+    alpha = question.design.alpha / WHOLE / len(treated)  # Bonferroni: a find in any arm is false as seldom as one
+    bounds = {}
+    for arm in treated if looks else ():
+        path = [look[arm] for look in looks]
+        information = [1 / found.error**2 if isinstance(found, Difference) else 0.0 for found in path]
+        sizes = sum(path[-1].units) if isinstance(path[-1], Difference) else 0
+        z_of = partial(critical, plan, information, sizes)
+        bounds[arm] = Bounds(path, z_of(alpha), partial(_newest, z_of))
+    return bounds
+
+
+def _newest(z_of: Callable[[float], Sequence[float]], alpha: float) -> float:
+    return z_of(alpha)[-1]
+
+
+def _look(plan: Plan, bounds: Mapping[str, Bounds], now: Millis) -> Look:
+    return Look(
+        number=len(plan.moments),
+        of=plan.of,
+        at=plan.moments[-1] if plan.moments else now,
+        ends=plan.ends,
+        next=plan.next,
+        spent=spending(plan),
+        critical=max((each.critical[-1] for each in bounds.values()), default=float("inf")),
+    )
+
+
+def _timeline(plan: Plan, bounds: Mapping[str, Bounds]) -> tuple[Point, ...]:
+    return tuple(
+        Point(arm, plan.moments[look], found.absolute, interval(found, bound), bound * found.error)
+        for arm, each in bounds.items()
+        for look, found, bound in each.told()
+    )
+
+
+def _faded(primary: Result, bounds: Mapping[str, Bounds]) -> list[Problem]:
+    return [
+        Problem(
+            "faded",
+            f"{effect.arm} crossed its bound at an earlier look and would not at this one; the verdict stands by the "
+            "look that crossed, and the effect may be smaller than it seemed",
+        )
+        for effect in primary.effects
+        if bounds[effect.arm].crossed and effect.interval.low <= 0 <= effect.interval.high
+    ]
+
+
+# --- metrics ---
+
+
+def _results(units: Units, question: Question, plan: Plan, bounds: Mapping[str, Bounds]) -> list[Result]:
+    """Every metric at the newest look, the primary one first; secondary ones under false-discovery control."""
+    ordered = sorted(question.metrics, key=lambda metric: metric.role != "primary")
+    if not plan.moments:
+        return [told(metric, problem=too_early(plan)) for metric in ordered]
+    critical = {arm: each.critical[-1] for arm, each in bounds.items()}
+    results = [at_look(units, question, metric, plan.moments[-1], critical) for metric in ordered]
+    alpha, arms = question.design.alpha / WHOLE, len(bounds)
+    paid = {arm: partial(_paid, each, arms) for arm, each in bounds.items()}
+    return [_crossed(results[0], bounds), *discovered(results[1:], paid, alpha)]
+
+
+def _paid(bounds: Bounds, arms: int, effect: Effect) -> float:
+    """The p of an effect on another metric that holds over all looks, and arms."""
+    return min(1.0, repeated_p(effect.absolute / effect.error, bounds.at) * arms)
+
+
+def _crossed(primary: Result, bounds: Mapping[str, Bounds]) -> Result:
+    """The primary metric's effects, significant where a look crossed its bound and the effect still points there."""
+    effects = [replace(each, significant=bounds[each.arm].crossed * each.absolute > 0) for each in primary.effects]
+    return replace(primary, effects=tuple(effects))
+
+
+# --- arms and money ---
+
+
+def _arms(units: Units, question: Question, tallies: Tallies) -> tuple[ArmTally, ...]:
+    found = {each.arm: each for each in units.arms()}
+    seen = units.seen() if tallies else {}
+    return tuple(
+        ArmTally(
+            arm=arm,
+            share=share,
+            units=found[arm].units if arm in found else 0,
+            mature=found[arm].mature if arm in found else 0,
+            tainted=found[arm].tainted if arm in found else 0,
+            ghosts=found[arm].ghosts if arm in found else {},
+            decided=tallies.get(arm),
+            seen=seen.get(arm, 0) if arm in tallies else None,
+        )
+        for arm, share in question.arms.items()
+    )
+
+
+def _paying(results: Sequence[Result], arm: str | None) -> Effect | None:
+    """The arm's effect on the first metric of money: the primary one, else profit, else revenue."""
+    money = (result for result in results if result.worth == "money" and result.kind == "mean")
+    return next((effect for result in money for effect in result.effects if effect.arm == arm), None)
