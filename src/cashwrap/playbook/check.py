@@ -32,7 +32,7 @@ from cashwrap.playbook.choosing import check_choosing
 from cashwrap.playbook.faults import Faults
 from cashwrap.playbook.features import check_features
 from cashwrap.playbook.granting import check_granting, check_words, granted_by, granting_text, is_granted, wrapped
-from cashwrap.playbook.measuring import check_designs, check_metrics
+from cashwrap.playbook.measuring import check_designs, check_metrics, unused_metrics
 from cashwrap.playbook.places import Places
 from cashwrap.playbook.read import Reading
 from cashwrap.playbook.schedule import schedule_text
@@ -291,6 +291,8 @@ class _Checker:
             if f"segments.{name}" not in self.used and not segment.description:
                 message = f"nothing reads segment {name!r}; describe it if it is an audience of its own"
                 self.faults.warn(segment.spot, "unused_segment", message)
+        for metric in unused_metrics(self.declared):
+            self.faults.warn(metric.spot, "unused_metric", f"no experiment is measured by metric {metric.name!r}")
 
 
 def content_path(experience: ExperienceDecl, variation: str) -> tuple[str, ...]:

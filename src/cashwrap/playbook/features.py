@@ -67,13 +67,17 @@ def _check_names(decl: FeatureDecl, vocabulary: Vocabulary, places: Places) -> N
     if decl.name in ROOTS:
         places.faults.error(decl.spot, "reserved_name", f"{decl.name!r} is an attribute already; choose another name")
     for key, events in ((decl.measure, decl.events), ("per", decl.per)):
-        for event in events:
-            if event not in vocabulary.events:
-                alias = EVENT_ALIASES.get(event)
-                hint = f"; it is called {alias!r} here" if alias else ""
-                hint = hint or places.faults.did_you_mean(event, vocabulary.events) or "; declare it under 'events'"
-                spot = places.value_spot("features", decl.name, key)
-                places.faults.error(spot, "unknown_event", f"{event!r} is not an event{hint}")
+        check_events(events, vocabulary, places, "features", decl.name, key)
+
+
+def check_events(events: tuple[str, ...], vocabulary: Vocabulary, places: Places, *path: str) -> None:
+    """Complain about each event, of those that stand under ``path``, that nobody may send."""
+    for event in events:
+        if event not in vocabulary.events:
+            alias = EVENT_ALIASES.get(event)
+            hint = f"; it is called {alias!r} here" if alias else ""
+            hint = hint or places.faults.did_you_mean(event, vocabulary.events) or "; declare it under 'events'"
+            places.faults.error(places.value_spot(*path), "unknown_event", f"{event!r} is not an event{hint}")
 
 
 def _check_fields(decl: FeatureDecl, fields: Mapping[str, Kind], places: Places) -> None:
