@@ -185,14 +185,17 @@ class Visit(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What a shopper did, or would have done: orders, and the shop's money in them."""
+    """What a shopper did, or would have done: orders, and the shop's money in them.
+
+    As everywhere, an order that was paid back in full is none, and its goods are there to be sold again.
+    """
 
     orders: int = 0
     revenue: Minor = 0
     """What was paid, discounts taken off."""
     refunded: Minor = 0
     cost: Minor = 0
-    """Of what was sold; goods that come back are worth nothing more."""
+    """Of what was sold, also where a part of the price was paid back."""
 
     @property
     def net(self) -> Minor:
@@ -263,8 +266,10 @@ class Shopper(Struct, frozen=True):
         if not self.buys(seen, visit):
             return Outcome()
         paid = self.visits[visit].total - self.off(seen, visit)
-        cost = sum(item.cost for item in self.visits[visit].items)
-        return Outcome(1, paid, self.back(paid, seen, visit), cost)
+        back = self.back(paid, seen, visit)
+        if back == paid:
+            return Outcome()
+        return Outcome(1, paid, back, sum(item.cost for item in self.visits[visit].items))
 
     def _felt(self, seen: Collection[str]) -> list[Effect]:
         return [each for each in self.effects if each.name in seen]

@@ -60,13 +60,17 @@ class Played:
         """Everybody who came, by index."""
         self.arms: dict[str, dict[int, str]] = {}
         """By experience: the arm of each shopper that it won for, ``control`` too; the first one where it changed."""
+        self.decided: dict[str, Counter[str]] = {}
+        """By experience: how many decisions came to each of its arms, whoever they were for."""
         self.refused: Counter[str] = Counter()
         """Why some were refused, by code."""
         self._seen: dict[tuple[int, int], set[str]] = {}
 
     def exposed(self, experience: str) -> list[Shopper]:
-        """The shoppers that an experience won for, whether they saw it or were in its control."""
-        return [self.people[index] for index in self.arms.get(experience, ())]
+        """The shoppers that an experience won for, whether they saw it or were in its control, as far as they allow
+        analytics: those that a report can know of."""
+        found = (self.people[index] for index in self.arms.get(experience, ()))
+        return [who for who in found if "analytics" in who.grants]
 
     def beside(self, who: Shopper, visit: int) -> Collection[str]:
         """The effects a shopper saw on a visit, for ``truth``."""
@@ -79,6 +83,7 @@ class Played:
             if answer.get("experience"):
                 arm = answer["variation"] if answer.get("content") is not None else answer["reason"]
                 self.arms.setdefault(answer["experience"], {}).setdefault(step.shopper.index, arm)
+                self.decided.setdefault(answer["experience"], Counter())[arm] += 1
         seen = self._seen.setdefault((step.shopper.index, step.visit), set())
         seen.update(each.name for each in step.shopper.effects if each.seen(placements.get(each.placement) or {}))
 
