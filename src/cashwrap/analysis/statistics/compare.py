@@ -85,7 +85,7 @@ class _Pair(NamedTuple):
 
 def value(arm: Moments) -> float:
     """An arm's metric as it is, without covariates. Raises ``NoAnswer``."""
-    _enough(arm)
+    _enough(arm, sure=0.0)
     return arm.mean[0] / arm.mean[1]
 
 
@@ -159,10 +159,10 @@ def relative_to(control: float, treatment: float, cov: Array) -> tuple[float, fl
     return (treatment - control) / abs(control), sqrt(float(gradient @ cov @ gradient))
 
 
-def _enough(arm: Moments) -> None:
+def _enough(arm: Moments, sure: float = SURE) -> None:
     if not arm.n:
         raise NoAnswer("An arm has no units yet: wait, or check that it gets traffic.", code="empty_arm")
-    if abs(arm.mean[1]) <= SURE * sqrt(max(arm.cov[1][1], 0.0) / arm.n):
+    if abs(arm.mean[1]) <= sure * sqrt(max(arm.cov[1][1], 0.0) / arm.n):
         raise NoAnswer("Too little in an arm to divide by: wait for more units.", code="zero_denominator")
 
 

@@ -3,10 +3,10 @@
 It stands beside the test and is no rule to stop by: looked at daily, it promises nothing about false finds.
 """
 
-from math import sqrt
+from math import exp, pi, sqrt
 
 from msgspec import Struct
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from cashwrap.analysis.statistics.compare import Difference
 from cashwrap.declarations import Better
@@ -42,10 +42,11 @@ def posterior(difference: Difference, better: Better = "higher", *, margin: floa
     effect = difference.absolute / difference.error**2 / precision
     deviation = sqrt(1 / precision)
     gain = effect if better == "higher" else -effect
+    z = gain / deviation
     return Posterior(
         effect=effect,
         deviation=deviation,
-        better=float(norm.cdf(gain / deviation)),
-        expected_loss=max(0.0, float(deviation * norm.pdf(gain / deviation) - gain * norm.cdf(-gain / deviation))),
-        harm=float(norm.cdf((-margin * size - gain) / deviation)),
+        better=float(ndtr(z)),
+        expected_loss=max(0.0, deviation * exp(-z * z / 2) / sqrt(2 * pi) - gain * float(ndtr(-z))),
+        harm=float(ndtr((-margin * size - gain) / deviation)),
     )

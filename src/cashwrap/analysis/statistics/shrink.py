@@ -36,13 +36,15 @@ def shrink(parts: Sequence[Difference], critical: float) -> tuple[Shrunk, ...]:
     effects, variances = _columns(parts)
     if len(parts) < 2:
         return tuple(_shrunk(part.absolute, part.error, critical) for part in parts)
-    pull = (np.arange(GRID) + 0.5) / GRID
+    even = (np.arange(GRID) + 0.5) / GRID
+    # Finer towards no shrinkage at all, where parts are far apart; its weight makes up for that.
+    pull, weight = even**3, even**2
     between = (len(parts) / (1 / variances).sum()) * (1 - pull) / pull
     weights = 1 / (between[:, None] + variances)
     total = weights.sum(axis=1)
     centre = weights @ effects / total
     likely = np.log(weights).sum(axis=1) - np.log(total) - (weights * (effects - centre[:, None]) ** 2).sum(axis=1)
-    chance = np.exp((likely - likely.max()) / 2)
+    chance = weight * np.exp((likely - likely.max()) / 2)
     chance /= chance.sum()
     drawn = variances * weights
     means = drawn * centre[:, None] + (1 - drawn) * effects
