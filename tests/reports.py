@@ -99,23 +99,8 @@ def metric(
     if margin is not None:
         effects = [_with(each, standing=_standing(each, better, margin * measured[control][0])) for each in effects]
     values = {arm: value for arm, (value, _) in measured.items()}
-    return (
-        Result(
-            name,
-            label,
-            kind,
-            role,
-            worth,
-            better,
-            values,
-            dict(units),
-            tuple(effects),
-            margin,
-            Interval(-9_000, 48_000),
-        )
-        if worth == "money"
-        else Result(name, label, kind, role, worth, better, values, dict(units), tuple(effects), margin)
-    )
+    caps = Interval(-9_000, 48_000) if name in {"profit", "revenue"} else None
+    return Result(name, label, kind, role, worth, better, values, dict(units), tuple(effects), margin, caps)
 
 
 def _with(effect: Effect, **changes: object) -> Effect:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cashwrap.analysis.render import plots, tables, words
 from cashwrap.analysis.render.style import inline
@@ -47,8 +47,8 @@ def render_page(report: Report) -> str:
         manual=MANUAL,
         symbol=SYMBOLS[report.verdict.code],
         tiles=tuple(_tiles(report)),
-        facts=tuple(_facts(report)),
-        outlook=tuple(_outlook(report)),
+        facts=tuple(words.facts(report)),
+        outlook=tuple(words.outlook(report)),
         pictures=pictures,
     )
 
@@ -56,7 +56,16 @@ def render_page(report: Report) -> str:
 def _template() -> Template:
     loader = PackageLoader("cashwrap.analysis.render", "templates")
     found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    found.filters["coded"] = coded
     return found.get_template("report.html.j2")
+
+
+def coded(text: str) -> Markup:
+    """A message with what stands between backticks as code; all of it escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def _pictures(report: Report) -> Iterator[Picture]:
@@ -94,34 +103,3 @@ def _tiles(report: Report) -> Iterator[Tile]:
         number = f"{look.number} of {look.of}" if look.of else words.number(look.number)
         note = f"the next is on {words.day(look.next)}" if look.next is not None else "that was the last one"
         yield Tile("Planned look" if look.of else "Look", number, note)
-
-
-def _facts(report: Report) -> Iterator[tuple[str, str]]:
-    yield "Design", words.design_said(report.design)
-    window, maturity = words.duration(report.design.window), words.duration(report.design.maturity)
-    more = f"; refunds and returns for {maturity} more" if report.design.maturity else ""
-    yield "Outcomes count", f"for {window} after the first exposure{more}"
-    if report.started is not None:
-        yield "First exposure", words.moment(report.started)
-    yield "Counted through", words.moment(report.through)
-    if report.look is not None:
-        yield "Ends", words.moment(report.look.ends)
-        yield "Error spent so far", words.share(report.look.spent)
-        yield "z that counts now", words.critical(report.look.critical)
-    if report.playbooks:
-        yield "Playbook releases", ", ".join(report.playbooks)
-    yield "Made", words.moment(report.made)
-
-
-def _outlook(report: Report) -> Iterator[tuple[str, str]]:
-    plan = report.plan
-    if plan is None:
-        return
-    yield "Wanted", f"a relative change of {words.share(plan.wanted)}"
-    if plan.detectable is not None:
-        yield "Could be found now", f"a relative change of {words.share(plan.detectable)} or more"
-    if plan.units_needed is not None:
-        yield "Units needed", words.number(plan.units_needed)
-    yield "Units a day", words.number(plan.units_a_day)
-    if plan.days_left is not None:
-        yield "Days left", words.plural(max(0, round(plan.days_left)), "day") if plan.days_left > 0 else "none"

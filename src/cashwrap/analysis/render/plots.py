@@ -155,20 +155,22 @@ def _slice_row(part: Slice, scale: words.Scale, headline: str, colour: str) -> _
 
 def _forest(rows: Sequence[_Row], unit: str, factor: float, overall: float | None = None) -> Figure:
     heads = sum(bool(row.headline) for row in rows)
-    units = 0.47 * len(rows) + 0.30 * heads
+    units = 0.47 * len(rows) + 0.35 * heads
     figure, (axes,) = blank(0.62 + units)
     reach = _reach([end * factor for row in rows for end in _ends(row)], [row.middle * factor for row in rows])
+    limits = [abs(row.limit) * factor * 1.06 for row in rows if row.limit is not None]
+    reach = max([reach, *(limit for limit in limits if limit < 2 * reach)])
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
     if overall is not None:
         axes.axvline(overall * factor, color=QUIET, linewidth=0.9, linestyle=":", zorder=1)
     y = 0.0
     for row in rows:
         if row.headline:
-            y -= 0.62
-            _beside(axes, y + 0.12, short(row.headline), weight="bold")
+            y -= 0.75
+            _beside(axes, y + 0.22, short(row.headline), weight="bold")
         y -= 1.0
         _beside(axes, y + 0.40, row.label)
-        axes.text(1, y + 0.40, row.said, transform=_across(axes), ha="right", va="center", color=QUIET)
+        _beside(axes, y + 0.40, row.said, across=1, ha="right", color=QUIET)
         _interval_line(axes, y, row, factor, reach)
     axes.set_xlim(-reach, reach)
     axes.set_ylim(y - 0.6, 0.0)
@@ -206,8 +208,6 @@ def _ends(row: _Row) -> Iterable[float]:
     yield from row.interval
     if row.raw is not None:
         yield from row.raw[1]
-    if row.limit is not None:
-        yield row.limit * 1.1
 
 
 def _reach(ends: Iterable[float], middles: Iterable[float] = ()) -> float:
@@ -219,13 +219,10 @@ def _reach(ends: Iterable[float], middles: Iterable[float] = ()) -> float:
     return max(min(sizes[-1], 4 * sizes[len(sizes) // 2]), furthest * 1.1) * 1.06
 
 
-def _beside(axes: Axes, y: float, text: str, **style: Any) -> None:
-    axes.text(0, y, text, transform=_across(axes), ha="left", va="center", **style)
-
-
-def _across(axes: Axes) -> Any:
-    """Places across the plot as shares of its width, and up it in data."""
-    return axes.get_yaxis_transform()
+def _beside(axes: Axes, y: float, text: str, across: float = 0, **style: Any) -> None:
+    """Words at a share of the plot's width, on paper of their own: grid lines stay behind them."""
+    paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0}
+    axes.text(across, y, text, transform=axes.get_yaxis_transform(), va="center", bbox=paper, **style)
 
 
 def _signed(value: float, _place: int | None = None) -> str:
@@ -271,7 +268,7 @@ def _points(report: Report, points: Sequence[Point], place: Callable[[Point], fl
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(_signed))
         axes.grid(axis="y")
-        axes.margins(x=0.08)
+        axes.margins(x=0.12)
         unit = f", {scale.axis()}" if scale.axis() else ""
         named = (
             f"{short(arm)}: change of {label.lower()}{unit}" if len(arms) > 1 else f"Change of {label.lower()}{unit}"
@@ -296,10 +293,8 @@ def _effects(axes: Axes, where: list[float], points: Sequence[Point], scale: wor
     if any(math.isfinite(bound) for bound in bounds):
         for sign in (1, -1):
             axes.plot(where, [sign * bound for bound in bounds], color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)))
-        first = next(place for place, bound in enumerate(bounds) if math.isfinite(bound))
-        axes.annotate(
-            "bound", (where[first], bounds[first]), (4, 3), textcoords="offset points", color=QUIET, va="bottom"
-        )
+        last = max(place for place, bound in enumerate(bounds) if math.isfinite(bound))
+        axes.annotate("bound", (where[last], bounds[last]), (6, 3), textcoords="offset points", color=QUIET)
 
 
 def _finite(value: float) -> float:

@@ -24,7 +24,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (
 WIDTH = 5.4
 """Inches. Narrow on purpose: two beside each other on a desk, one on a phone, and its text is readable on both."""
 DOTS = 200
-SIZE = 9.5
+SIZE = 10.0
 LONGEST = 34
 """Characters of a name in a plot; tables have it whole."""
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from cashwrap.analysis.render import words
 from cashwrap.analysis.render.words import NONE
-from cashwrap.analysis.results import Curve, Effect, Interval, Point, Report, Result
+from cashwrap.analysis.results import Curve, Effect, Interval, Point, Problem, Report, Result
 
 LONGEST_CURVE = 12
 """Rows of a curve's table; the JSON export has all points."""
@@ -22,16 +22,23 @@ class Table(NamedTuple):
     left: frozenset[int] = frozenset({0})
 
 
+def lean(table: Table) -> Table:
+    """The table without its arms where it knows one only."""
+    if "Arm" not in table.head[1:] or len({row[table.head.index("Arm")] for row in table.rows} - {NONE}) > 1:
+        return table
+    at = table.head.index("Arm")
+    rows = tuple(row[:at] + row[at + 1 :] for row in table.rows)
+    left = frozenset(column - (column > at) for column in table.left if column != at)
+    return Table(table.caption, table.head[:at] + table.head[at + 1 :], rows, left)
+
+
 def metrics(report: Report) -> Table:
     """Each metric and arm with interval, p and q, and the posterior's view."""
     rows = []
     for result in report.results:
         scale = words.scale_of(result, report.currency)
-        if not result.effects:
-            note = result.problem.message if result.problem else "No effect could be worked out."
-            rows.append((_labelled(result), NONE, NONE, NONE, note, *[NONE] * 5))
         rows += [_metric(report, result, effect, scale) for effect in result.effects]
-    head = ("Metric", "Arm", "Control", "With the arm", "Change", "Interval", "Relative", "p", "q", "Chance better")
+    head = ("Metric", "Arm", "Control", "Treatment", "Change", "Interval", "Relative", "p", "q", "Chance better")
     return Table("Every metric, each arm against control", head, tuple(rows), frozenset({0, 1}))
 
 
@@ -44,10 +51,10 @@ def _metric(report: Report, result: Result, effect: Effect, scale: words.Scale) 
         _level(scale, result, effect.arm),
         f"{scale.change(effect.absolute)} {MARKS[words.direction(effect, result)]}",
         scale.between(effect.interval),
-        f"{words.relative(effect.relative)} ({words.relative_range(effect.relative_interval)})",
+        words.relative(effect.relative),
         words.p_value(effect.p),
         words.p_value(effect.q),
-        words.chance(effect.chance_better),
+        words.brief(words.chance(effect.chance_better)),
     )
 
 
@@ -57,6 +64,15 @@ def _level(scale: words.Scale, result: Result, arm: str) -> str:
 
 def _labelled(result: Result) -> str:
     return result.label if result.role == "secondary" else f"{result.label} ({words.ROLES[result.role]})"
+
+
+def untold(report: Report) -> tuple[Problem, ...]:
+    """Why metrics have no number, each named."""
+    return tuple(
+        Problem(result.problem.code, f"{result.label}: {result.problem.message}")
+        for result in report.results
+        if result.problem is not None
+    )
 
 
 def guardrails(report: Report) -> Table:
@@ -74,7 +90,7 @@ def guardrails(report: Report) -> Table:
         if result.role == "guardrail"
         for effect in result.effects
     ]
-    head = ("Guardrail", "Arm", "Change", "Interval", "Allowed to be worse by", "It")
+    head = ("Guardrail", "Arm", "Change", "Interval", "Allowed", "So far")
     return Table("Guardrails: what must not become worse", head, tuple(rows), frozenset({0, 1, 5}))
 
 

@@ -4,7 +4,7 @@ A number is said as finely as it is known: its error is given two digits, and it
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -269,6 +269,11 @@ def chance(value: float | None) -> str:
     return share(value, 1 if value < 0.1 or value > 0.9 else 0)
 
 
+def brief(said: str) -> str:
+    """The same chance for a column."""
+    return said.replace("less than ", "<").replace("more than ", ">")
+
+
 def p_value(value: float | None) -> str:
     """A p or q value: three decimals, and no smaller than anybody believes."""
     if value is None:
@@ -375,16 +380,50 @@ def ratio_said(check: RatioCheck) -> str:
 
 def notes(report: Report) -> tuple[str, ...]:
     """What to know about single metrics: what their values were capped at, and how much covariates helped."""
-    said = []
+    capped = []
     for result in report.results:
         if result.caps is not None:
             written = scale(result.worth, report.currency, result.caps, [])
             low, high = (written.level(end) for end in result.caps)
-            said.append(f"{result.label}: a unit's value is capped at {low} and {high}.")
+            capped.append(f"{result.label} at {low} and {high}")
+    said = [f"Values of a single unit are capped: {'; '.join(capped)}."] if capped else []
     removed = max((effect.removed for result in report.results for effect in result.effects), default=0.0)
     if removed > 0:
         said.append(f"What was known before the exposure takes away up to {share(removed, 0)} of the variance.")
     return tuple(said)
+
+
+def facts(report: Report) -> Iterator[tuple[str, str]]:
+    """The design and where it stands, each with its name."""
+    yield "Design", design_said(report.design)
+    window, maturity = duration(report.design.window), duration(report.design.maturity)
+    more = f"; refunds and returns for {maturity} more" if report.design.maturity else ""
+    yield "Outcomes count", f"for {window} after the first exposure{more}"
+    if report.started is not None:
+        yield "First exposure", moment(report.started)
+    yield "Counted through", moment(report.through)
+    if report.look is not None:
+        yield "Ends", moment(report.look.ends)
+        yield "Error spent so far", share(report.look.spent)
+        yield "z that counts now", critical(report.look.critical)
+    if report.playbooks:
+        yield "Playbook releases", ", ".join(report.playbooks)
+    yield "Made", moment(report.made)
+
+
+def outlook(report: Report) -> Iterator[tuple[str, str]]:
+    """How far it still is, each with its name."""
+    plan = report.plan
+    if plan is None:
+        return
+    yield "Wanted", f"a relative change of {share(plan.wanted)}"
+    if plan.detectable is not None:
+        yield "Could be found now", f"a relative change of {share(plan.detectable)} or more"
+    if plan.units_needed is not None:
+        yield "Units needed", number(plan.units_needed)
+    yield "Units a day", number(plan.units_a_day)
+    if plan.days_left is not None:
+        yield "Days left", plural(max(0, round(plan.days_left)), "day") if plan.days_left > 0 else "none"
 
 
 def next_steps(report: Report) -> tuple[str, ...]:
