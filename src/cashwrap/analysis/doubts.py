@@ -23,13 +23,14 @@ _TROUBLE: Mapping[str, tuple[str, str, str]] = {
         "order",
         "{} came before the exposure and were left out: see that pages report exposures before an order is placed.",
     ),
-    "orders_twice": ("duplicate_orders", "order", "{} were reported more than once, and counted once."),
+    "duplicate_orders": ("duplicate_orders", "order", "{} were reported more than once, and counted once."),
     "orders_without_rate": (
         "mixed_currencies",
         "order",
         "{} were left out of all money: `shop: rates:` has no rate for their currency on their day.",
     ),
-    "skewed_clocks": ("clock_skew", "exposure", "{} came from a device whose clock is far off."),
+    "skewed_exposures": ("clock_skew", "exposure", "{} came from a device whose clock is far off."),
+    "exposures_without_unit": ("no_unit", "exposure", "{} name no cart, and carts are what this experiment assigns."),
     "refunds_without_order": ("refund_without_order", "refund", "{} name an order that nobody reported."),
     "negative_units": ("negative_revenue", "unit", "{} gave back more than they bought; they count as they are."),
 }

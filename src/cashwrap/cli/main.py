@@ -21,6 +21,7 @@ from cashwrap.cli import (
     operate,
     playbooks,
     preview,
+    report,
     selftest,
     server,
     versions,
@@ -86,6 +87,7 @@ for module in (
     offers,
     failed,
     audit,
+    report,
     selftest,
 ):
     module.register(app)

@@ -1,0 +1,149 @@
+"""From a data folder to reports: which playbook declares the experiment, what servers tallied, and what went before."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cashwrap.analysis.asking import ask, ask_holdout
+from cashwrap.analysis.facts import FactTable
+from cashwrap.analysis.question import Question
+from cashwrap.analysis.report import report
+from cashwrap.analysis.results import Problem, Report
+from cashwrap.analysis.statistics.guardrails import Harm, harms
+from cashwrap.analysis.units import gather
+from cashwrap.declarations import HOLDOUT
+from cashwrap.errors import CashwrapError, InvalidInput
+from cashwrap.model import Millis, Tenant
+from cashwrap.playbook import Playbook
+from cashwrap.tallies import tallies
+from cashwrap.versions import Versions
+from cashwrap.world import World
+
+VERSIONS = 50
+"""Versions that are looked through for an experiment that is over, or for a design that was changed: the newest."""
+QUICK: Millis = 86_400_000
+"""How long after an exposure outcomes count when a ramp is guarded: harm is to be seen soon, not to the last refund."""
+_JUDGED = frozenset({"primary", "guardrail"})
+
+
+class Harmed(Struct, frozen=True):
+    """An experience that is to be rolled back, and why."""
+
+    experience: str
+    harm: Harm
+    reason: str
+
+
+def question_of(world: World, experiment: str, tenant: Tenant, playbook: Playbook | None) -> Question:
+    """What an experiment asks; an empty name, or ``holdout``, asks what all of personalization earned.
+
+    Without a ``playbook`` it is the live version's, or the newest one's that had the experiment. Raises
+    ``InvalidInput`` as ``asking`` does, and ``no_playbook`` where nothing was ever live.
+    """
+    if playbook is None:
+        playbook = _declaring(Versions(world.registry, world.clock), experiment)
+    return ask_holdout(playbook, tenant) if experiment in {"", HOLDOUT} else ask(playbook, experiment, tenant)
+
+
+def made(world: World, facts: Path, question: Question) -> Report:
+    """The report of now, over the facts as they are."""
+    now = world.clock.now()
+    with FactTable(facts) as table:
+        return report(table, question, now, _tallied(world, question), _changed(world, question, now))
+
+
+def exported(facts: Path, question: Question, now: Millis, path: Path) -> int:
+    """Write the exposure table, one row per unit; how many there were."""
+    with FactTable(facts) as table:
+        return gather(table, question, now).export(path)
+
+
+def harmed(world: World, facts: Path, tenant: Tenant, playbook: Playbook | None) -> Iterator[Harmed]:
+    """The experiences whose experiments do harm by what is known today, whatever look is planned.
+
+    Always-valid bounds allow to ask at any moment. What an arm does within a day of the exposure is enough to stop it.
+    """
+    if playbook is None:
+        playbook = _declaring(Versions(world.registry, world.clock), "")
+    with FactTable(facts) as table:
+        for name, experience in playbook.declarations.experiences.items():
+            if experience.experiment is None or not experience.enabled:
+                continue
+            question = _quick(ask(playbook, name, tenant))
+            found = report(table, question, world.clock.now())
+            for harm in harms(found.results):
+                yield Harmed(name, harm, f"{harm.arm} harms {harm.metric} ({harm.by})")
+                break
+
+
+def _quick(question: Question) -> Question:
+    window = min(question.design.window, QUICK)
+    design = replace(question.design, method="always_valid", window=window, maturity=0)
+    metrics = [each for each in question.metrics if each.role in _JUDGED]
+    kept = tuple(replace(each, window=min(each.window, window)) for each in metrics)
+    return replace(question, design=design, metrics=kept, segments=())
+
+
+def _declaring(versions: Versions, experiment: str) -> Playbook:
+    """The live version, or the newest one before it that had the experiment."""
+    live = versions.live()
+    if live is None:
+        message = "No playbook was ever live on this data folder. Serve one, or name its folder with --playbook"
+        raise InvalidInput(message, code="no_playbook")
+    playbook = versions.load(live.hash)
+    if experiment in {"", HOLDOUT} or experiment in playbook.declarations.experiences:
+        return playbook
+    for earlier in _earlier(versions):
+        if experiment in earlier.declarations.experiences:
+            return earlier
+    return playbook
+
+
+def _earlier(versions: Versions, since: Millis = 0) -> Iterator[Playbook]:
+    """The versions that have been live, the newest first; those that cannot be read any more are passed over."""
+    releases = sorted(versions.releases(), key=lambda release: release.number, reverse=True)
+    hashes = dict.fromkeys(release.hash for release in releases if release.at >= since)
+    for each in islice(hashes, VERSIONS):
+        try:
+            yield versions.load(each)
+        except CashwrapError:
+            continue
+
+
+def _tallied(world: World, question: Question) -> Mapping[str, int]:
+    """How often servers decided for each arm; none for the shop's holdout, which most decisions never come to."""
+    counts: dict[str, int] = {}
+    for (salt, arm, outcome), days in tallies(world.registry, question.tenant).items():
+        if question.salt and salt == question.salt and outcome != HOLDOUT:
+            counts[arm] = counts.get(arm, 0) + sum(days.values())
+    return counts
+
+
+def _changed(world: World, question: Question, now: Millis) -> list[Problem]:
+    """A doubt where an earlier release asked something else of the same experiment."""
+    if not question.salt:
+        return []
+    for earlier in _earlier(Versions(world.registry, world.clock), now - 2 * question.design.days * QUICK):
+        try:
+            asked = ask(earlier, question.experiment, question.tenant)
+        except InvalidInput:
+            continue
+        if asked.salt == question.salt and _pledge(asked) != _pledge(question):
+            return [
+                Problem(
+                    "design_changed",
+                    "The design, the goal or a guardrail was changed after the experiment had begun. Error rates hold "
+                    "only for what was declared before the first exposure: begin afresh with another salt, unless "
+                    "nobody had seen a figure by then.",
+                )
+            ]
+    return []
+
+
+def _pledge(question: Question) -> object:
+    """What has to be declared before an experiment begins."""
+    judged = [(each.name, each.role, each.margin) for each in question.metrics if each.role in _JUDGED]
+    return question.design, judged
