@@ -95,22 +95,34 @@ def guardrails(report: Report) -> Table:
 
 
 def arms(report: Report) -> Table:
-    """Who was in each arm, and what became of decisions on their way to exposures."""
-    told = any(tally.decided is not None for tally in report.arms)
-    rows = [
+    """Who was in each arm."""
+    rows = tuple(
         (
             tally.arm,
             words.parts(tally.share),
             words.number(tally.units),
             words.number(tally.mature),
             _part(tally.tainted, tally.units),
-            "; ".join(f"{why} {_part(count, tally.units)}" for why, count in tally.ghosts.items()) or "none",
-            *((_number(tally.decided), _returned(tally.seen, tally.decided)) if told else ()),
         )
         for tally in report.arms
-    ]
-    head = ("Arm", "Declared", "Units", "Counted", "Saw another arm", "Kept back at first")
-    return Table("Units by arm", (*head, "Decisions", "Came back") if told else head, tuple(rows), frozenset({0, 5}))
+    )
+    return Table("Units by arm", ("Arm", "Declared", "Units", "Counted", "Saw another arm"), rows)
+
+
+def losses(report: Report) -> Table:
+    """What became of each arm's decisions, and who was kept back at the first one; no rows where nothing is known."""
+    ghosts = list(dict.fromkeys(why for tally in report.arms for why in tally.ghosts))
+    told = any(tally.decided is not None for tally in report.arms)
+    head = ("Arm", *(("Decisions", "Came back") if told else ()), *(f"Kept back: {why}" for why in ghosts))
+    rows = tuple(
+        (
+            tally.arm,
+            *((_number(tally.decided), _returned(tally.seen, tally.decided)) if told else ()),
+            *(_part(tally.ghosts.get(why, 0), tally.units) for why in ghosts),
+        )
+        for tally in report.arms
+    )
+    return Table("On the way to being counted", head, rows if len(head) > 1 else ())
 
 
 def _number(count: int | None) -> str:

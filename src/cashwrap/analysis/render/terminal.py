@@ -16,6 +16,8 @@ from cashwrap.analysis.results import Effect, Interval, Problem, Report, Result
 NARROWEST = 60
 WIDEST = 110
 """Columns: beyond this lines are hard to follow."""
+LABEL, CHANGE, INTERVAL = 22, 12, 20
+"""Columns of a metric's line; its bar has the rest."""
 STYLES = {"better": "blue", "worse": "red", "unclear": "", "ship": "bold blue", "roll_back": "bold red"}
 
 
@@ -25,6 +27,7 @@ def render_terminal(report: Report, width: int = 80) -> Group:
     parts: list[RenderableType] = [*_top(report), *_metrics(report, wide)]
     parts += _section("Guardrails", tables.guardrails(report))
     parts += _section("Units by arm", tables.arms(report))
+    parts += _section("On the way to being counted", tables.losses(report))
     parts += _trust(report)
     parts += [Text(), _title("Design"), *_facts(report)]
     return Group(*parts)
@@ -81,24 +84,14 @@ def _title(text: str) -> Text:
 def _metrics(report: Report, width: int) -> Iterator[RenderableType]:
     told = [result for result in report.results if result.effects]
     if told:
-        bar = width - 2 - 20 - 14 - 20 - 6
-        reach = _reach(told)
         yield Text()
         yield _title("Metrics against control")
-        grid = Grid(box=None, padding=(0, 1), pad_edge=False, show_header=True, header_style="dim")
-        grid.add_column("metric", width=22, overflow="fold")
-        grid.add_column("change", justify="right", no_wrap=True)
-        grid.add_column("interval", justify="right", no_wrap=True)
-        grid.add_column(_scale_line(bar, reach), width=bar, no_wrap=True)
-        several = max(len(result.effects) for result in told) > 1
-        for result in told:
-            for row in _rows(result, report.currency, bar, reach, several=several):
-                grid.add_row(*row)
-        yield grid
+        yield from _forest(told, report.currency, width)
         yield Text(
-            "Bars: relative change and its interval; ▲ better, ▼ worse, • unclear. Intervals hold under", style="dim"
+            "Bars: relative change with its interval; ▲ better, ▼ worse, • unclear. Intervals hold under the design's "
+            f"looks. The chance of harm is {words.NOT_A_RULE}.",
+            style="dim",
         )
-        yield Text(f"the design's looks. The chance of harm is {words.NOT_A_RULE}.", style="dim")
     untold = tables.untold(report)
     if untold:
         yield Text()
@@ -106,39 +99,54 @@ def _metrics(report: Report, width: int) -> Iterator[RenderableType]:
         yield from _problems(untold)
 
 
-def _rows(result: Result, currency: str, bar: int, reach: float, *, several: bool) -> Iterator[tuple[Text, ...]]:
-    scale = words.scale_of(result, currency)
-    role = "" if result.role == "secondary" else f" ({words.ROLES[result.role]})"
-    named = Text(result.label, style="bold" if result.role == "primary" else "")
-    named.append(role, style="dim not bold")
-    if several:
-        yield named, Text(), Text(), Text()
-    for effect in result.effects:
-        direction = words.direction(effect, result)
-        mark = tables.MARKS[direction][0]
-        label = Text(f"  {effect.arm}") if several else named
-        change = Text(f"{scale.change(effect.absolute)} {mark}", style=STYLES[direction])
-        drawn = Text(_bar(effect, bar, reach), style=STYLES[direction])
-        yield label, change, Text(scale.between(effect.interval)), drawn
+def _forest(results: Sequence[Result], currency: str, width: int) -> Iterator[RenderableType]:
+    """A line for each metric; where there are several arms, one for each under the metric's name."""
+    half = (width - LABEL - CHANGE - INTERVAL - 4) // 2
+    reach = _reach(results)
+    several = max(len(result.effects) for result in results) > 1
+    yield _line(Text(), Text("change"), Text("interval"), _scale_line(half, reach), style="dim")
+    for result in results:
+        scale = words.scale_of(result, currency)
+        named = Text(result.label, style="bold" if result.role == "primary" else "")
+        if result.role != "secondary":
+            named.append(f" ({words.ROLES[result.role]})", style="dim not bold")
+        if several:
+            yield named
+        for effect in result.effects:
+            direction = words.direction(effect, result)
+            change = Text(f"{scale.change(effect.absolute)} {tables.MARKS[direction][0]}", style=STYLES[direction])
+            drawn = Text(_bar(effect, half, reach), style=STYLES[direction])
+            yield _line(
+                Text(f"  {effect.arm}") if several else named, change, Text(scale.between(effect.interval)), drawn
+            )
 
 
-def _bar(effect: Effect, width: int, reach: float) -> str:
-    """``──●──`` on a line whose middle ``│`` is nought; ends beyond it are arrows."""
+def _line(label: Text, change: Text, interval: Text, drawn: Text, style: str = "") -> Grid:
+    grid = Grid.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=LABEL, style=style)
+    grid.add_column(width=CHANGE, justify="right", no_wrap=True, style=style)
+    grid.add_column(width=INTERVAL, justify="right", no_wrap=True, style=style)
+    grid.add_column(no_wrap=True, style=style)
+    grid.add_row(label, change, interval, drawn)
+    return grid
+
+
+def _bar(effect: Effect, half: int, reach: float) -> str:
+    """``├──●──┤`` on a line whose middle ``│`` is nought; ends beyond the line are arrows."""
     if effect.relative is None or effect.relative_interval is None:
         return ""
-    cells = [" "] * width
-    low, high = (_cell(end, width, reach) for end in effect.relative_interval)
-    cells[low : high + 1] = "─" * (high - low + 1)
-    cells[width // 2] = "┼" if low <= width // 2 <= high else "│"
-    cells[low] = "←" if effect.relative_interval.low < -reach else "├" if low != width // 2 else cells[low]
-    cells[high] = "→" if effect.relative_interval.high > reach else "┤" if high != width // 2 else cells[high]
-    cells[_cell(effect.relative, width, reach)] = "●"
+    low, high = (_cell(end, half, reach) for end in effect.relative_interval)
+    cells = ["─" if low <= at <= high else " " for at in range(2 * half + 1)]
+    cells[low] = "←" if effect.relative_interval.low < -reach else "├"
+    cells[high] = "→" if effect.relative_interval.high > reach else "┤"
+    cells[half] = "┼" if low <= half <= high else "│"
+    if abs(effect.relative) <= reach:
+        cells[_cell(effect.relative, half, reach)] = "●"
     return "".join(cells)
 
 
-def _cell(value: float, width: int, reach: float) -> int:
-    half = width // 2
-    return half + round(max(-1.0, min(1.0, value / reach)) * half) if not math.isnan(value) else half
+def _cell(value: float, half: int, reach: float) -> int:
+    return half if math.isnan(value) else half + round(max(-1.0, min(1.0, value / reach)) * half)
 
 
 def _reach(results: Sequence[Result]) -> float:
@@ -153,11 +161,9 @@ def _reach(results: Sequence[Result]) -> float:
     return min(ordered[-1], 4 * ordered[len(ordered) // 2])
 
 
-def _scale_line(width: int, reach: float) -> Text:
+def _scale_line(half: int, reach: float) -> Text:
     end = f"{reach * 100:.2g}%"
-    left, right = f"{words.MINUS}{end}", f"+{end}"
-    half = width // 2
-    return Text(f"{left}{'0':>{half + 1 - len(left)}}{right:>{width - half - 1}}")
+    return Text(f"{words.MINUS + end:<{half}}0{'+' + end:>{half}}")
 
 
 # --- the rest ---
@@ -184,7 +190,7 @@ def _trust(report: Report) -> Iterator[RenderableType]:
         return
     yield Text()
     yield _title("Shares of the arms")
-    yield Text(f"p {words.p_value(report.ratio.p)}: {words.ratio_said(report.ratio)}")
+    yield Text(words.ratio_said(report.ratio))
     yield from _problems(report.ratio.suspects)
 
 

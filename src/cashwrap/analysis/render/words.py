@@ -373,9 +373,11 @@ def design_said(design: DesignDecl) -> str:
 
 def ratio_said(check: RatioCheck) -> str:
     """What the ratio check found, plainly."""
+    at = p_value(check.p)
+    p = f"p {at.replace('<', '< ')}" if "<" in at else f"p = {at}"
     if check.p < RATIO_ALARM:
-        return "units did not come in the declared shares. Trust no number until that is explained."
-    return "units came in the declared shares, as far as chance lets them."
+        return f"Units did not come in the declared shares ({p}). Trust no number until that is explained."
+    return f"Units came in the declared shares, as far as chance lets them ({p}, however often one looks)."
 
 
 def notes(report: Report) -> tuple[str, ...]:
