@@ -6,8 +6,8 @@ Run by hand, in an environment of its own (numpy < 2; it builds with Boost's hea
     CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install --no-build-isolation confseq==0.0.11
     python tests/oracles/make_confseq.py
 
-``normal_mixture_bound`` bounds a sum of variance v; divided by its root it is a multiple of the standard error. It tunes
-its mixture by an approximation, so the mixture it used (the inverse of the paper's squared rho) is written down too.
+``normal_mixture_bound`` bounds a sum of variance v; divided by its root it is a multiple of the standard error. It
+tunes its mixture by an approximation, so the mixture (the inverse of the paper's squared rho) is written down too.
 """
 
 import json
