@@ -120,6 +120,10 @@ def read_experiment(
     if CONTROL not in arms and len(shape.faults) == before:
         message = "this experiment has no control, so what the experience itself brings cannot be measured"
         shape.faults.warn(shape.key_spot(node), "no_control", message)
+    if "design" not in fields and len(shape.faults) == before:
+        design = experiment.design
+        message = f"this experiment plans no end, so it counts {design.days} days and is looked at {design.looks} times"
+        shape.faults.warn(shape.key_spot(node), "no_design", f"{message}; say so, or otherwise, under 'design'")
     return experiment
 
 
