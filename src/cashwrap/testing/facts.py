@@ -19,7 +19,7 @@ def write_columns(folder: Path, name: str, columns: Mapping[str, Any]) -> int:
     """Add facts as columns of equal length, named as in ``cashwrap.adapters.parquet.Fact``; how many there were.
 
     ``event``, ``time`` (milliseconds) and ``analytic_id`` must be there; one value stands for a whole column. Ids are
-    whole numbers (or ``None``). What is not there is unknown, but for store ``default``, environment ``live``, an
+    whole numbers (or ``None``), and ``measures`` lists of (name, number). What is not there is unknown, but for store ``default``, environment ``live``, an
     allowed mask, no flags, and the shop's backend as who reported it. ``name`` is that of the files: the same name
     again replaces them.
 
@@ -44,6 +44,8 @@ def _column(arrow: Any, name: str, values: Any, count: int) -> Any:
         return arrow.array(values).cast(arrow.timestamp("ms", "UTC"))
     if name in _IDS:
         return arrow.array(_binary(values, _IDS[name]), arrow.binary(_IDS[name]))
+    if name == "measures":
+        return arrow.array(values, arrow.map_(arrow.string(), arrow.float64()))
     return arrow.array(values)
 
 
