@@ -40,17 +40,32 @@ class Counts:
         self.degraded = 0
         self.seconds = 0.0
         self.buckets = [0] * (len(BUCKETS) + 1)
-        self.arms: Counter[tuple[str, str, str]] = Counter()
-        """Experience, arm and outcome: the server's own tally, beside the exposures that browsers report."""
+        self._names: Names | None = None
+        """Those of the playbook that decided last."""
+        self._reached: dict[tuple[int, ...], int] = {}
+        """What it came to, as its decisions hold exposures."""
+        self._before: Counter[tuple[str, str, str]] = Counter()
+        """What playbooks before it came to."""
 
     def decided(self, decision: Decision, names: Names, *, degraded: bool) -> None:
         """One more; only ever called from the thread that answers."""
         self.decisions += 1
         self.degraded += degraded
+        if names is not self._names:
+            self._before, self._names, self._reached = self.arms, names, {}
         for each in decision.exposures:
             if len(each) > PLAIN:
-                reached = names.read(each)
-                self.arms[reached.experience, reached.arm, reached.outcome] += 1
+                self._reached[each] = self._reached.get(each, 0) + 1
+
+    @property
+    def arms(self) -> Counter[tuple[str, str, str]]:
+        """How often by experience, arm and outcome: what experiences came to, since the process began."""
+        found = Counter(self._before)
+        for each, count in list(self._reached.items()):
+            if self._names is not None:
+                reached = self._names.read(each)
+                found[reached.experience, reached.arm, reached.outcome] += count
+        return found
 
     def took(self, seconds: float) -> None:
         """How long an answer took, from the whole request to the bytes."""

@@ -49,6 +49,7 @@ from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.retention import Retention
 from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
+from cashwrap.tallies import Tallies
 from cashwrap.tell import Placed, tell
 from cashwrap.tokens import Proof, tokens_of
 from cashwrap.webhooks import Webhooks
@@ -81,6 +82,7 @@ class Engine:
         self.webhooks = Webhooks(world.registry, world.random)
         self.catalogues = Catalogues(world.catalogue, self._common.changing())
         self.counts = Counts()
+        self.tallies = Tallies(world)
         self.backlog = Backlog(world.failed, world.clock)
         self._accounts = Accounts()
         self.tokens = tokens_of(world.vault)
@@ -183,6 +185,8 @@ class Engine:
             exposures=exposures,
         )
         self.counts.decided(decision, live.playbook.experiences.names, degraded=late or decision.degraded)
+        if exposures:
+            self.tallies.count(inputs, exposures, live.playbook.experiences, caller.facts, live.normaliser.internal)
         if exposures and not ahead and not inputs.mask & PERSONALIZATION and (cart := _own_cart(units)):
             self.exposures.count(tenant, cart, decision, inputs.now)
         token = self.tokens.sign(proof, units.values())
@@ -254,12 +258,13 @@ class Engine:
         return any(found)
 
     def refresh(self) -> None:
-        """See keys, switches, webhooks and products that another process wrote."""
+        """See keys, switches, webhooks and products that another process wrote; tell what was decided here."""
         self.keys.refresh()
         self.switches.refresh()
         self.webhooks.refresh()
         self.catalogues.refresh()
         self.backlog.refresh()
+        self.tallies.flush()
         if self.backfill.outdated():
             self._show_features()
         self.offering.look()
@@ -271,20 +276,11 @@ class Engine:
     def close(self) -> None:
         """Commit what waits and stop."""
         self.writer.close()
+        self.tallies.flush(ending=True)
 
     def _context(self) -> Context:
-        world = self.world
-        products = self.catalogues.products
-        return Context(
-            self.live.playbook,
-            products,
-            world.store,
-            world.vault,
-            world.random,
-            self.hot,
-            self.recorder,
-            self.backlog,
-        )
+        world, products, kept = self.world, self.catalogues.products, (self.hot, self.recorder, self.backlog)
+        return Context(self.live.playbook, products, world.store, world.vault, world.random, *kept)
 
     def _tend(self) -> bool:
         """What the writer does between commits; whether more of it waits."""

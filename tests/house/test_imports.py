@@ -32,7 +32,7 @@ LAYERS: list[set[str]] = [
     {"dedup"},
     {"playbook"},
     {"keys", "switches", "webhooks", "catalogues", "signing", "audit", "backlog", "repair"},
-    {"counts", "explain", "differences"},
+    {"counts", "tallies", "explain", "differences"},
     {"decide"},
     {"experiences", "segments", "profiles", "tokens", "request", "facts", "metrics"},
     {"attributes", "attention", "experiments", "offers"},

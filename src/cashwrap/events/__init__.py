@@ -9,6 +9,7 @@ from cashwrap.events.accounting import Accounting
 from cashwrap.events.agent import read_agent
 from cashwrap.events.envelope import Batch, Envelope, Limits, Refused, decode_batch, decode_one, read_body
 from cashwrap.events.normalise import Normaliser, RequestFacts
+from cashwrap.events.surroundings import flags_of
 from cashwrap.events.traffic import RateWatch, truncated
 from cashwrap.events.vocabulary import EventType, Vocabulary, compile_vocabulary
 
@@ -26,6 +27,7 @@ __all__ = [
     "compile_vocabulary",
     "decode_batch",
     "decode_one",
+    "flags_of",
     "read_agent",
     "read_body",
     "truncated",

@@ -74,6 +74,13 @@ def reduce(
     return where, _flags(facts, user_agent, context.ip if facts.trusted else facts.ip, internal)
 
 
+def flags_of(facts: RequestFacts, internal: tuple[Network, ...]) -> int:
+    """The flags of a sender, as far as the request itself tells; a backend's says nothing of the shopper."""
+    if facts.trusted:
+        return Flag.QA.value if facts.qa else 0
+    return _flags(facts, facts.user_agent, facts.ip, internal)
+
+
 def _flags(facts: RequestFacts, user_agent: str | None, ip: str | None, internal: tuple[Network, ...]) -> int:
     flags = Flag.QA.value if facts.qa else 0
     if is_bot(user_agent) and not (facts.trusted and not user_agent):
