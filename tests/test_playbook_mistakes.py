@@ -173,6 +173,13 @@ def test_planted_a_checker_blind_to_purposes_is_seen(monkeypatch: pytest.MonkeyP
     assert told(faults) != MARK.findall(path.read_text())
 
 
+def test_planted_a_checker_blind_to_what_metrics_are_of_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "check_metrics", lambda *_: None)
+    path = BROKEN / "metrics.yaml"
+    _, faults = examine({path.name: path.read_text()})
+    assert told(faults) != MARK.findall(path.read_text())
+
+
 def test_a_condition_with_too_many_alternatives_is_told_and_still_judged() -> None:
     any_of_many = " && ".join(f"(cart.count == {number} || sessions > {number})" for number in range(7))
     text = (
