@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ import pytest
 
 from cashwrap.adapters.sqlite import SqliteStore
 from cashwrap.errors import Locked
+from cashwrap.tallies import KIND, tallies
 from crews import children, clients_of_each
-from engines import STARTER
+from engines import LIVE, STARTER
 from processes import Process, cashwrap, client, process
 
 CHOICES = {"personalization": "granted", "analytics": "granted"}
@@ -336,6 +337,36 @@ def test_a_stop_answers_what_has_begun(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "cashwrap.db-wal").exists()
     with process(STARTER, tmp_path / "data") as server:
         kept(server, key, load)
+
+
+TESTED = """
+shop: {currency: EUR, locale: en}
+placements:
+  banner: {component: message}
+experiences:
+  greeting:
+    in: banner
+    show: {text: {en: Good day.}}
+    experiment: {arms: {control: 50%, main: 50%}, goal: conversion}
+"""
+
+
+def test_what_each_decided_is_written_down_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "playbook").mkdir()
+    (tmp_path / "playbook" / "shop.yaml").write_text(TESTED)
+    key = cashwrap("keys", "create", "secret", "--data", tmp_path / "data").splitlines()[-1]
+    with process(tmp_path / "playbook", tmp_path / "data", *WORKERS) as server:
+        team = Team(server, key)
+        team.consent("tested")
+        for http in team.clients.values():
+            for _ in range(10):
+                assert http.post("/v1/decide", json={"shopper": {"userId": "tested"}}).status_code == 200
+        team.close()
+        assert server.stop() == 0, server.errors.read_text()
+    with closing(SqliteStore(tmp_path / "data", serving=False)) as store:
+        assert len(store.documents(KIND)) == 2, "one of each process"
+        found = tallies(store, LIVE)
+    assert [(key[0], sum(days.values())) for key, days in found.items()] == [("greeting", 20)]
 
 
 def test_a_killed_supervisor_takes_the_others_along(tmp_path: Path) -> None:
