@@ -14,6 +14,7 @@ from cashwrap.analysis.results import Report
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """What a browser may do with the page: use the styles in it, and nothing else."""
 SYMBOLS = {"ship": "▲", "roll_back": "▼", "keep_running": "…", "cannot_tell": "?"}
+JOINER = "\u2060"
 MANUAL = "docs/reference/statistics.md"
 
 
@@ -61,10 +62,11 @@ def _template() -> Template:
 
 
 def coded(text: str) -> Markup:
-    """A message with what stands between backticks as code; all of it escaped."""
-    parts = text.split("`")
+    """A message with what stands between backticks as code, and no line broken after a minus; all of it escaped."""
+    kept = text.replace(words.MINUS, f"{words.MINUS}{JOINER}")
+    parts = kept.split("`")
     if len(parts) % 2 == 0:
-        return escape(text)
+        return escape(kept)
     return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 

@@ -1,6 +1,6 @@
 """The plots of a report, each a matplotlib figure of our width; what there is no data for has no plot.
 
-Labels stand where they mean something and not in a legend; nought is always drawn; every axis has its unit.
+Labels stand where they mean something and not in a legend; zero is always drawn; every axis has its unit.
 """
 
 import math
@@ -44,7 +44,7 @@ TITLES: dict[Name, str] = {
     "completion": "When shoppers complete or abandon",
 }
 NOTES: dict[Name, str] = {
-    "metrics": "Relative change with its interval. A line that touches nought may be no change at all; blue is better "
+    "metrics": "Relative change with its interval. A line that touches zero may be no change at all; blue is better "
     "for the shop, orange worse, whichever way the number goes. A short upright mark is a guardrail's limit.",
     "timeline": "The primary metric at each planned look. Only beyond the dashed bounds is an effect called one: they "
     "are wide at first, so that looking early does not mislead.",
@@ -76,7 +76,7 @@ def plot(name: Name, report: Report) -> Figure:
         return _DRAW[name](report)
 
 
-# --- forests: a line of words, and under it the interval against nought ---
+# --- forests: a line of words, and under it the interval against zero ---
 
 
 class _Row(NamedTuple):

@@ -78,7 +78,7 @@ def _title(text: str) -> Text:
     return Text(text, style="bold underline")
 
 
-# --- metrics, each with its interval against nought ---
+# --- metrics, each with its interval against zero ---
 
 
 def _metrics(report: Report, width: int) -> Iterator[RenderableType]:
@@ -132,7 +132,7 @@ def _line(label: Text, change: Text, interval: Text, drawn: Text, style: str = "
 
 
 def _bar(effect: Effect, half: int, reach: float) -> str:
-    """``├──●──┤`` on a line whose middle ``│`` is nought; ends beyond the line are arrows."""
+    """``├──●──┤`` on a line whose middle ``│`` is zero; ends beyond the line are arrows."""
     if effect.relative is None or effect.relative_interval is None:
         return ""
     low, high = (_cell(end, half, reach) for end in effect.relative_interval)

@@ -350,7 +350,7 @@ def control_of(report: Report) -> str:
 
 
 def direction(effect: Effect, result: Result) -> str:
-    """What an interval says: ``better``, ``worse``, or ``unclear`` where it holds nought."""
+    """What an interval says: ``better``, ``worse``, or ``unclear`` where it holds zero."""
     if effect.interval.low <= 0 <= effect.interval.high:
         return "unclear"
     gain = effect.absolute if result.better == "higher" else -effect.absolute
