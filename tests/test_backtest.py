@@ -1,8 +1,6 @@
 """Backtests: the playbook that decided changes nothing, a draft exactly what a naive recomputation finds."""
 
 import random
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from cashwrap.model import Answer, Inputs, Line, Product
 from cashwrap.playbook import Playbook, examine
 from cashwrap.ports import ShopperKey
 from cashwrap.records import Kept
+from cashwrap.testing.threads import together
 from engines import LIVE, Shop, TestClock, folder_world, memory_world, shop_over
 
 PEOPLE = 5
@@ -423,9 +422,3 @@ def test_the_law_holds_where_deciding_and_writing_race(tmp_path: Path) -> None:
         assert (told.changed, told.skipped) == (0, {})
         for replay in replays(world, playbook, Scope(LIVE)):
             assert replay.inputs.values["views"] == replay.kept.inputs.values["views"]
-
-
-def together(*works: Callable[[], None]) -> None:
-    with ThreadPoolExecutor(len(works)) as pool:
-        for done in [pool.submit(work) for work in works]:
-            done.result(60)

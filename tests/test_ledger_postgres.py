@@ -14,7 +14,8 @@ from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.errors import CashwrapError, Conflict, StoreError, Unavailable
 from cashwrap.ledger import Claim
 from cashwrap.library import open_world
-from cashwrap.testing.ledger import ANN, KEYS, LIVE, asked, once, redeem, reserve, together
+from cashwrap.testing.ledger import ANN, KEYS, LIVE, asked, once, redeem, reserve
+from cashwrap.testing.threads import together
 from postgres import MISSING, Server, installed, server
 
 pytestmark = pytest.mark.skipif(not installed, reason=MISSING)

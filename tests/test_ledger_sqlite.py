@@ -17,7 +17,8 @@ from cashwrap.adapters.queries import statements
 from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.errors import Conflict, StoreError, Unavailable
 from cashwrap.ledger import Outcome
-from cashwrap.testing.ledger import ANN, KEYS, LIVE, asked, claims, once, redeem, reserve, together
+from cashwrap.testing.ledger import ANN, KEYS, LIVE, asked, claims, once, redeem, reserve
+from cashwrap.testing.threads import together
 from faulty_disk import FaultyDisk
 
 

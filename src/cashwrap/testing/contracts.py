@@ -24,6 +24,7 @@ from cashwrap.ports import (
     Transition,
     Vault,
 )
+from cashwrap.testing.threads import together
 
 LIVE = Tenant("acme", "live")
 TEST = Tenant("acme", "test")
@@ -347,7 +348,7 @@ class StoreContract:
                 store.commit(Changes(records=[record(number)], rows={key(1): row, key(2): row}))
             done.set()
 
-        _together(write, read, read)
+        together(write, read, read)
         assert torn == []
         assert len(list(store.log())) == rounds
 
@@ -362,7 +363,7 @@ class StoreContract:
 
             return write
 
-        _together(*(writer(number) for number in range(4)))
+        together(*(writer(number) for number in range(4)))
         assert len(list(store.log())) == len(store.failures()) == len(store.documents("kind")) == 32
 
 
@@ -416,7 +417,7 @@ class VaultContract:
         vault.bury(names[:1], 10)
         assert vault.buried(names) == {names[0]: 50, names[1]: 70}
 
-    def test_digests_are_stable_and_parts_do_not_run_together(self, vault: Vault) -> None:
+    def test_digests_are_stable_and_parts_do_not_runtogether(self, vault: Vault) -> None:
         """Sixteen bytes that tell every list of parts from every other."""
         lists = [
             ("ab", "c"),
@@ -443,7 +444,7 @@ class VaultContract:
             sealed.extend((shopper(n), vault.seal(shopper(n), b"word")) for n in range(200))
             vault.persist()
 
-        _together(seal, seal, seal)
+        together(seal, seal, seal)
         assert {vault.open(who, bytes_) for who, bytes_ in sealed} == {b"word"}
 
 
@@ -457,22 +458,3 @@ def _raised(call: Callable[..., object], *arguments: bytes) -> type[Exception] |
     except Exception as error:  # the caller looks at its type
         return type(error)
     return None
-
-
-def _together(*works: Callable[[], None]) -> None:
-    """Run them at once and raise what the first failing one raised."""
-    errors: list[Exception] = []
-
-    def guarded(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception as error:  # raised below, in the test's thread
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert not errors, errors
-    assert not any(thread.is_alive() for thread in threads)

@@ -3,13 +3,13 @@
 A subclass defines the fixture ``ledger``: a fresh, empty one for each test.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 
 from cashwrap.errors import Conflict, InvalidInput
 from cashwrap.ledger import GRACE, Claim, Code, Once, Outcome, Reservation
 from cashwrap.model import Millis, Minor, Tenant
 from cashwrap.ports import Ledger
+from cashwrap.testing.threads import together
 
 LIVE = Tenant("acme", "live")
 TEST = Tenant("acme", "test")
@@ -445,22 +445,3 @@ class LedgerContract:
         assert reserve(ledger, 2, [Claim("k", 1, 2**70), Claim("k", 1, 2**70)]).refused == ""
         assert ledger.used(LIVE, ["k"]) == {"k": 1}
         assert ledger.check() == []
-
-
-def together(*works: Callable[[], None]) -> None:
-    """Run them at once and raise what the first failing one raised."""
-    errors: list[Exception] = []
-
-    def guarded(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception as error:  # raised below, in the test's thread
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert not errors, errors
-    assert not any(thread.is_alive() for thread in threads)
