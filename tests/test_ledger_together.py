@@ -13,8 +13,8 @@ import pytest
 from cashwrap.ledger import Claim, Outcome
 from cashwrap.ports import Ledger
 from cashwrap.testing.ledger import KEYS, LIVE, asked, claims, once, redeem, reserve
-from cashwrap.testing.threads import together
 from cashwrap.testing.ledger_model import ModelLedger
+from cashwrap.testing.threads import together
 from ledgers import CAP, WORKERS, answered, opened, requests
 from postgres import MISSING, Server, installed, server
 
