@@ -328,12 +328,13 @@ def _funnel(report: Report) -> Figure:
 
 def _completion(report: Report) -> Figure:
     colours, dashes = _colours(report), _dashes(report)
-    horizon = max(curve.times[-1] for curve in report.curves if curve.times)
+    known = [curve for curve in report.curves if curve.times]
+    horizon = max(1, *(curve.times[-1] for curve in known))
     scale = words.scale("milliseconds", report.currency, [horizon], [])
     figure, every = blank(4.5, 2)
     for axes, name in zip(every, ("completed", "abandoned"), strict=True):
         ends = []
-        for curve in report.curves:
+        for curve in known:
             share = curve.completed if name == "completed" else curve.abandoned
             times = [time * scale.factor for time in curve.times]
             colour = colours[curve.arm]
@@ -343,7 +344,7 @@ def _completion(report: Report) -> Figure:
             ends.append(share[-1])
         top = max(*ends, 1e-9)
         places = spread(ends, top * 0.115)
-        for curve, end, place in zip(report.curves, ends, places, strict=True):
+        for curve, end, place in zip(known, ends, places, strict=True):
             said = f"{words.share(end)} {short(curve.arm)}"
             axes.annotate(
                 said, (1.01, place), xycoords=("axes fraction", "data"), color=colours[curve.arm], va="center"

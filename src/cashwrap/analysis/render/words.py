@@ -203,10 +203,9 @@ def stake(value: float, interval: Interval | None, currency: str) -> str:
 def stake_range(value: float, interval: Interval, currency: str) -> str:
     """The interval of money at stake, rounded alike."""
     step = _step(value, interval)
-    low, high = (rounded(end, step, currency) for end in interval)
     if math.isinf(interval.low) or math.isinf(interval.high):
         return scale("money", currency, [value], [step]).between(interval)
-    return f"{low} to {high}"
+    return " to ".join(rounded(end, step, currency) for end in interval)
 
 
 def rounded(value: float, step: float, currency: str) -> str:
