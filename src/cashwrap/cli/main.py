@@ -26,7 +26,8 @@ from cashwrap.cli import (
     server,
     versions,
 )
-from cashwrap.errors import CashwrapError, PlaybookError
+from cashwrap.cli.options import complain
+from cashwrap.errors import CashwrapError
 
 
 class Group(TyperGroup):
@@ -36,12 +37,8 @@ class Group(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except PlaybookError as error:
-            for fault in error.faults:
-                typer.echo(fault, err=True)
-            typer.secho(error.message, fg="red", err=True)
         except CashwrapError as error:
-            typer.secho(f"{error.message} ({error.code})", fg="red", err=True)
+            complain(error)
         except BrokenPipeError:
             sys.stderr.close()
         raise typer.Exit(1)

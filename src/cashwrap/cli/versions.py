@@ -13,8 +13,7 @@ from cashwrap.cli.world import noted, trail_of
 from cashwrap.differences import Change, difference, words
 from cashwrap.errors import InvalidInput
 from cashwrap.library import open_world
-from cashwrap.playbook import Playbook, examine, read_files
-from cashwrap.playbook.compile import refusal
+from cashwrap.playbook import Playbook, load_playbook
 from cashwrap.publishing import Draft, draft_of, read_folder, write_folder
 from cashwrap.versions import LIVE, Release, Versions, listing, roll_back, strayed
 
@@ -173,7 +172,7 @@ def diff(
     Example: `cashwrap diff live playbook --data data`
     """
     if Path(old).is_dir() and Path(new).is_dir():
-        before, after = _folder(Path(old)), _folder(Path(new))
+        before, after = load_playbook(Path(old)), load_playbook(Path(new))
     else:
         with _versions(data) as kept:
             before, after = _side(kept, old), _side(kept, new)
@@ -189,14 +188,7 @@ def diff(
 
 
 def _side(kept: Versions, name: str) -> Playbook:
-    return _folder(Path(name)) if name != LIVE and Path(name).is_dir() else kept.load(kept.find(name))
-
-
-def _folder(folder: Path) -> Playbook:
-    playbook, faults = examine(read_files(folder))
-    if playbook is None:
-        raise refusal(faults)
-    return playbook
+    return load_playbook(Path(name)) if name != LIVE and Path(name).is_dir() else kept.load(kept.find(name))
 
 
 def checkout(
