@@ -11,7 +11,7 @@ from cashwrap.adapters.vault import MemoryVault
 from cashwrap.declarations import Condition, MetricDecl
 from cashwrap.enrich import enrich
 from cashwrap.folding import read_events
-from cashwrap.history.facts import Making
+from cashwrap.history.columns import Making
 from cashwrap.model import Event, Flag, Line, Number, Product, Purpose, Tenant, Where
 from engines import SeededRandom
 

@@ -1,8 +1,7 @@
-"""The log read back: I12 (rebuilt state equals live state) under random traffic, and the facts derived from it."""
+"""The log read back: I12 (rebuilt state equals live state) under random traffic."""
 
 import random
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,7 +13,7 @@ from cashwrap.adapters.memory import MemoryStore
 from cashwrap.adapters.vault import MemoryVault
 from cashwrap.engine import World
 from cashwrap.events import Batch, Envelope, Normaliser, RequestFacts
-from cashwrap.history import read_events, rebuild, write_facts
+from cashwrap.history import read_events, rebuild
 from cashwrap.hot import Hot
 from cashwrap.model import Event, Line, Millis, Tenant
 from cashwrap.playbook import Playbook, examine
@@ -249,46 +248,3 @@ def test_the_log_gives_events_back_as_they_were_folded(playbook: Playbook) -> No
     (event,) = read_events(world.vault.open(record.shopper, record.payload))
     assert event.properties["products"] == [Line("p1", 2, 500)]
     assert (event.properties["total"], event.user_id, event.trusted) == (1000, "jo", True)
-
-
-class TestFacts:
-    def test_only_what_analytics_allows_under_the_shoppers_present_name(
-        self, playbook: Playbook, tmp_path: Path
-    ) -> None:
-        parquet = pytest.importorskip("pyarrow.parquet")
-        world = new_world()
-        desk = Desk(world, playbook)
-        viewed = {"product_id": "p1", "price": "5.00", "category": "mugs"}
-        desk.send([track("Product Viewed", 0, anonymousId="dev-a", properties=viewed)])
-        desk.send([track("Product Viewed", 10, anonymousId="dev-a", userId="jo", properties=viewed)])
-        desk.send([track("Product Viewed", 90, userId="jo", properties=viewed)])
-        desk.send([track("Product Viewed", 91, userId="jo", properties=viewed)], basis=4)
-        assert write_facts(world, tmp_path) == 3
-        rows = [row for path in tmp_path.rglob("*.parquet") for row in parquet.ParquetFile(path).read().to_pylist()]
-        assert len(rows) == 3
-        assert len({row["analytic_id"] for row in rows}) == 1
-        starts = sorted((row["time"], row["session_start"]) for row in rows)
-        assert starts[1][1] == starts[0][0]
-        assert starts[2][1] == starts[2][0]
-        assert {row["event"] for row in rows} == {"Product Viewed"}
-
-    def test_the_same_log_writes_the_same_files(self, playbook: Playbook, tmp_path: Path) -> None:
-        pytest.importorskip("pyarrow.parquet")
-        world = play(9, playbook)
-        first, second = tmp_path / "a", tmp_path / "b"
-        assert write_facts(world, first) == write_facts(world, second) > 0
-        assert write_facts(world, first) > 0
-        names = [
-            sorted(str(path.relative_to(folder)) for path in folder.rglob("*.parquet")) for folder in (first, second)
-        ]
-        assert names[0] == names[1]
-
-    def test_a_forgotten_shopper_leaves_no_fact(self, playbook: Playbook, tmp_path: Path) -> None:
-        pytest.importorskip("pyarrow.parquet")
-        world = new_world()
-        desk = Desk(world, playbook)
-        desk.send([track("Product Viewed", 1, anonymousId="dev-a", properties={"product_id": "p"})])
-        key = next(iter(world.store._profiles))  # type: ignore[attr-defined]
-        world.vault.destroy(key.shopper)
-        world.store.forget(key)
-        assert write_facts(world, tmp_path) == 0

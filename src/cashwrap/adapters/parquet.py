@@ -1,18 +1,22 @@
 """The fact table: what analysis and training may see, as Parquet files by day and bucket of the analytic id.
 
-Typed columns, no payload and no identity; derived from the log, so it is never backed up. A bucket bounds what
-forgetting must read: one file in sixteen, and only those that hold the id are rewritten. Whoever writes and forgets
-takes turns. Needs the extra ``cashwrap[parquet]``.
+Typed columns, no payload and no identity; derived from the log, so it is never backed up. Files are never changed, only
+put in place and taken away, many at once or not at all: whoever changes the table has a turn, and a turn that was cut
+off is finished, or undone, by the next. A bucket bounds what forgetting must read: one file in sixteen, and only those
+that hold the id are written anew. Needs the extra ``cashwrap[parquet]``.
 """
 
+import fcntl
 import os
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from functools import cache
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +25,13 @@ from cashwrap.errors import CashwrapError
 from cashwrap.model import Millis, Minor, Purpose
 
 BUCKETS = 16
+FILES = 8
+"""Files of one day and bucket that may lie side by side; one more, and all of them become one."""
+STATE, LOCK, GRAVES, UNFINISHED = "_state.json", "_lock", "_forgotten", "_unfinished"
+"""Beside the days in the folder; what reads Parquet folders passes over names that begin so."""
+_GRAVE = 8
+_ANALYTICS: int = Purpose.ANALYTICS.value
+_DAY: Millis = 86_400_000
 
 
 class Fact(Struct, frozen=True, array_like=True):
@@ -90,113 +101,359 @@ class Fact(Struct, frozen=True, array_like=True):
     """Other fields that a metric of the shop's own asks for."""
 
 
-def write_facts(folder: Path, facts: Iterable[Fact]) -> list[Path]:
-    """Add one batch, durably; the files written. The same batch again writes the same files.
+class State(Struct, frozen=True):
+    """How far the table has come, and what of its last change is not in place yet."""
+
+    log: str = ""
+    """Names the log that the facts come from; empty before the first."""
+    position: int = 0
+    """The facts of every record up to this one are in."""
+    settled: int = 0
+    """What every record up to this one says about earlier facts is heeded: whose they are, and what was withdrawn."""
+    changes: int = 0
+    """Counts changes, and so names their files."""
+    moves: tuple[tuple[str, str], ...] = ()
+    """Files that wait in ``UNFINISHED``, and where they belong."""
+    drops: tuple[str, ...] = ()
+    """Files that they replace."""
+
+
+class Seen(NamedTuple):
+    """One fact that is in the table already, as far as sessions and names need it."""
+
+    analytic_id: bytes
+    time: Millis
+    session_start: Millis
+    path: Path
+
+
+Edit = Callable[[bytes, Millis, Millis], tuple[bytes, Millis] | None]
+"""From a fact's analytic id, time and session to its new id and session, or ``None`` where it goes."""
+
+
+@contextmanager
+def turn(folder: Path) -> Iterator["Turn"]:
+    """Change the table with nobody else at it. Makes the folder; waits for whoever has a turn.
+
+    What is not committed is gone. Raises ``CashwrapError`` (``extra_missing``).
+    """
+    _pyarrow()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield Turn(folder)
+    finally:
+        os.close(handle)
+
+
+class Turn:
+    """One turn: look at the table, stage changes, ``commit`` them together. See ``turn``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.state = self._saved = _read_state(folder)
+        self._finish()
+        self._staged: dict[Path, list[Any]] = defaultdict(list)
+        self._dropped: set[Path] = set()
+        graves = folder / GRAVES
+        held = graves.read_bytes() if graves.exists() else b""
+        self.graves = frozenset(held[at : at + _GRAVE] for at in range(0, len(held), _GRAVE))
+        """Who was forgotten and may be in a batch that was read before."""
+
+    def files(self) -> list[Path]:
+        """All files of the table, which are there until the next turn."""
+        return sorted(self._folder.glob("day=*/bucket=*/*.parquet"))
+
+    def seen(self, analytic_ids: Collection[bytes], days: Collection[date] | None = None) -> list[Seen]:
+        """The facts of these ids, of these days or of all."""
+        paths = self._paths({_bucket(each) for each in analytic_ids}, days)
+        if not paths or not analytic_ids:
+            return []
+        arrow, _ = _pyarrow()
+        wanted = (
+            import_module("pyarrow.compute")
+            .field("analytic_id")
+            .isin(arrow.array(sorted(analytic_ids), _schema().field("analytic_id").type))
+        )
+        names = ["analytic_id", "time", "session_start", "__filename"]
+        found = _dataset(paths).scanner(columns=names, filter=wanted).to_table()
+        places = {str(path): path for path in paths}
+        columns = (
+            found["analytic_id"].to_pylist(),
+            found["time"].cast(arrow.int64()).to_pylist(),
+            found["session_start"].cast(arrow.int64()).to_pylist(),
+            [places[name] for name in found["__filename"].to_pylist()],
+        )
+        return [Seen(*row) for row in zip(*columns, strict=True)]
+
+    def add(self, facts: Collection[Fact]) -> int:
+        """Stage new facts, without those of anybody who was forgotten since they were read; how many."""
+        kept = [fact for fact in facts if fact.mask & _ANALYTICS]
+        if self.graves:
+            kept = [fact for fact in kept if _grave(fact.analytic_id) not in self.graves]
+        kept.sort(key=lambda fact: (fact.time // _DAY, fact.analytic_id[0] % BUCKETS))
+        table, begin = _table(kept), 0
+        while begin < len(kept):
+            place, end = self._partition(kept[begin]), begin + 1
+            while end < len(kept) and self._partition(kept[end]) == place:
+                end += 1
+            self._staged[place].append(table.slice(begin, end - begin))
+            begin = end
+        return len(kept)
+
+    def rewrite(self, path: Path, edit: Edit) -> int:
+        """Stage a file with each of its facts as ``edit`` says; how many went."""
+        arrow, _ = _pyarrow()
+        table = _dataset([path]).to_table()
+        ids, times, starts = (
+            table["analytic_id"].to_pylist(),
+            table["time"].cast(arrow.int64()).to_pylist(),
+            table["session_start"].cast(arrow.int64()).to_pylist(),
+        )
+        edited = [edit(*row) for row in zip(ids, times, starts, strict=True)]
+        left = [each for each in edited if each is not None]
+        table = table.filter(arrow.array([each is not None for each in edited], arrow.bool_()))
+        for place, name in enumerate(("analytic_id", "session_start")):
+            column = arrow.array([each[place] for each in left], _schema().field(name).type)
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+        by_bucket: dict[str, list[bool]] = {
+            bucket: [_bucket(each[0]) == bucket for each in left] for bucket in {_bucket(each[0]) for each in left}
+        }
+        for bucket, mask in by_bucket.items():
+            self._staged[path.parent.parent / bucket].append(table.filter(arrow.array(mask, arrow.bool_())))
+        self._dropped.add(path)
+        return len(edited) - len(left)
+
+    def forget(self, analytic_id: bytes) -> int:
+        """Remove the facts of an id, durably, and let no batch that was read before bring them back.
+
+        How many files held it.
+        """
+        self._bury(self.graves | {_grave(analytic_id)})
+        paths = sorted({seen.path for seen in self.seen([analytic_id])})
+        for path in paths:
+            self.rewrite(path, lambda other, _, start: None if other == analytic_id else (other, start))
+        self.commit()
+        return len(paths)
+
+    def clear(self) -> None:
+        """Stage the removal of every fact, and of how far the table had come."""
+        self.state = State(changes=self.state.changes)
+        self._staged.clear()
+        self._dropped = set(self.files())
+
+    def level(self, graves: Collection[bytes]) -> None:
+        """Take graves away that no batch can come from any more, durably."""
+        if self.graves & set(graves):
+            self._bury(self.graves - set(graves))
+
+    def commit(self, **state: Any) -> None:
+        """Make all that is staged durable, and with it new values of ``State``: everything or nothing."""
+        moves: list[tuple[str, str]] = []
+        number = self.state.changes + 1
+        for place, tables in sorted(self._staged.items()):
+            there = [path for path in sorted(place.glob("*.parquet")) if path not in self._dropped]
+            if len(there) >= FILES:
+                tables = [_dataset(there).to_table(), *tables]  # noqa: PLW2901 - the partition as one file
+                self._dropped.update(there)
+            name = f"{number:08x}-{len(moves):04x}.parquet"
+            _write(_pyarrow()[0].concat_tables(tables), self._unfinished(name))
+            moves.append((name, str(place.relative_to(self._folder) / name)))
+        drops = tuple(sorted(str(path.relative_to(self._folder)) for path in self._dropped))
+        changed = msgspec.structs.replace(self.state, changes=number, moves=tuple(moves), drops=drops, **state)
+        self._staged.clear()
+        self._dropped.clear()
+        if changed == msgspec.structs.replace(self._saved, changes=number):
+            return  # nothing is another than before
+        self._put(changed)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Put in place what was committed, and remove what never was."""
+        state, touched = self.state, set()
+        for name, place in state.moves:
+            source, target = self._folder / UNFINISHED / name, self._folder / place
+            if source.exists():
+                for parent in (target.parent.parent, target.parent):
+                    parent.mkdir(mode=0o700, exist_ok=True)
+                _move(source, target)
+                touched.add(target.parent)
+        for place in state.drops:
+            path = self._folder / place
+            if path.exists():
+                _remove(path)
+                touched.add(path.parent)
+        for parent in touched:
+            _sync(parent)
+        if state.moves or state.drops:
+            self._put(msgspec.structs.replace(state, moves=(), drops=()))
+        if (self._folder / UNFINISHED).is_dir():
+            for leftover in (self._folder / UNFINISHED).iterdir():
+                _remove(leftover)
+
+    def _put(self, state: State) -> None:
+        self._keep(STATE, msgspec.json.encode(state))
+        self.state = self._saved = state
+
+    def _bury(self, graves: frozenset[bytes]) -> None:
+        self._keep(GRAVES, b"".join(sorted(graves)))
+        self.graves = graves
+
+    def _keep(self, name: str, content: bytes) -> None:
+        """A small file in place of what was there, durably."""
+        unfinished = self._unfinished(name)
+        with _private(unfinished) as file:
+            file.write(content)
+        _sync(unfinished)
+        _move(unfinished, self._folder / name)
+        _sync(self._folder)
+
+    def _unfinished(self, name: str) -> Path:
+        place = self._folder / UNFINISHED
+        place.mkdir(mode=0o700, exist_ok=True)
+        return place / name
+
+    def _partition(self, fact: Fact) -> Path:
+        return self._folder / f"day={day_of(fact.time)}" / _bucket(fact.analytic_id)
+
+    def _paths(self, buckets: Collection[str], days: Collection[date] | None) -> list[Path]:
+        named = [f"day={day}" for day in sorted(days)] if days is not None else ["day=*"]
+        return [
+            path
+            for day in named
+            for bucket in sorted(buckets)
+            for path in sorted(self._folder.glob(f"{day}/{bucket}/*.parquet"))
+        ]
+
+
+def write_facts(folder: Path, facts: Iterable[Fact]) -> int:
+    """Add facts that come from no log of ours, durably and all or none; how many there were.
 
     Facts without ``analytics`` in their mask are left out, whoever made them. Raises ``CashwrapError`` with code
     ``extra_missing`` where Parquet is not installed.
     """
-    partitions: dict[Path, list[Fact]] = defaultdict(list)
-    for fact in facts:
-        if fact.mask & Purpose.ANALYTICS:
-            day = datetime.fromtimestamp(fact.time // 1000, UTC).date()
-            partitions[folder / f"day={day}" / _bucket(fact.analytic_id)].append(fact)
-    written = []
-    for partition, rows in partitions.items():
-        name = blake2b(msgspec.msgpack.encode(rows), digest_size=16).hexdigest()
-        partition.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written.append(partition / f"{name}.parquet")
-        _replace(written[-1], _table(rows))
-    return written
-
-
-def forget(folder: Path, analytic_id: bytes) -> int:
-    """Rewrite the files that hold the id without it, durably; how many there were."""
-    _, parquet = _pyarrow()
-    count = 0
-    for partition in sorted(folder.glob(f"day=*/{_bucket(analytic_id)}")):
-        for unfinished in partition.glob("*.tmp"):  # from a crash; may hold anybody
-            unfinished.unlink()
-        for path in sorted(partition.glob("*.parquet")):
-            ids = parquet.ParquetFile(path).read(columns=["analytic_id"])["analytic_id"].to_pylist()
-            keep = [other != analytic_id for other in ids]
-            if all(keep):
-                continue
-            count += 1
-            if any(keep):
-                _replace(path, parquet.ParquetFile(path).read().filter(keep))
-            else:
-                path.unlink()
-                _sync(partition)
+    with turn(folder) as mine:
+        count = mine.add(list(facts))
+        mine.commit()
     return count
+
+
+def day_of(time: Millis) -> date:
+    """The day of a moment, in UTC: where a fact lies."""
+    return datetime.fromtimestamp(time // 1000, UTC).date()
+
+
+def files_of(folder: Path) -> list[Path]:
+    """All files of the table, as one change left them. Files go when the table changes: read them again then."""
+    if not folder.is_dir():
+        return []
+    with turn(folder) as mine:
+        return mine.files()
+
+
+def _read_state(folder: Path) -> State:
+    path = folder / STATE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=State) if path.exists() else State()
+    except msgspec.DecodeError as error:
+        message = f"{path} cannot be read: remove the folder {folder}, and 'cashwrap facts' writes it again"
+        raise CashwrapError(message, code="facts_mismatch") from error
 
 
 def _bucket(analytic_id: bytes) -> str:
     return f"bucket={analytic_id[0] % BUCKETS:02}"
 
 
-def _table(facts: list[Fact]) -> Any:
+def _grave(analytic_id: bytes) -> bytes:
+    """What tells a forgotten id: nobody finds a random id by it."""
+    return blake2b(analytic_id, digest_size=_GRAVE).digest()
+
+
+@cache
+def _schema() -> Any:
     arrow, _ = _pyarrow()
     moment, text, whole = arrow.timestamp("ms", "UTC"), arrow.string(), arrow.int64()
-    types = {
-        "store": text,
-        "environment": text,
-        "analytic_id": arrow.binary(16),
-        "session_start": moment,
-        "time": moment,
-        "event": text,
-        "product_ids": arrow.list_(text),
-        "quantities": arrow.list_(whole),
-        "prices": arrow.list_(whole),
-        "amount": whole,
-        "currency": text,
-        "mask": arrow.int16(),
-        "device": text,
-        "country": text,
-        "experience": text,
-        "variation": text,
-        "experiment": text,
-        "outcome": text,
-        "held": text,
-        "propensity": arrow.int16(),
-        "decision": text,
-        "level": text,
-        "placement": text,
-        "playbook": text,
-        "segments": arrow.list_(text),
-        "latency": whole,
-        "flags": arrow.int16(),
-        "trusted": arrow.bool_(),
-        "received": moment,
-        "browser": text,
-        "order": arrow.binary(8),
-        "cart": arrow.binary(8),
-        "subtotal": whole,
-        "discount": whole,
-        "shipping": whole,
-        "tax": whole,
-        "cost": whole,
-        "quantity": whole,
-        "step": text,
-        "method": text,
-        "offer": text,
-        "measures": arrow.map_(text, arrow.float64()),
-    }
-    columns = zip(*(msgspec.structs.astuple(fact) for fact in facts), strict=True)
-    return arrow.table(
-        [arrow.array(column, kind) for column, kind in zip(columns, types.values(), strict=True)],
-        names=list(types),
+    return arrow.schema(
+        {
+            "store": text,
+            "environment": text,
+            "analytic_id": arrow.binary(16),
+            "session_start": moment,
+            "time": moment,
+            "event": text,
+            "product_ids": arrow.list_(text),
+            "quantities": arrow.list_(whole),
+            "prices": arrow.list_(whole),
+            "amount": whole,
+            "currency": text,
+            "mask": arrow.int16(),
+            "device": text,
+            "country": text,
+            "experience": text,
+            "variation": text,
+            "experiment": text,
+            "outcome": text,
+            "held": text,
+            "propensity": arrow.int16(),
+            "decision": text,
+            "level": text,
+            "placement": text,
+            "playbook": text,
+            "segments": arrow.list_(text),
+            "latency": whole,
+            "flags": arrow.int16(),
+            "trusted": arrow.bool_(),
+            "received": moment,
+            "browser": text,
+            "order": arrow.binary(8),
+            "cart": arrow.binary(8),
+            "subtotal": whole,
+            "discount": whole,
+            "shipping": whole,
+            "tax": whole,
+            "cost": whole,
+            "quantity": whole,
+            "step": text,
+            "method": text,
+            "offer": text,
+            "measures": arrow.map_(text, arrow.float64()),
+        }
     )
 
 
-def _replace(path: Path, table: Any) -> None:
-    """Put the file in place whole or not at all."""
+def _table(facts: Collection[Fact]) -> Any:
+    arrow, _ = _pyarrow()
+    schema = _schema()
+    columns = zip(*(msgspec.structs.astuple(fact) for fact in facts), strict=True) if facts else [()] * len(schema)
+    return arrow.table(
+        [arrow.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
+    )
+
+
+def _dataset(paths: Collection[Path]) -> Any:
+    """Some of the files; columns that older ones lack are empty."""
+    datasets = import_module("pyarrow.dataset")
+    return datasets.dataset([str(path) for path in paths], schema=_schema(), format="parquet")
+
+
+def _write(table: Any, path: Path) -> None:
     _, parquet = _pyarrow()
-    unfinished = path.with_suffix(".tmp")
-    parquet.write_table(table, unfinished, compression="zstd")
-    _sync(unfinished)
-    unfinished.replace(path)
-    _sync(path.parent)
+    with _private(path) as file:
+        parquet.write_table(table, file, compression="zstd")
+    _sync(path)
+
+
+def _private(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+
+
+def _move(source: Path, target: Path) -> None:
+    source.replace(target)
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
 
 
 def _sync(path: Path) -> None:
@@ -222,5 +479,8 @@ class ParquetFacts:
         self.folder = folder
 
     def forget(self, analytic_id: bytes) -> int:
-        """Rewrite the files that hold the id without it. Raises ``CashwrapError`` (``extra_missing``)."""
-        return forget(self.folder, analytic_id) if self.folder.is_dir() else 0
+        """Write the files that hold the id anew without it. Raises ``CashwrapError`` (``extra_missing``)."""
+        if not self.folder.is_dir():
+            return 0
+        with turn(self.folder) as mine:
+            return mine.forget(analytic_id)

@@ -1,17 +1,15 @@
 """``backtest``: what a draft would have decided, before it is published."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cashwrap.cli.options import Data, Environment, Json, Store, moment, print_json, tenant_of
+from cashwrap.cli.options import Data, Environment, Json, Store, moment, print_json, progress, tenant_of
 from cashwrap.errors import InvalidInput
 from cashwrap.history.backtest import LIMIT, Scope, backtest
 from cashwrap.history.tally import Backtest, Count, Granted, Placement
@@ -58,7 +56,7 @@ def backtest_(  # noqa: PLR0913 - each one is an option of the command
     Example: `cashwrap backtest draft --data data --since 7d`
     """
     playbook = load_playbook(draft)
-    with open_world(data, serving=False) as world, _progress(quiet=json) as told:
+    with open_world(data, serving=False) as world, progress(quiet=json) as told:
         begin = world.clock.now() - _ago(since) if since else 0
         report = backtest(world, playbook, Scope(tenant_of(store, env), begin, limit, told))
     if json:
@@ -72,21 +70,6 @@ def _ago(text: str) -> Millis:
     if found is None:
         raise InvalidInput("--since is written as 12h, 7d or 2w", code="invalid_request")
     return int(found[1]) * _UNITS[found[2]]
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar over the log, on a terminal only."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
-        task = progress.add_task("reading the log")
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _print(report: Backtest) -> None:

@@ -1,11 +1,15 @@
 """Options that several commands share, and how reports are printed."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cashwrap.errors import CashwrapError, InvalidInput, PlaybookError
 from cashwrap.model import Millis, Tenant
@@ -53,3 +57,18 @@ def moment(at: Millis, timespec: str = "minutes") -> str:
 def print_json(value: object) -> None:
     """A report for a program."""
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar over the log, on a terminal only."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+        task = progress.add_task("reading the log")
+        yield lambda done, total: progress.update(task, completed=done, total=total)

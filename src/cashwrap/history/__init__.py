@@ -6,8 +6,9 @@ write_facts(world, folder)                      # what analysis may see, as Parq
 """
 
 from cashwrap.folding import read_events
+from cashwrap.history.facts import write_facts
 from cashwrap.history.load import Options, import_file
-from cashwrap.history.log import Rebuilt, rebuild, write_facts
+from cashwrap.history.log import Rebuilt, rebuild
 from cashwrap.history.mapping import Map, load_mapping, read_mapping
 from cashwrap.history.members import read_members
 from cashwrap.history.report import Report
