@@ -15,6 +15,7 @@ from cashwrap.analysis.statistics.compare import Difference, NoAnswer, interval
 from cashwrap.analysis.statistics.shrink import heterogeneity, shrink
 from cashwrap.analysis.statistics.survival import incidence, time_lost
 from cashwrap.analysis.units import Units
+from cashwrap.declarations import DesignDecl
 from cashwrap.model import Millis
 
 DIMENSIONS = ("device", "country")
@@ -146,7 +147,8 @@ def outlook(units: Units, question: Question, primary: Metric, plan: Plan, now: 
     """The smallest effect that could be found by now, and what is left to the one wanted: from control alone."""
     design = question.design
     have = sum(each.units for each in units.arms() if each.arm in question.arms)
-    a_day = have / max(1.0, (now - plan.started) / DAY)
+    enrolling = min(now, plan.started + design.days * DAY) - plan.started
+    a_day = have / max(1.0, enrolling / DAY)
     wanted = design.detect / WHOLE
     trial = _trial(question, plan)
     try:
@@ -155,28 +157,29 @@ def outlook(units: Units, question: Question, primary: Metric, plan: Plan, now: 
     except (NoAnswer, KeyError):
         return Outlook(None, wanted, None, a_day, None)
     needed = power.units_needed(control, wanted, trial)
-    left = power.days_left(needed, have, a_day) if needed is not None else None
+    left = power.days_left(needed, have, a_day) if needed is not None and not plan.over else None
     smallest = power.detectable(control, have, trial)
-    together = power.pooled(control, have, trial, TOGETHER)
-    notes = []
-    if smallest is not None and smallest > wanted and together is not None:
-        notes.append(
-            Problem(
-                "pooling",
-                f"{TOGETHER} experiments such as this one, read together, would find an average effect of "
-                f"{relative(together)} where this one alone finds {relative(smallest)}.",
-            )
+    return Outlook(smallest, wanted, needed, a_day, left, tuple(_notes(control, have, trial, design, left)))
+
+
+def _notes(
+    control: power.Baseline, have: int, trial: power.Trial, design: DesignDecl, left: float | None
+) -> Iterator[Problem]:
+    """What else would help where the experiment is too small for what it is to find."""
+    wanted = design.detect / WHOLE
+    alone, together = power.detectable(control, have, trial), power.pooled(control, have, trial, TOGETHER)
+    if alone is not None and together is not None and alone > wanted:
+        yield Problem(
+            "pooling",
+            f"{TOGETHER} experiments such as this one, read together, would find an average effect of "
+            f"{relative(together)} where this one alone finds {relative(alone)}.",
         )
-    if left is not None and plan.started + design.days * DAY < now + left * DAY:
-        days = round((now - plan.started) / DAY + left)
-        notes.append(
-            Problem(
-                "underpowered",
-                f"At this traffic it takes {days} days to find {relative(wanted)}, and {design.days} are planned: plan "
-                "longer, give it more traffic, or look for a larger effect.",
-            )
+    if left is not None and left > design.days:
+        yield Problem(
+            "underpowered",
+            f"At this traffic it takes {left:,.0f} days more to find {relative(wanted)}, and {design.days} are planned:"
+            " plan longer, give it more traffic, or look for a larger effect.",
         )
-    return Outlook(smallest, wanted, needed, a_day, left, tuple(notes))
 
 
 def _trial(question: Question, plan: Plan) -> power.Trial:

@@ -44,7 +44,7 @@ def differences(units: Units, question: Question, metric: Metric, through: Milli
         by_arm: ByArm = {arm: {"": reached(each)} for arm, each in counts.items()}
     else:
         by_arm = grouped(units.moments(metric.name, by="epoch", through=through))
-    return _each(question, lambda control, arm: compared(metric, by_arm.get(control, {}), by_arm.get(arm, {})))
+    return _each(question, lambda control, arm: compared(metric, by_arm[control], by_arm[arm]))
 
 
 def compared(metric: Metric, control: Mapping[str, Moments], arm: Mapping[str, Moments]) -> Difference:
@@ -53,7 +53,8 @@ def compared(metric: Metric, control: Mapping[str, Moments], arm: Mapping[str, M
     pairs = [(control[epoch], arm[epoch]) for epoch in both]
     sizes = [sum(each.n for each in side) for side in zip(*pairs, strict=True)] or [0, 0]
     if min(sizes) < FEWEST_UNITS:
-        message = f"Only {min(sizes)} units of one arm have had their time; {FEWEST_UNITS} are the least to tell by."
+        done = "took its first step" if metric.kind == "funnel" else "have had their time"
+        message = f"Only {min(sizes)} units of one arm {done}; {FEWEST_UNITS} are the least to tell by."
         raise NoAnswer(message, code="too_few_units")
     if metric.kind in {"proportion", "funnel"}:
         events = sum(each.n * each.mean[0] for pair in pairs for each in pair)

@@ -6,7 +6,7 @@ from cashwrap.analysis.looks import Plan
 from cashwrap.analysis.render.words import day, range_of, signed
 from cashwrap.analysis.results import Effect, Interval, Problem, Result, Verdict
 
-BLOCKING = frozenset({"sample_ratio", "exposure_loss", "design_changed"})
+BLOCKING = frozenset({"sample_ratio", "exposure_loss"})
 """Doubts under which no number may decide."""
 YEAR = 365
 
