@@ -48,16 +48,19 @@ class Server(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """Requests a second, by the clock and by the server's CPU time."""
+    """Requests a second by the clock, requests per second of the server's CPU time, and how much of that each second
+    took."""
 
     wall: float
     cpu: float
+    cores: float
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time so far of a process and its children that live."""
+    tree = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    stats = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in tree]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def share(ours: list[Rate], peer: list[Rate]) -> str:
@@ -70,11 +73,9 @@ def share(ours: list[Rate], peer: list[Rate]) -> str:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int) -> Iterator[int]:
-    """A server on its own core, until the block ends; yields its process id."""
-    process = subprocess.Popen(
-        ["taskset", "-c", SERVER_CORE, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def running(command: list[str], port: int, cores: str = SERVER_CORE) -> Iterator[int]:
+    """A server on cores of its own, until the block ends; yields its process id."""
+    process = subprocess.Popen(["taskset", "-c", cores, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):
             if process.poll() is not None:
@@ -89,9 +90,9 @@ def running(command: list[str], port: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def engine(folder: Path, experiences: int) -> Iterator[tuple[Server, str]]:
+def engine(folder: Path, experiences: int, workers: int = 1, cores: str = SERVER_CORE) -> Iterator[tuple[Server, str]]:
     """``cashwrap serve`` with a generated playbook; yields the server and a secret key."""
-    playbook, data = folder / f"playbook{experiences}", folder / f"data{experiences}"
+    playbook, data = folder / f"playbook{experiences}", folder / f"data{experiences}-{workers}"
     if not playbook.exists():
         write_playbook(playbook, experiences)
     made = subprocess.run(
@@ -99,26 +100,28 @@ def engine(folder: Path, experiences: int) -> Iterator[tuple[Server, str]]:
     )
     port = free_port()
     command = [str(CASHWRAP), "serve", "--playbook", str(playbook), "--data", str(data), "--port", str(port)]
-    with running(command, port) as pid:
+    with running([*command, "--workers", str(workers)], port, cores) as pid:
         yield Server(port, pid), made.stdout.strip().splitlines()[-1]
 
 
-def load(server: Server, path: str, bodies: list[bytes], key: str, *, unique: bool = False) -> Rate:
+def load(
+    server: Server, path: str, bodies: list[bytes], key: str, *, unique: bool = False, cores: str = LOAD_CORE
+) -> Rate:
     """What ``wrk`` gets answered with 200; ends the benchmark on any other answer."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "load.lua"
         script.write_text(lua(bodies, key, unique=unique))
-        command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", "-c32", f"-d{SECONDS}s", "-s", str(script)]
+        wrk = ["wrk", "-t1", "-c32", f"-d{SECONDS}s", "--timeout", "20s", "-s", str(script)]
         before = cpu_seconds(server.pid)
         url = f"http://127.0.0.1:{server.port}{path}"
-        out = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+        out = subprocess.run(["taskset", "-c", cores, *wrk, url], capture_output=True, text=True, check=True).stdout
         used = cpu_seconds(server.pid) - before
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(f"answers were not all 200:\n{out}")
     rate, total = re.search(r"Requests/sec:\s+([\d.]+)", out), re.search(r"(\d+) requests in", out)
     assert rate is not None
     assert total is not None
-    return Rate(float(rate[1]), int(total[1]) / used)
+    return Rate(float(rate[1]), int(total[1]) / used, used * float(rate[1]) / int(total[1]))
 
 
 def lua(bodies: list[bytes], key: str, *, unique: bool) -> str:
