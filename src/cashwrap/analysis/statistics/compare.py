@@ -15,7 +15,7 @@ from scipy.linalg import pinvh
 from scipy.stats import norm, t
 
 from cashwrap.analysis.results import Interval
-from cashwrap.analysis.statistics.moments import Array, Moments, pooled
+from cashwrap.analysis.statistics.moments import Array, Matrix, Moments, pooled
 from cashwrap.errors import CashwrapError
 
 SURE = 3.0
@@ -42,7 +42,7 @@ class Difference(Struct, frozen=True):
     ``absolute`` is their difference; ``error`` is its standard error and ``df`` its degrees of freedom (infinite where
     it is taken for normal). ``relative`` is of control's value without its sign, so that it points the way of
     ``absolute``; ``None`` where that value is not surely away from zero. ``removed`` is the share of the variance that
-    covariates took away. ``units`` are control's and treatment's.
+    covariates took away. ``units`` are control's and treatment's, ``cov`` the covariance of both values.
     """
 
     control: float
@@ -54,6 +54,7 @@ class Difference(Struct, frozen=True):
     units: tuple[int, int]
     removed: float = 0.0
     df: float = float("inf")
+    cov: Matrix | None = None
 
 
 class _Arm(NamedTuple):
@@ -274,6 +275,7 @@ def _difference(pairs: Sequence[_Pair], shares: Sequence[float]) -> Difference:
         units=(sum(pair.units[0] for pair in pairs), sum(pair.units[1] for pair in pairs)),
         removed=max(0.0, 1 - _spread(cov) / plain),
         df=sum(parts) ** 2 / sum(part**2 / pair.df for part, pair in zip(parts, pairs, strict=True)),
+        cov=tuple(tuple(map(float, row)) for row in cov),
     )
 
 

@@ -74,4 +74,5 @@ def difference_of_quantiles(control: Quantile, treatment: Quantile) -> Differenc
         relative=relative,
         relative_error=relative_error,
         units=(control.n, treatment.n),
+        cov=tuple(tuple(map(float, row)) for row in cov),
     )
