@@ -22,6 +22,7 @@ from cashwrap.model import (
     HELD_OUT,
     IN_CONTROL,
     SHOWN,
+    UNFUNDED,
     Answer,
     Decision,
     Disclosure,
@@ -55,7 +56,7 @@ class Noted(NamedTuple):
 
 
 GHOSTS = 50
-"""Experiences kept back by a cap that one decision tells of: where thousands fit, a token could not carry them all."""
+"""Experiences kept back by caps and budgets that one decision tells of: a token could not carry thousands."""
 NOTHING_KILLED = Kills()
 NO_CATALOGUE = Catalogue()
 
@@ -299,16 +300,26 @@ class _Case:
             self._expose(experience, assigned, IN_CONTROL)
             return Answer(experience.name, arm, None, "control")
         if self._is_capped(experience):
-            self._ghosts += 1
-            if self._ghosts <= GHOSTS:
-                self._expose(experience, assigned, CAPPED)
-            return Answer(experience.name, arm, None, "capped")
-        self._note(experience, "shown", "its condition holds and nothing above it fits")
-        self._expose(experience, assigned, SHOWN)
+            return self._ghost(experience, assigned, CAPPED)
         answer = contents[assigned.arm]
         if answer.offer is not None and self._granting is not None and experience.choice is not None:
-            self._granting.keep(experience.choice, answer.offer)
+            granted = self._granting.funded(experience.choice, answer.offer, arm)
+            if granted is None:
+                why = "the part of offer {}'s limits that the arm {} has is used up"
+                self._note(experience, "unfunded", why, answer.offer.offer, arm)
+                return self._ghost(experience, assigned, UNFUNDED)
+            self._granting.keep(experience.choice, granted)
+            answer = answer if granted is answer.offer else replace(answer, offer=granted)
+        self._note(experience, "shown", "its condition holds and nothing above it fits")
+        self._expose(experience, assigned, SHOWN)
         return answer
+
+    def _ghost(self, experience: Experience, assigned: Assigned, outcome: int) -> Answer:
+        """Kept back after the arm was drawn: exposed all the same, as the other arms are."""
+        self._ghosts += 1
+        if self._ghosts <= GHOSTS:
+            self._expose(experience, assigned, outcome)
+        return Answer(experience.name, experience.arms[assigned.arm], None, _KEPT_BACK[outcome])
 
     def _contents(self, experience: Experience) -> list[Answer] | Ineligible:
         """Each variation's answer; where one has none the experience fits nobody, or its arms would differ in whom
@@ -382,6 +393,7 @@ class _Case:
 
 _EVERYBODY = Assigned(0, SHARES)
 _KILLED = Ineligible("switched off by an operator", "killed")
+_KEPT_BACK: dict[int, Reason] = {CAPPED: "capped", UNFUNDED: "no_offer"}
 _ENOUGH: dict[attention.Limit, str] = {
     "session": "{} was shown as often as it may be in one visit (session: {})",
     "day": "{} was shown as often as it may be in 24 hours (day: {})",

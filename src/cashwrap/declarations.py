@@ -354,13 +354,17 @@ BenefitDecl = PercentDecl | AmountDecl | FreeDeliveryDecl | FreeItemDecl | Tiers
 
 
 class LimitsDecl(Struct, frozen=True):
-    """How often an offer may be used, and how much all uses may come to; ``None`` is no limit."""
+    """How often an offer may be used, and how much all uses may come to; ``None`` is no limit.
+
+    With ``by_arm`` each arm of the experiment that grants it has its share of ``total``, ``day`` and ``budget``.
+    """
 
     total: int | None = None
     shopper: int | None = None
     code: int | None = None
     day: int | None = None
     budget: str | None = None
+    by_arm: bool = False
 
 
 class OfferDecl(Struct, frozen=True):

@@ -14,7 +14,7 @@ from cashwrap.model import Answer, Decision, Inputs
 
 OUTCOMES = (
     "shown", "outranked", "condition_false", "condition_unknown", "killed", "no_consent", "no_content", "error",
-    "control", "holdout", "capped", "not_enrolled", "preview", "quiet", "no_offer",
+    "control", "holdout", "capped", "not_enrolled", "preview", "quiet", "no_offer", "unfunded",
 )  # fmt: skip
 """What may become of an experience."""
 

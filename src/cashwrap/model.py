@@ -334,6 +334,8 @@ class Grant(Struct, frozen=True, omit_defaults=True):
     personal: bool
     """Whether personal data had a part in granting it."""
     disclosure: Disclosure | None = None
+    arm: str = ""
+    """The arm whose part of the limits it counts against; empty where they are not split."""
 
 
 # --- what goes out ---
@@ -343,9 +345,9 @@ Reason = Literal[
     "match", "no_match", "no_such_placement", "killed", "no_consent", "no_content", "late", "error",
     "control", "holdout", "capped", "quiet", "preview", "no_offer", "shed",
 ]  # fmt: skip
-OUTCOMES = ("shown", "control", "holdout", "capped")
+OUTCOMES = ("shown", "control", "holdout", "capped", "unfunded")
 """What became of an experience that had won: its content was shown, or something kept it back (a *ghost*)."""
-SHOWN, IN_CONTROL, HELD_OUT, CAPPED = range(4)
+SHOWN, IN_CONTROL, HELD_OUT, CAPPED, UNFUNDED = range(5)
 
 
 PLAIN = 2
@@ -402,7 +404,8 @@ class Inputs(Struct, frozen=True):
     """The delivery method chosen now."""
     closed: Mapping[str, str] = {}
     """Offers that cannot be granted now, and why: ``exhausted``, ``used``, ``ended``, ``cooling``, ``frozen``,
-    ``unavailable`` (nobody can say what is left) or ``nobody`` (its clock needs a shopper who may be remembered)."""
+    ``unavailable`` (nobody can say what is left) or ``nobody`` (its clock needs a shopper who may be remembered).
+    An arm whose part of the limits is used up is ``exhausted`` under ``offer/arm/name``."""
     promised: Mapping[str, Promise] = {}
     shed: int = 0
     """What is left out because more is asked than can be answered: a step of ``overload.Shed``."""

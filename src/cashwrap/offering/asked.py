@@ -93,6 +93,17 @@ class OfferReport(Struct, frozen=True):
     today: int
     held: Mapping[str, str]
     spent: Mapping[str, str]
+    arms: Mapping[str, "OfferPart"] = {}
+    """What each arm has of the limits, where they are split by arm."""
+
+
+class OfferPart(Struct, frozen=True):
+    """An arm's part of an offer: its limits, and how far they are."""
+
+    exhausted: bool
+    limits: Mapping[str, int | str | None]
+    used: int
+    today: int
 
 
 def must_be_one(*given: object, what: str) -> None:

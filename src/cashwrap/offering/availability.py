@@ -14,7 +14,7 @@ from cashwrap.declarations import Settings
 from cashwrap.ledger import Claim
 from cashwrap.model import Millis, Minor, Tenant
 from cashwrap.offering.around import Around
-from cashwrap.offers.guard import counted, exhausted, needs_memory, total_key
+from cashwrap.offers.guard import counted, exhausted, exhausted_parts, needs_memory, total_key
 from cashwrap.playbook import Playbook
 from cashwrap.request import zone_of
 
@@ -112,6 +112,7 @@ class Availability:
 def _standing(playbook: Playbook, counters: Mapping[str, int], day: str, read: frozenset[str]) -> Standing:
     offers = playbook.offers.values()
     closed = {offer.name: "exhausted" for offer in offers if exhausted(offer, counters, day)}
+    closed |= {part: "exhausted" for offer in offers for part in exhausted_parts(offer, counters, day)}
     closed |= {offer.name: "unavailable" for offer in offers if offer.name not in read}
     clocked = {offer.name: "nobody" for offer in offers if needs_memory(offer)}
     return Standing(playbook.hash, closed, {**clocked, **closed}, counters, read)

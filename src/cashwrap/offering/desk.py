@@ -7,6 +7,7 @@ from the backend's own cart.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import blake2b
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from cashwrap.model import Disclosure, Minor, Tenant
 from cashwrap.offering.around import Around, Found, Named, find
 from cashwrap.offering.asked import (
     HeldOffer,
+    OfferPart,
     OfferReport,
     RedeemBody,
     ReleaseBody,
@@ -36,7 +38,7 @@ from cashwrap.offers.benefits import major, wire
 from cashwrap.offers.cart import OfferCart, cart_hash
 from cashwrap.offers.claims import REFUSED, Held, claims_of, code_key, refusal
 from cashwrap.offers.codes import code_digest, read_code
-from cashwrap.offers.guard import closed, counted, day_key, exhausted, total_key
+from cashwrap.offers.guard import closed, counted, day_key, exhausted, exhausted_parts, part_of, total_key
 from cashwrap.offers.terms import Limits, Offer
 from cashwrap.request import LINES, Cart, cart_lines, to_minor
 
@@ -54,6 +56,7 @@ class Opened(NamedTuple):
     token: str = ""
     code: Code | None = None
     disclosure: Disclosure | None = None
+    arm: str = ""
 
 
 class Desk:
@@ -172,6 +175,7 @@ class Desk:
                     today=counters.get(day_key(name, day), 0),
                     held={currency: major(each[0], currency) for currency, each in balance.items()},
                     spent={currency: major(each[1], currency) for currency, each in balance.items()},
+                    arms=_parts(offer, counters, day),
                 )
             )
         return told
@@ -190,7 +194,9 @@ class Desk:
             return Opened(offer, "wrong_cart")
         if not self._proof.is_for(claims, tenant, named.units()):
             return Opened(offer, "wrong_shopper")
-        return Opened(offer, token=claims.jti, disclosure=claims.disclosure)
+        if offer.parts and claims.arm not in offer.parts:
+            return Opened(offer, "offer_ended")  # granted before its limits were split, or by an arm that is gone
+        return Opened(offer, token=claims.jti, disclosure=claims.disclosure, arm=claims.arm)
 
     def _by_code(self, tenant: Tenant, body: ReserveBody) -> Opened:
         """One that is unknown, is over or opens an offer that is: all the same to who asks."""
@@ -243,6 +249,7 @@ class Desk:
             code=asked.code,
             code_uses=opened.code.uses if opened.code is not None else 0,
             token=opened.token,
+            arm=opened.arm,
         )
 
     def _cart_digest(self, tenant: Tenant, token: str | None, asked: Reservation, identities: list[bytes]) -> bytes:
@@ -313,6 +320,15 @@ def _code_of(outcome: Outcome, opened: Opened) -> str:
 
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode
+
+
+def _parts(offer: Offer, counters: Mapping[str, int], day: str) -> dict[str, OfferPart]:
+    used_up, told = exhausted_parts(offer, counters, day), {}
+    for arm, limits in offer.parts.items():
+        name = part_of(offer.name, arm)
+        used, today = counters.get(total_key(name), 0), counters.get(day_key(name, day), 0)
+        told[arm] = OfferPart(name in used_up, _limits(limits, offer.currency), used, today)
+    return told
 
 
 def _limits(limits: Limits, currency: str) -> dict[str, int | str | None]:

@@ -46,6 +46,8 @@ class Claims(Struct, frozen=True, omit_defaults=True):
     """``cart_hash`` of the cart that was decided on."""
     personal: bool
     disclosure: Disclosure | None = None
+    arm: str = ""
+    """The arm whose part of the limits it counts against; left out where they are not split."""
 
 
 class Proof:
@@ -126,6 +128,7 @@ def claims_of(grant: Grant, tenant: Tenant, jti: str, now: Millis, *, sub: str, 
         cart=cart,
         personal=grant.personal,
         disclosure=grant.disclosure,
+        arm=grant.arm,
     )
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from cashwrap.ledger import Claim
 from cashwrap.model import Minor
-from cashwrap.offers.guard import budget_key, day_key, total_key
-from cashwrap.offers.terms import Offer
+from cashwrap.offers.guard import budget_key, day_key, part_of, total_key
+from cashwrap.offers.terms import Limits, Offer
 
 BOUNDLESS = 2**53
 """The most of a limit that is none: the counter still tells how far it is."""
@@ -32,16 +32,16 @@ class Held(NamedTuple):
     """How often the code may be used; 0 for as the offer says."""
     token: str = ""
     """The id of the token that granted it: one reservation at a time may stand on it."""
+    arm: str = ""
+    """The arm it was granted in, where the offer's limits are split by arm."""
 
 
 def claims_of(offer: Offer, held: Held) -> list[Claim]:
     """All of them; a reservation finds room in every one, or is none."""
     limits, name = offer.limits, offer.name
-    claims = [_use(total_key(name), limits.total)]
-    if limits.day is not None:
-        claims.append(_use(day_key(name, held.day), limits.day))
-    if limits.budget is not None:
-        claims.append(Claim(budget_key(name, held.currency), held.amount, limits.budget, money=True))
+    claims = _of_the_shop(name, limits, held)
+    if held.arm in offer.parts:
+        claims += _of_the_shop(part_of(name, held.arm), offer.parts[held.arm], held)
     if limits.shopper is not None:
         claims += [_use(shopper_key(name, digest), limits.shopper) for digest in sorted(set(held.shoppers))]
     if held.code:
@@ -50,6 +50,16 @@ def claims_of(offer: Offer, held: Held) -> list[Claim]:
         claims.append(_use(group_key(offer.group, held.cart), 1))
     if held.token:
         claims.append(_use(f"{name}/token/{held.token}", 1))
+    return claims
+
+
+def _of_the_shop(name: str, limits: Limits, held: Held) -> list[Claim]:
+    """The limits that hold for all shoppers together, of an offer or of an arm's part of it."""
+    claims = [_use(total_key(name), limits.total)]
+    if limits.day is not None:
+        claims.append(_use(day_key(name, held.day), limits.day))
+    if limits.budget is not None:
+        claims.append(Claim(budget_key(name, held.currency), held.amount, limits.budget, money=True))
     return claims
 
 

@@ -15,6 +15,7 @@ from cashwrap.declarations import Settings
 from cashwrap.model import Grant, Inputs, Millis, Promise, Value
 from cashwrap.offers.benefits import wire
 from cashwrap.offers.cart import OfferCart
+from cashwrap.offers.guard import part_of
 from cashwrap.offers.markets import MarketRules, rules_for, strictness
 from cashwrap.offers.terms import Choice, Offer
 
@@ -117,6 +118,15 @@ class Granting:
         if offer.predicate is None or (offer.lasts is not None and offer.name in inputs.promised):
             return True
         return offer.predicate(inputs.values) is True
+
+    def funded(self, choice: Choice, grant: Grant, arm: str) -> Grant | None:
+        """The grant as an arm gets it; ``None`` where its limits are split by arm and this arm's part is used up."""
+        offer = next((each for each in choice.offers if each.name == grant.offer), None)
+        if offer is None or not offer.parts:
+            return grant
+        if arm not in offer.parts or part_of(offer.name, arm) in self._inputs.closed:
+            return None
+        return msgspec.structs.replace(grant, arm=arm)
 
     def keep(self, choice: Choice, grant: Grant) -> None:
         """Note what is granted: others of its group no longer are."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from cashwrap.model import Millis, OfferUse, Promise
-from cashwrap.offers.terms import Offer
+from cashwrap.offers.terms import Limits, Offer
 
 Closed = Literal["", "exhausted", "used", "ended", "cooling", "frozen"]
 """Why an offer cannot be granted; empty where nothing stands against it."""
@@ -26,13 +26,22 @@ class Round(NamedTuple):
 
 def exhausted(offer: Offer, counters: Mapping[str, int], day: str) -> bool:
     """Whether a limit of the whole shop is used up. ``counters`` are the ledger's, ``day`` is today in the shop."""
-    limits = offer.limits
+    return _used_up(offer.name, offer.limits, offer.currency, counters, day)
+
+
+def exhausted_parts(offer: Offer, counters: Mapping[str, int], day: str) -> list[str]:
+    """The arms whose part of a limit is used up, as ``part_of`` names them."""
+    named = {part_of(offer.name, arm): limits for arm, limits in offer.parts.items()}
+    return [name for name, limits in named.items() if _used_up(name, limits, offer.currency, counters, day)]
+
+
+def _used_up(name: str, limits: Limits, currency: str, counters: Mapping[str, int], day: str) -> bool:
     return any(
         most is not None and counters.get(key, 0) >= most
         for key, most in (
-            (total_key(offer.name), limits.total),
-            (day_key(offer.name, day), limits.day),
-            (budget_key(offer.name, offer.currency), limits.budget),
+            (total_key(name), limits.total),
+            (day_key(name, day), limits.day),
+            (budget_key(name, currency), limits.budget),
         )
     )
 
@@ -79,6 +88,11 @@ def needs_memory(offer: Offer) -> bool:
     return _has_clock(offer) or offer.freeze is not None
 
 
+def part_of(offer: str, arm: str) -> str:
+    """The name of an arm's part of an offer, for its counters and where it is closed; no offer has a slash in its."""
+    return f"{offer}/arm/{arm}"
+
+
 def total_key(offer: str) -> str:
     """The counter of all uses."""
     return f"{offer}/total"
@@ -99,7 +113,8 @@ def counted(offers: Iterable[Offer], day: str) -> list[str]:
     return [
         key
         for offer in offers
-        for key in (total_key(offer.name), day_key(offer.name, day), budget_key(offer.name, offer.currency))
+        for name in (offer.name, *(part_of(offer.name, arm) for arm in offer.parts))
+        for key in (total_key(name), day_key(name, day), budget_key(name, offer.currency))
     ]
 
 

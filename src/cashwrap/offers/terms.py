@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cashwrap.condition import Checked, Predicate, compile_condition
 from cashwrap.content import parse_message
-from cashwrap.declarations import Codes, OfferDecl, OfferKind
+from cashwrap.declarations import Codes, LimitsDecl, OfferDecl, OfferKind
 from cashwrap.model import Millis, Minor
 from cashwrap.offers.benefits import Benefit, amount_off, compile_benefit, minor
 from cashwrap.offers.cart import OfferCart
+
+NO_SHARES: Mapping[str, int] = {}
 
 
 class Limits(Struct, frozen=True):
@@ -24,6 +27,26 @@ class Limits(Struct, frozen=True):
     code: int | None = None
     day: int | None = None
     budget: Minor | None = None
+
+    def split(self, shares: Mapping[str, int]) -> "dict[str, Limits]":
+        """What each arm has of the limits of the whole shop, by its share; those of a shopper and a code stay whole."""
+        found = {arm: Limits() for arm in shares}
+        for name in ("total", "day", "budget"):
+            whole = getattr(self, name)
+            if whole is not None:
+                found = {arm: replace(found[arm], **{name: part}) for arm, part in parts(whole, shares).items()}
+        return found
+
+
+def parts(whole: int, shares: Mapping[str, int]) -> dict[str, int]:
+    """Whole parts in proportion to shares, which come to ``whole``: those with the largest remainders are rounded up,
+    of equal ones the first written (Hamilton's method)."""
+    total = sum(shares.values())
+    found = {arm: whole * share // total for arm, share in shares.items()}
+    left = whole - sum(found.values())
+    for arm in sorted(shares, key=lambda each: -(whole * shares[each] % total))[:left]:
+        found[arm] += 1
+    return found
 
 
 class Offer(Struct, frozen=True):
@@ -50,6 +73,8 @@ class Offer(Struct, frozen=True):
     personal: bool = False
     condition: Checked | None = None
     predicate: Predicate | None = None
+    parts: Mapping[str, Limits] = {}
+    """What each arm has of the limits, where they are split by arm."""
 
     def worth(self, cart: OfferCart) -> Minor:
         """What it takes off a cart, in minor units; 0 for one in another currency."""
@@ -75,21 +100,23 @@ class Choice(Struct, frozen=True):
     personal: bool = False
 
 
-def compile_offer(declared: OfferDecl, condition: Checked | None, currency: str, *, personal: bool) -> Offer:
-    """An offer that was checked; ``currency`` is the shop's."""
-    own, limits = declared.currency or currency, declared.limits
+def compile_offer(
+    declared: OfferDecl,
+    condition: Checked | None,
+    currency: str,
+    *,
+    personal: bool,
+    shares: Mapping[str, int] = NO_SHARES,
+) -> Offer:
+    """An offer that was checked; ``currency`` is the shop's, ``shares`` are those of the arms that split its limits."""
+    own = declared.currency or currency
+    limits = _limits(declared.limits, own)
     return Offer(
         name=declared.name,
         kind=declared.kind,
         benefit=compile_benefit(declared.benefit, own),
         currency=own,
-        limits=Limits(
-            limits.total,
-            limits.shopper,
-            limits.code,
-            limits.day,
-            None if limits.budget is None else minor(limits.budget, own),
-        ),
+        limits=limits,
         holds=declared.holds,
         codes=declared.codes,
         group=declared.group,
@@ -102,4 +129,10 @@ def compile_offer(declared: OfferDecl, condition: Checked | None, currency: str,
         personal=personal,
         condition=condition,
         predicate=None if condition is None else compile_condition(condition),
+        parts=limits.split(shares),
     )
+
+
+def _limits(declared: LimitsDecl, currency: str) -> Limits:
+    budget = None if declared.budget is None else minor(declared.budget, currency)
+    return Limits(declared.total, declared.shopper, declared.code, declared.day, budget)

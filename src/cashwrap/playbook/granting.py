@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from cashwrap.attributes import is_requested
 from cashwrap.condition import Checked
 from cashwrap.content import OFFER_AMOUNT, OFFER_EXPIRES, OFFER_NAME, parse_message, placeholders
-from cashwrap.declarations import UNIT, Content, Declarations, ExperienceDecl, OfferDecl, Texts
+from cashwrap.declarations import CONTROL, UNIT, Content, Declarations, ExperienceDecl, OfferDecl, Texts
 from cashwrap.errors import ContentError
 from cashwrap.offers.grant import PROMISED
-from cashwrap.offers.terms import Choice, Group, Offer, compile_offer
+from cashwrap.offers.terms import NO_SHARES, Choice, Group, Offer, compile_offer, parts
 from cashwrap.playbook.places import Places
 from cashwrap.playbook.read import Reading
 from cashwrap.segments import PREFIX, Segments
@@ -56,6 +56,8 @@ def check_granting(reading: Reading, places: Places) -> None:
             path: tuple[str, ...] = "offers", name, "group"
             _unknown(places, "a group of offers", "offer_groups", offer.group, declared.offer_groups, path)
         _text(offer.text, places, name)
+        if offer.limits.by_arm:
+            _check_parts(offer, declared, places)
     for name, experience in declared.experiences.items():
         if experience.offer is not None and experience.offer not in {*declared.offers, *unread}:
             path = "experiences", name, "offer"
@@ -67,6 +69,24 @@ def check_granting(reading: Reading, places: Places) -> None:
     for name, group in declared.offer_groups.items():
         if name not in used:
             places.faults.warn(group.spot, "unused_offer_group", f"no offer is in the group {name!r}")
+
+
+def _check_parts(offer: OfferDecl, declared: Declarations, places: Places) -> None:
+    """Complain of limits that cannot be split by arm."""
+    limits, shares, why = offer.limits, arms_of(offer, declared), ""
+    whole = {"total": limits.total, "day": limits.day}
+    small = [key for key, most in whole.items() if most is not None and shares and 0 in parts(most, shares).values()]
+    if not shares:
+        why = "exactly one experience grants the offer, and in an experiment: its arms share the limits"
+    elif offer.codes != "none":
+        why = "the offer has no 'codes': whoever comes with a code is in no arm"
+    elif limits.total is None and limits.day is None and limits.budget is None:
+        why = "there is a total, day or budget to split"
+    elif small:
+        why = f"each arm gets something of it: {small[0]!r} is too little for {len(shares)} arms"
+    if why:
+        spot = places.value_spot("offers", offer.name, "limits", "by_arm")
+        places.faults.error(spot, "bad_value", f"limits are split by arm only where {why}")
 
 
 def _unknown(places: Places, what: str, section: str, name: str, known: Collection[str], path: tuple[str, ...]) -> None:
@@ -142,8 +162,25 @@ def compile_offers(
     for name, each in declared.offers.items():
         condition = conditions.get(name)
         by_person = personal.judge(condition) or is_remembered(each)
-        found[name] = compile_offer(each, condition, declared.settings.currency, personal=by_person)
+        shares = arms_of(each, declared) if each.limits.by_arm else NO_SHARES
+        found[name] = compile_offer(each, condition, declared.settings.currency, personal=by_person, shares=shares)
     return found
+
+
+def arms_of(offer: OfferDecl, declared: Declarations) -> Mapping[str, int]:
+    """The arms that grant an offer, by their shares, where exactly one experience does and it has an experiment.
+
+    Control grants nothing, so it has no part in what there is.
+    """
+    granting = [
+        each
+        for each in declared.experiences.values()
+        if offer.name == each.offer or (offer.group is not None and offer.group == each.best_of)
+    ]
+    experiment = granting[0].experiment if len(granting) == 1 else None
+    if experiment is None:
+        return NO_SHARES
+    return {arm: share for arm, share in experiment.arms.items() if arm != CONTROL and share}
 
 
 def is_remembered(offer: OfferDecl) -> bool:

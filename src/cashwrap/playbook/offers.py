@@ -165,6 +165,7 @@ def _limits(shape: Shape, node: Node, money: _Money) -> LimitsDecl:
         code=uses("code"),
         day=uses("day"),
         budget=money.amount(fields["budget"], "a budget") if "budget" in fields else None,
+        by_arm=shape.flag(fields.get("by_arm"), "by_arm", default=False),
     )
 
 

@@ -227,6 +227,7 @@ _OFFER_LIMITS = object_of(
     code=integer("With one code.", minimum=1, maximum=MAX_USES),
     day=integer("In one day, by the shop's clock.", minimum=1, maximum=MAX_USES),
     budget=amount("What all uses may come to, in major units."),
+    by_arm=flag("Each arm of the experiment that grants it has its share of total, day and budget."),
 )
 _OFFER = object_of(
     "A promotion beside the shop's own.",
