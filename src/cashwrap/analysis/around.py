@@ -74,6 +74,8 @@ def _sliced(
                     found[group] = compared(primary, {"": by_arm[control][group]}, {"": by_arm[arm][group]})
                 except NoAnswer:
                     continue
+            if len(found) < 2:
+                continue  # one part is everybody
             slices.extend(_shrunk(primary, dimension, arm, found))
             chance = heterogeneity(list(found.values()))
             if chance is not None:
@@ -132,7 +134,7 @@ def _funnel(units: Units, question: Question, through: Millis) -> tuple[Step, ..
 def _curves(units: Units, question: Question) -> tuple[Curve, ...]:
     horizon = question.design.window
     curves = []
-    for arm, ends in units.completions(horizon, BINS).items():
+    for arm, ends in units.completions(BINS).items():
         found = incidence(ends)
         times = tuple(int(time) for time in found.times)
         lost = time_lost(ends, horizon).value

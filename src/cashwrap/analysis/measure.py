@@ -1,7 +1,7 @@
 """What was measured on each unit: sums over its facts and its orders within a time after the exposure."""
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -66,18 +66,16 @@ def read_by(parts: Iterable[Part]) -> set[str]:
 
 
 class Wanted(NamedTuple):
-    """All that is measured in one pass: sums, the ways through funnels, whether what was known before as well, and
-    ``more`` events; up to ``until`` after the exposure."""
+    """All that is measured in one pass over the facts after the exposure: sums, the ways through funnels, and, where
+    ``active`` is not 0, the last sign of being on the way to an order up to then."""
 
     needs: Sequence[Need] = ()
     funnels: Sequence[Metric] = ()
-    known: bool = False
-    more: frozenset[str] = frozenset()
-    until: Millis = 0
+    active: Millis = 0
 
     def events(self) -> set[str]:
         """The events of facts that it takes; orders come from the book."""
-        found = {*self.more, *(CARTS if self.known else ())}
+        found = set(CHECKOUT) if self.active else set()
         for need in self.needs:
             found |= {*need.part.events} - {ORDER} | {*need.part.unless}
         for funnel in self.funnels:
@@ -87,72 +85,72 @@ class Wanted(NamedTuple):
     def longest(self) -> Millis:
         """How long after the exposure anything is wanted."""
         windows = [*(need.until for need in self.needs), *(funnel.window for funnel in self.funnels)]
-        return max([self.until, *windows])
+        return max([self.active, *windows])
 
 
 def measured(units: Table, rows: Table, book: Table, question: Question, wanted: Wanted) -> Table:
-    """The units with a column for each need, each funnel's step, and what was known before."""
+    """The units with a column for each need, each funnel's step (``step_NAME_0`` ...), and ``active``.
+
+    ``rows`` are ``after``, ``book`` is ``orders``.
+    """
+    columns, steps = units.columns, []
     sums = of_facts(rows, question, wanted.needs), of_orders(book, question, wanted.needs)
     for funnel in wanted.funnels:
-        steps = {number: event_of(step) == ORDER for number, step in enumerate(funnel.steps)}
+        mine = {number: event_of(step) == ORDER for number, step in enumerate(funnel.steps)}
         final = book.stands & (book.horizon == horizon(funnel.window, question))
-        sums[0].update(steps_of(rows, funnel, [number for number, order in steps.items() if not order], True))  # noqa: FBT003
-        sums[1].update(steps_of(book, funnel, [number for number, order in steps.items() if order], final))
-    if wanted.known:
-        sums[0].update(known(rows, question))
-        sums[1]["spent_before"] = spent_before(book)
-    columns, found = units.columns, units
-    for side, source, values in zip(("facts", "orders"), (rows, book), sums, strict=True):
-        if values:
-            grouped = source.group_by("unit").agg(**{f"{name}_{side}": value for name, value in values.items()})
-            found = found.left_join(grouped, "unit").drop("unit_right")
+        sums[0].update(steps_of(rows, funnel, [number for number, order in mine.items() if not order]))
+        sums[1].update(steps_of(book, funnel, [number for number, order in mine.items() if order], final))
+        steps += [step_name(funnel, number) for number in mine]
+    if wanted.active:
+        sums[0]["active"] = rows.age.max(where=rows.event.isin(sorted(CHECKOUT)) & (rows.age <= wanted.active))
+    units = _beside(_beside(units, rows, "facts", sums[0]), book, "orders", sums[1])
     for funnel in wanted.funnels:
-        found = chain(found, funnel)
-    steps_taken = [name for name in found.columns if name.startswith("step_") and name.rpartition("_")[2].isdigit()]
-    before = _before(found) if wanted.known else {}
-    return found.select(*columns, *steps_taken, **before, **{need.name: settled(found, need) for need in wanted.needs})
+        units = chain(units, funnel)
+    active = {"active": units.active_facts.fill_null(0)} if wanted.active else {}
+    return units.select(*columns, *steps, **active, **{need.name: settled(units, need) for need in wanted.needs})
 
 
-def _before(units: Table) -> dict[str, Value]:
-    """The covariates; nothing known of a unit is nothing it did."""
-    found = {
-        "cart_before": units.cart_before_facts,
-        "mobile": (units.device == "mobile").cast("int64"),
-        "events_before": units.events_before_facts,
-        "spent_before": units.spent_before_orders,
-    }
-    return {name: value.fill_null(0).cast("float64") for name, value in found.items()}
+def _beside(units: Table, rows: Table, side: str, values: Mapping[str, Value]) -> Table:
+    """Units with aggregates over their rows, each under its name and the side's."""
+    if not values:
+        return units
+    grouped = rows.group_by("unit").agg(**{f"{name}_{side}": value for name, value in values.items()})
+    return units.left_join(grouped, "unit").drop("unit_right")
 
 
 # --- facts of units ---
 
 
 def after(facts: Table, units: Table, question: Question, through: Millis, wanted: Wanted) -> Table:
-    """The facts that are wanted of units that take part, with ``age``: the time since the exposure.
+    """The facts that are wanted of units that take part, with ``age``: the time since the exposure; no flagged ones."""
+    rows = _of_units(facts, units, question, through)
+    rows = rows.filter(rows.event.isin(sorted(wanted.events())))
+    return rows.filter(rows.age >= 0, rows.age <= wanted.longest())
 
-    Flagged ones are left out.
-    """
+
+def covariates(facts: Table, units: Table, book: Table, question: Question, through: Millis) -> Table:
+    """The units with what was known of them at the exposure: how much they did in the fortnight before, what was in the
+    cart, what they had spent, and whether they hold a phone. Nothing known of a unit is nothing it did."""
+    columns = units.columns
+    rows = _of_units(facts, units, question, through)
+    rows = rows.filter(rows.age <= 0, rows.age >= -BEFORE)
+    amount = rows.amount.cast("float64") * rate(rows.currency, rows.time, question)
+    known = {
+        "events_before": rows.count(where=rows.age < 0),
+        "cart_before": amount.argmax(rows.time, where=rows.event.isin(CARTS) & amount.notnull()),
+    }
+    spent = book.filter(book.horizon == KNOWN, book.stands, book.age < 0, book.age >= -BEFORE)
+    units = _beside(_beside(units, rows, "known", known), spent, "known", {"spent_before": spent.net.sum()})
+    values = {name: units[f"{name}_known"] for name in ("cart_before", "events_before", "spent_before")}
+    values["mobile"] = (units.device == "mobile").cast("int64")
+    return units.select(*columns, **{name: value.fill_null(0).cast("float64") for name, value in values.items()})
+
+
+def _of_units(facts: Table, units: Table, question: Question, through: Millis) -> Table:
     rows = of_tenant(facts, question)
     rows = rows.filter(rows.flags == 0, rows.time <= through)
-    asked = rows.event.isin(sorted(wanted.events()))
-    if not wanted.known:
-        rows = rows.filter(asked)
     rows = rows.mutate(unit=unit_of(rows, question)).inner_join(units.select("unit", "exposed"), "unit")
-    rows = rows.mutate(age=rows.time - rows.exposed)
-    within = (rows.age >= 0) & (rows.age <= wanted.longest())
-    if wanted.known:
-        within = (rows.age < 0) & (rows.age >= -BEFORE) | within & rows.event.isin(sorted(wanted.events()))
-    return rows.filter(within)
-
-
-def known(rows: Table, question: Question) -> dict[str, Value]:
-    """What facts say of a unit before its exposure: how much it did, and what was in its cart."""
-    amount = rows.amount * rate(rows.currency, rows.time, question)
-    carts = rows.event.isin(CARTS) & (rows.age <= 0) & amount.notnull()
-    return {
-        "events_before": (rows.age < 0).sum(),
-        "cart_before": amount.argmax(ibis.struct({"time": rows.time, "received": rows.received}), where=carts),
-    }
+    return rows.mutate(age=rows.time - rows.exposed)
 
 
 def of_facts(rows: Table, question: Question, wanted: Sequence[Need]) -> dict[str, Value]:
@@ -177,11 +175,6 @@ def of_orders(book: Table, question: Question, wanted: Sequence[Need]) -> dict[s
             final = book.horizon == horizon(need.metric.window, question)
             found |= _aggregates(book, question, need, within & final)
     return found
-
-
-def spent_before(book: Table) -> Value:
-    """What a unit's orders before the exposure were worth, as far as was known then."""
-    return book.net.sum(where=(book.horizon == KNOWN) & (book.age < 0) & (book.age >= -BEFORE) & book.stands)
 
 
 def _aggregates(rows: Table, question: Question, need: Need, fits: Value) -> dict[str, Value]:
@@ -210,7 +203,7 @@ def _column(rows: Table, question: Question, name: str) -> Value:
     booked = "factor" in rows.columns
     if {**FIELDS, **question.measures}.get(name) != "money" or (own and booked):  # the book's own is converted already
         return value
-    return value * (rows.factor if booked else rate(rows.currency, rows.time, question))
+    return value.cast("float64") * (rows.factor if booked else rate(rows.currency, rows.time, question))
 
 
 # --- funnels: the moments of each step, in order ---
@@ -221,38 +214,35 @@ def event_of(step: str) -> str:
     return step.partition(": ")[0]
 
 
-def steps_of(rows: Table, metric: Metric, steps: Iterable[int], fits: Value) -> dict[str, Value]:
-    """When each of these steps of a funnel was taken, after the exposure."""
+def steps_of(rows: Table, metric: Metric, steps: Iterable[int], fits: Value | None = None) -> dict[str, Value]:
+    """When each of these steps of a funnel was taken, after the exposure: of the first one only its first time."""
     found = {}
     for number in steps:
         event, _, step = metric.steps[number].partition(": ")
-        taken = (rows.event == event) & fits
-        if step:
-            taken = taken & (rows.step == step)
-        found[_step(metric, number)] = rows.age.collect(where=taken & (rows.age >= 0) & (rows.age <= metric.window))
+        taken = (rows.event == event) & (rows.age >= 0) & (rows.age <= metric.window)
+        taken = taken & (rows.step == step) if step else taken
+        taken = taken & fits if fits is not None else taken
+        found[step_name(metric, number)] = rows.age.collect(where=taken) if number else rows.age.min(where=taken)
     return found
 
 
 def chain(units: Table, metric: Metric) -> Table:
-    """Adds when each step was taken, at or after the one before it: ``step_NAME_0`` and so on, NULL where never."""
+    """Adds when each step was taken, at or after the one before it; NULL where it never was."""
     for number in range(len(metric.steps)):
-        taken = _source(units, _step(metric, number))
+        name = step_name(metric, number)
+        taken = units[f"{name}_orders" if f"{name}_orders" in units.columns else f"{name}_facts"]
         if number:
-            before = units[_step(metric, number - 1)]
-            taken = _from(taken, before)
-        units = units.mutate(**{_step(metric, number): taken.mins()})
+            taken = _since(taken, units[step_name(metric, number - 1)])
+        units = units.mutate(**{name: taken})
     return units
 
 
-def _from(times: Value, before: Value) -> Value:
-    return times.filter(lambda time: time >= before)
+def _since(times: Value, before: Value) -> Value:
+    return times.filter(lambda time: time >= before).mins()
 
 
-def _source(units: Table, name: str) -> Value:
-    return units[f"{name}_orders" if f"{name}_orders" in units.columns else f"{name}_facts"]
-
-
-def _step(metric: Metric, number: int) -> str:
+def step_name(metric: Metric, number: int) -> str:
+    """The column with when a funnel's step was taken."""
     return f"step_{metric.name}_{number}"
 
 

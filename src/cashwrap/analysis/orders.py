@@ -4,7 +4,7 @@ The rules are those of ``cashwrap.orders``: only the shop's backend says what an
 newest report that carries it; cancelled, returned, and paid back in full are no orders at all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import ibis  # type: ignore[import-untyped]
 
@@ -34,23 +34,33 @@ def windows_of(question: Question) -> set[Millis]:
     return {question.design.window, *(metric.window for metric in question.metrics)}
 
 
-def reports(facts: Table, question: Question, through: Millis) -> Table:
-    """What the shop's backend reported of orders up to a moment, with ``unit`` and what the lines come to (``goods``)."""
+def reports(facts: Table, question: Question, through: Millis, columns: Collection[str]) -> Table:
+    """What the shop's backend said of orders up to a moment, with ``unit`` and what the lines come to (``goods``).
+
+    ``columns`` are more columns of facts that a metric reads.
+    """
     rows = of_tenant(facts, question)
     rows = rows.filter(
         rows.event.isin(sorted(EVENTS)), rows.trusted, rows.flags == 0, rows.order.notnull(), rows.time <= through
     )
     lines = rows.prices.zip(rows.quantities).map(lambda line: line.f1.fill_null(0) * line.f2)
-    return rows.mutate(unit=unit_of(rows, question), goods=lines.sums())
+    return rows.select(
+        "order", "time", "received", "event", *_kept(columns), unit=unit_of(rows, question), goods=lines.sums()
+    )
 
 
-def orders(reported: Table, units: Table, question: Question, columns: Iterable[str]) -> Table:
+def _kept(columns: Collection[str]) -> list[str]:
+    """The columns that are kept of an order, each as its newest report has it."""
+    return sorted({*_PARTS, "currency", *columns} - {"time", "event", "trusted", *DERIVED})
+
+
+def orders(reported: Table, units: Table, question: Question, columns: Collection[str]) -> Table:
     """One row per order and horizon of a unit that takes part, with what it came to by then.
 
     ``reported`` are ``reports``, ``units`` those who were exposed.
 
     The unit is that of the order's first report. ``horizon`` is counted from the unit's exposure; money is in minor
-    units of the shop's currency. ``columns`` are more columns of facts that a metric reads.
+    units of the shop's currency.
     """
     key = ibis.struct({"time": reported.time, "received": reported.received})
     owners = reported.group_by("order").agg(
@@ -64,7 +74,7 @@ def orders(reported: Table, units: Table, question: Question, columns: Iterable[
     return _worth(_booked(rows, columns), question, columns)
 
 
-def _booked(rows: Table, columns: Iterable[str]) -> Table:
+def _booked(rows: Table, columns: Collection[str]) -> Table:
     """The reports of each order put together."""
     key = ibis.struct({"time": rows.time, "received": rows.received})
     content = rows.event.isin(_CONTENT)
@@ -72,7 +82,6 @@ def _booked(rows: Table, columns: Iterable[str]) -> Table:
     def newest(name: str) -> Value:
         return rows[name].argmax(key, where=content & rows[name].notnull())
 
-    wanted = {*_PARTS, "currency", *columns} - {"time", "event", "trusted", *DERIVED}
     completed = rows.event == ORDER
     paid = ibis.cases((rows.amount >= 0, rows.amount), (rows.goods > 0, rows.goods))
     refund = rows.event == "Order Refunded"
@@ -82,12 +91,12 @@ def _booked(rows: Table, columns: Iterable[str]) -> Table:
         undone=rows.event.isin(["Order Cancelled", "Order Returned"]).any(),
         refunds=refund.sum(),
         goods=rows.goods.argmax(key, where=content & rows.goods.notnull()),
-        **{name: newest(name) for name in sorted(wanted)},
+        **{name: newest(name) for name in _kept(columns)},
         paid=ibis.struct({"amount": paid, "currency": rows.currency}).collect(where=refund),
     )
 
 
-def _worth(book: Table, question: Question, columns: Iterable[str]) -> Table:
+def _worth(book: Table, question: Question, columns: Collection[str]) -> Table:
     """What orders come to, as ``cashwrap.orders.net`` says; one of less than nothing counts as it is."""
     book = book.filter(book.time.notnull())
     around = book.shipping.fill_null(0) + book.tax.fill_null(0)
@@ -98,13 +107,13 @@ def _worth(book: Table, question: Question, columns: Iterable[str]) -> Table:
     book = book.mutate(back=back, factor=rate(book.currency, book.time, question))
     stands = ~book.undone & ~((book.refunds > 0) & (book.back >= book.amount))
     net = book.subtotal - ibis.least(book.back, ibis.greatest(0, book.subtotal))  # goods are paid back first
-    money = {name: book[name] * book.factor for name in sorted(MONEY.intersection({*_PARTS, *columns}))}
+    money = {name: book[name].cast("float64") * book.factor for name in sorted(MONEY.intersection({*_PARTS, *columns}))}
     return book.mutate(
         event=ibis.literal(ORDER),
         trusted=ibis.literal(True),  # noqa: FBT003 - ibis
         stands=stands & book.factor.notnull(),
-        net=net * book.factor,
-        profit=(net - book.cost.fill_null(0)) * book.factor,
+        net=net.cast("float64") * book.factor,
+        profit=(net - book.cost.fill_null(0)).cast("float64") * book.factor,
         age=book.time - book.exposed,
         **money,
     ).drop("paid")

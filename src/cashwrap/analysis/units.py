@@ -10,7 +10,7 @@ from functools import reduce
 from itertools import combinations_with_replacement
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis  # type: ignore[import-untyped]
 import numpy as np
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from cashwrap.analysis.exposed import Epochs, epoch, epochs_of, exposed, exposures, shares
 from cashwrap.analysis.facts import DAY, FactTable, Table, Value, quoted, to_sql
-from cashwrap.analysis.measure import CHECKOUT, Need, Wanted, after, measured, needs, read_by
+from cashwrap.analysis.measure import Need, Wanted, after, covariates, measured, needs, read_by, step_name
 from cashwrap.analysis.orders import horizon, orders, reports
 from cashwrap.analysis.question import Metric, Part, Question
 from cashwrap.analysis.results import Interval
@@ -59,6 +59,7 @@ class _Kept(Struct, frozen=True):
 
     exposures: Table
     units: Table
+    reports: Table
     orders: Table
     chances: Sequence[Mapping[str, int]]
     """Each arm's chance of 10,000, as releases had it, by the epochs that releases made."""
@@ -79,30 +80,39 @@ def gather(table: FactTable, question: Question, through: Millis) -> "Units":
     seen = keep("exposures", exposures(table.facts, question, through))
     first = keep("exposed", exposed(seen))
     epochs, chances = epochs_of(table.rows(shares(first)))
-    book = keep("orders", _orders(table.facts, first, question, through))
-    units = keep(
-        "units", _measured(table.facts, first.mutate(epoch=epoch(first, question, epochs)), book, question, through)
-    )
-    return Units(table, question, through, _Kept(seen, units, book, chances), sql)
+    columns = _read_of_orders(question)
+    reported = keep("reports", reports(table.facts, question, through, columns))
+    book = keep("orders", orders(reported, first, question, columns))
+    units = keep("units", _measured(table.facts, first, book, _Asked(question, through, epochs)))
+    return Units(table, question, through, _Kept(seen, units, reported, book, chances), sql)
 
 
 def units_of(facts: Table, question: Question, through: Millis, epochs: Epochs) -> Table:
     """One row per unit, as one expression over the facts: what ``gather`` works out step by step."""
     first = exposed(exposures(facts, question, through))
-    first = first.mutate(epoch=epoch(first, question, epochs))
-    return _measured(facts, first, _orders(facts, first, question, through), question, through)
+    columns = _read_of_orders(question)
+    book = orders(reports(facts, question, through, columns), first, question, columns)
+    return _measured(facts, first, book, _Asked(question, through, epochs))
 
 
-def _orders(facts: Table, first: Table, question: Question, through: Millis) -> Table:
+class _Asked(NamedTuple):
+    question: Question
+    through: Millis
+    epochs: Epochs
+
+
+def _read_of_orders(question: Question) -> set[str]:
     parts = [part for metric in question.metrics for part in (metric.numerator, metric.per) if part is not None]
-    columns = read_by(part for part in parts if ORDER in part.events)
-    return orders(reports(facts, question, through), first, question, columns)
+    return read_by(part for part in parts if ORDER in part.events)
 
 
-def _measured(facts: Table, first: Table, book: Table, question: Question, through: Millis) -> Table:
+def _measured(facts: Table, first: Table, book: Table, asked: _Asked) -> Table:
+    question, through, epochs = asked
     funnels = [metric for metric in question.metrics if metric.kind == "funnel"]
-    wanted = Wanted(needs(question.metrics), funnels, known=True)
-    return measured(first, after(facts, first, question, through, wanted), book, question, wanted)
+    wanted = Wanted(needs(question.metrics), funnels, active=question.design.window)
+    units = first.mutate(epoch=epoch(first, question, epochs))
+    units = covariates(facts, units, book, question, through)
+    return measured(units, after(facts, first, question, through, wanted), book, question, wanted)
 
 
 class Units:
@@ -122,6 +132,8 @@ class Units:
         self._units = kept.units
         self._metrics = {metric.name: metric for metric in question.metrics}
         self._funnels: dict[tuple[str, ...], Table] = {}
+        self._answers: dict[tuple[str, str | None, Millis, tuple[str, ...]], dict[tuple[str, str], Moments]] = {}
+        self._caps: dict[tuple[str, Millis], Interval | None] = {}
         self.covariates = self._varying()
         """What units differ in, of what was known of them at the exposure."""
 
@@ -190,8 +202,7 @@ class Units:
 
     def trouble(self) -> dict[str, int]:
         """What is wrong with facts, counted: see ``doubts``."""
-        seen, book = self._kept.exposures, self._kept.orders
-        final = book.filter(book.horizon == horizon(self._question.design.window, self._question))
+        seen, final = self._kept.exposures, self._final()
         early = (final.age < 0) & (final.age >= -DAY)
         counted = {
             "flagged_exposures": seen.agg(n=seen.count(where=seen.flags != 0)),
@@ -205,9 +216,14 @@ class Units:
         }
         return {name: int(self._rows(name.replace("_", " "), query)[0][0]) for name, query in counted.items()}
 
+    def _final(self) -> Table:
+        """The orders as they were when nothing about them counts any more."""
+        book = self._kept.orders
+        return book.filter(book.horizon == horizon(self._question.design.window, self._question))
+
     def _loose_refunds(self) -> Table:
         """Refunds of units that take part, of orders that nobody reported."""
-        rows = reports(self._table.facts, self._question, self.through)
+        rows = self._kept.reports
         placed = rows.event.isin(["Order Completed", "Order Updated"])
         named = rows.group_by("order").agg(placed=placed.any(), refunds=(~placed).sum(), unit=rows.unit.min())
         loose = named.filter(~named.placed).semi_join(self._units, "unit")
@@ -230,12 +246,14 @@ class Units:
         ``in`` and ``out``); without it the only group is ``""``. A funnel's numerator is who took the last step, its
         denominator who took the first.
         """
-        asked = self._metrics[metric]
-        rows = self._valued(asked, through)
-        group = self._group(rows, by)
-        names = ["num", "den", *(self.covariates if covariates else ())]
-        label = f"moments of {metric}" + (f" by {by}" if by else "")
-        return self._moments(label, rows.mutate(group=group), names)
+        names = self.covariates if covariates else ()
+        asked = metric, by, self.through if through is None else through, names
+        if asked not in self._answers:
+            rows = self._valued(self._metrics[metric], through)
+            values = rows.select("arm", "num", "den", *names, group=self._group(rows, by))
+            label = f"moments of {metric}" + (f" by {by}" if by else "")
+            self._answers[asked] = self._moments(label, values, ["num", "den", *names])
+        return self._answers[asked]
 
     def moments_by_age(self, metric: str, days: int) -> dict[tuple[str, int], Moments]:
         """A metric's moments by arm and day after the exposure, of that day's outcome alone, over the units whose day
@@ -250,7 +268,7 @@ class Units:
         for day in range(days):
             over = kept.filter(kept.exposed <= self.through - (day + 1) * DAY)
             den = over[f"den_{day}"] if asked.per is not None else _ONE
-            values = over.mutate(group=ibis.literal(""), num=over[f"num_{day}"], den=den)
+            values = over.select("arm", group=ibis.literal(""), num=over[f"num_{day}"], den=den)
             part = self._moments(f"moments of {metric} on day {day}", values, ["num", "den"])
             found |= {(arm, day): each for (arm, _), each in part.items()}
         return found
@@ -270,16 +288,22 @@ class Units:
 
     def caps(self, metric: str, through: Millis | None = None) -> Interval | None:
         """What a metric's values are capped at: the values at both of its quantiles, of all arms together."""
-        asked = self._metrics[metric]
-        if asked.caps is None:
+        asked = metric, self.through if through is None else through
+        if asked not in self._caps:
+            self._caps[asked] = self._found_caps(self._metrics[metric], through)
+        return self._caps[asked]
+
+    def _found_caps(self, metric: Metric, through: Millis | None) -> Interval | None:
+        if metric.caps is None:
             return None
-        rows = self._raw(asked, through)
+        rows = self._raw(metric, through)
         ((n,),) = self._table.rows(rows.agg(n=rows.count()))
         if not n:
             return None
-        places = [min(n, max(1, ceil(n * share - 1e-9))) for share in asked.caps]
+        places = [min(n, max(1, ceil(n * share - 1e-9))) for share in metric.caps]
         ordered = rows.select("num", place=ibis.row_number().over(ibis.window(order_by=rows.num)) + 1)
-        found = dict(self._rows(f"caps of {metric}", ordered.filter(ordered.place.isin(places)).select("place", "num")))
+        chosen = ordered.filter(ordered.place.isin(places)).select("place", "num")
+        found = dict(self._rows(f"caps of {metric.name}", chosen))
         return Interval(found[places[0]], found[places[1]])
 
     def quantile(self, metric: str, through: Millis | None = None) -> dict[str, Quantile]:
@@ -313,7 +337,7 @@ class Units:
         units = self._units
         rows = units.filter(units.exposed <= self._last(metric.window, self.through if through is None else through))
         if metric.kind == "funnel":
-            first, last = (rows[f"step_{metric.name}_{step}"] for step in (0, len(metric.steps) - 1))
+            first, last = (rows[step_name(metric, step)] for step in (0, len(metric.steps) - 1))
             return rows.mutate(num=last.notnull().cast("float64"), den=first.notnull().cast("float64"))
         num = rows[f"of_{metric.name}"]
         den = rows[f"per_{metric.name}"] if metric.per is not None else _ONE
@@ -343,7 +367,7 @@ class Units:
         metric = self._metrics[steps] if isinstance(steps, str) else self._funnel_metric(tuple(steps))
         rows = self._steps(metric)
         rows = rows.filter(rows.exposed <= self._last(metric.window, self.through if through is None else through))
-        taken = {f"step_{number}": rows[f"step_{metric.name}_{number}"].count() for number in range(len(metric.steps))}
+        taken = {f"step_{number}": rows[step_name(metric, number)].count() for number in range(len(metric.steps))}
         grouped = rows.group_by("arm").agg(**taken)
         return {arm: tuple(counts) for arm, *counts in self._rows(f"funnel {' > '.join(metric.steps)}", grouped)}
 
@@ -366,14 +390,14 @@ class Units:
             self._funnels[metric.steps] = self._keep(f"steps {len(self._funnels)}", found)
         return self._funnels[metric.steps]
 
-    def completions(self, until: Millis, bins: int) -> dict[str, Ends]:
-        """How units ended until so long after their exposure, by arm, in so many steps of time.
+    def completions(self, bins: int) -> dict[str, Ends]:
+        """How units ended within the design's window after their exposure, by arm, in so many steps of time.
 
         Who ordered has completed, at the first order that stands. Whoever did not, and had time enough to, abandoned at
         the last thing done in the checkout; unless that was just before the end: then it is still open, as is whoever
         was exposed too short a time ago to tell (censored when watching ended).
         """
-        rows = self._ended(until, -(-until // bins))
+        rows = self._ended(-(-self._question.design.window // bins))
         grouped = rows.group_by("arm", "time").agg(
             units=rows.count(),
             completed=rows.count(where=rows.end == "completed"),
@@ -389,20 +413,18 @@ class Units:
             ended[arm] = Ends(sum(units), times, *counts)
         return ended
 
-    def _ended(self, until: Millis, step: Millis) -> Table:
+    def _ended(self, step: Millis) -> Table:
         """Units with how they ended, and when after the exposure, rounded up to whole steps."""
-        design, book, units = self._question.design, self._kept.orders, self._units
-        rows = after(self._table.facts, units, self._question, self.through, Wanted(more=CHECKOUT, until=until))
-        final = book.filter(book.stands, book.horizon == horizon(design.window, self._question))
-        final = final.filter(final.age >= 0, final.age <= until)
-        ended = units.left_join(rows.group_by("unit").agg(last=rows.age.max()), "unit").drop("unit_right")
-        ended = ended.left_join(final.group_by("unit").agg(done=final.age.min()), "unit").drop("unit_right")
-        last, watched = ended.last.fill_null(0), ibis.least(self.through - ended.exposed, until)
-        left = (watched == until) & (last + QUIET <= until)
-        time = ibis.cases((ended.done.notnull(), ended.done), (left, last), else_=watched)
-        return ended.select(
+        window, units = self._question.design.window, self._units
+        final = self._final()
+        final = final.filter(final.stands, final.age >= 0, final.age <= window)
+        rows = units.left_join(final.group_by("unit").agg(done=final.age.min()), "unit")
+        watched = ibis.least(self.through - rows.exposed, window)
+        left = (watched == window) & (rows.active + QUIET <= window)
+        time = ibis.cases((rows.done.notnull(), rows.done), (left, rows.active), else_=watched)
+        return rows.select(
             "arm",
-            end=ibis.cases((ended.done.notnull(), "completed"), (left, "abandoned"), else_="open"),
+            end=ibis.cases((rows.done.notnull(), "completed"), (left, "abandoned"), else_="open"),
             time=ibis.greatest(1, (time / step).ceil()).cast("int64") * step,
         )
 

@@ -97,18 +97,13 @@ def _constant(node: Literal) -> Any:
 def rate(currency: Value, time: Value, question: Question) -> Value:
     """What a minor unit was worth then in minor units of the shop's currency; NULL where no rate says so."""
     own = currency.isnull() | (currency == question.currency)
-    return ibis.cases((own, _double(1)), *_foreign(currency, time, question))
+    return ibis.cases((own, 1.0), *_foreign(currency, time, question))
 
 
-def _foreign(currency: Value, time: Value, question: Question) -> Iterator[tuple[Value, Value]]:
+def _foreign(currency: Value, time: Value, question: Question) -> Iterator[tuple[Value, float]]:
     """Each rate, the newest first, with when it holds."""
     digits = minor_digits(question.currency)
     for name, steps in sorted(question.rates.items()):
         scale = Decimal(10) ** (digits - minor_digits(name))
         for since, text in reversed(steps):
-            yield (currency == name) & (time >= since), _double(Decimal(text) * scale)
-
-
-def _double(number: int | Decimal) -> Value:
-    """A floating number in SQL, where a plain one would be a decimal of few digits."""
-    return ibis.literal(float(number), "float64")
+            yield (currency == name) & (time >= since), float(Decimal(text) * scale)
