@@ -8,7 +8,7 @@
 
 ``chromium`` is the browser itself, for a test that needs several contexts or traits of its own
 (``chromium.new_context(locale="de-DE", user_agent=user_agent(chromium))``; close what you open).
-``watched(page)`` collects whatever a page complains about: call it before ``goto``.
+``desktop`` and ``phone`` are contexts of a person at either one. ``watched(page)`` collects whatever a page complains about: call it before ``goto``.
 
 Without chromium these tests skip with a line that says so; in CI (``CI`` set) they fail instead. Servers run in
 threads or processes of their own: Playwright's event loop owns the main thread while a module's tests run, so
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 expect.set_options(timeout=20_000)  # milliseconds: a busy machine is slow, and what never comes still fails
 
@@ -35,6 +35,10 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+DESKTOP = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,26 @@ def browser_page(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(user_agent=user_agent(chromium))
     context.set_default_timeout(15_000)
     yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def desktop(chromium: Browser) -> Iterator[BrowserContext]:
+    """A person at a desk."""
+    context = chromium.new_context(user_agent=DESKTOP, locale="en", viewport={"width": 1280, "height": 860})
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def phone(chromium: Browser) -> Iterator[BrowserContext]:
+    """A person on a phone."""
+    context = chromium.new_context(
+        user_agent=PHONE, locale="en", viewport={"width": 390, "height": 844}, has_touch=True
+    )
+    context.set_default_timeout(20_000)
+    yield context
     context.close()
 
 

@@ -17,9 +17,9 @@ sys.path[:0] = [str(ROOT / "shop"), str(ROOT / "tests/journeys"), str(ROOT / "te
 
 from demo import Demo  # noqa: E402 - the demo's own modules live beside the shop
 from programs import Child  # noqa: E402
-from test_shop_journey import DESKTOP, PHONE, put_in_basket, to_delivery  # noqa: E402
+from test_shop_journey import put_in_basket, to_delivery  # noqa: E402
 
-from conftest import CHROMIUM_ARGS  # noqa: E402
+from conftest import CHROMIUM_ARGS, DESKTOP, PHONE  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 LARGEST = 250_000

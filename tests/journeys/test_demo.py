@@ -22,9 +22,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 from shop_server import PYTHON as SHOP_PYTHON
 from shop_server import ROOT
-from test_shop_journey import DESKTOP, Spine, buy, cookies, offered, put_in_basket, to_delivery
+from test_shop_journey import Spine, buy, cookies, offered, put_in_basket, to_delivery
 
 from cashwrap.testing.shoppers import World, simulate
+from conftest import DESKTOP
 
 pytestmark = pytest.mark.skipif(not SHOP_PYTHON.exists(), reason="the shop's environment is missing: run make setup")
 PATIENT = {"CASHWRAP_TIMEOUT_MS": "10000", "CASHWRAP_DEADLINE_MS": "5000", "CASHWRAP_BROWSER_MS": "10000"}

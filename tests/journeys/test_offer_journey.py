@@ -16,9 +16,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from shop_server import PATIENT, ROOT, manage, set_up, shop
-from test_shop_journey import CASHWRAP, DESKTOP, PHONE, cashwrap, put_in_basket, to_delivery
+from test_shop_journey import CASHWRAP, cashwrap, put_in_basket, to_delivery
 
-from conftest import watched
+from conftest import DESKTOP, watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LAMP, PEN, CHAIR, TRAY = "KC-D01", "KC-D04", "KC-D06", "KC-D07"  # 119.00, 58.00, 389.00, 36.00
@@ -155,24 +155,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             world.end(signal.SIGTERM)
-
-
-@pytest.fixture
-def desktop(chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(user_agent=DESKTOP, locale="en", viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def phone(chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(
-        user_agent=PHONE, locale="en", viewport={"width": 390, "height": 844}, has_touch=True
-    )
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
 
 
 def total(page: Page) -> str:

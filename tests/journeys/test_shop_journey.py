@@ -11,17 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+from playwright.sync_api import BrowserContext, Page, Response, expect
 from shop_server import METHODS, PATIENT, ROOT, FakeEngine, set_up, shop
 
 from conftest import watched
 
 pytestmark = pytest.mark.browser
 CASHWRAP = Path(sys.executable).with_name("cashwrap")
-DESKTOP = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
-PHONE = (
-    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"
-)
 
 
 def cashwrap(*arguments: object) -> str:
@@ -66,24 +62,6 @@ def spine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spine]:
         process.terminate()
         process.wait(15)
         process.stdout.close()
-
-
-@pytest.fixture
-def desktop(chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(user_agent=DESKTOP, locale="en", viewport={"width": 1280, "height": 860})
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def phone(chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(
-        user_agent=PHONE, locale="en", viewport={"width": 390, "height": 844}, has_touch=True
-    )
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
 
 
 def cookies(context: BrowserContext) -> set[str]:
