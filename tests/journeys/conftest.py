@@ -8,7 +8,8 @@
 
 ``chromium`` is the browser itself, for a test that needs several contexts or traits of its own
 (``chromium.new_context(locale="de-DE", user_agent=user_agent(chromium))``; close what you open).
-``desktop`` and ``phone`` are contexts of a person at either one. ``watched(page)`` collects whatever a page complains about: call it before ``goto``.
+``desktop`` and ``phone`` are contexts of a person at either one.
+``watched(page)`` collects whatever a page complains about: call it before ``goto``.
 
 Without chromium these tests skip with a line that says so; in CI (``CI`` set) they fail instead. Servers run in
 threads or processes of their own: Playwright's event loop owns the main thread while a module's tests run, so
