@@ -278,7 +278,7 @@ def tallies(arms: Mapping[str, int], **more: object) -> tuple[ArmTally, ...]:
     return tuple(
         ArmTally(
             arm,
-            round(10_000 * units / whole, -2),
+            round(100 * units / whole) * 100,
             int(units * 1.21),
             units,
             tainted=units // 240,

@@ -4,6 +4,7 @@ import re
 from functools import cache
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from cashwrap.analysis.render.page import JOINER, POLICY, render_page
 from cashwrap.analysis.render.tables import STANDINGS, lean, metrics
 from cashwrap.analysis.results import Problem
 
+ROOT = Path(__file__).parents[1]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -183,6 +185,22 @@ def test_a_stakeless_verdict_says_so_and_code_is_code() -> None:
 
 def test_the_same_report_gives_the_same_bytes() -> None:
     assert render_page(reports.win()) == page("win")
+
+
+def missing(text: str) -> list[str]:
+    """Parts of the manual that a page names and that are not there."""
+    found = []
+    for name, anchor in re.findall(r"<code>(docs/reference/[\w.]+)#([\w-]+)</code>", text):
+        heads = re.findall(r"^#+ (.+)$", (ROOT / name).read_text(), re.MULTILINE)
+        if anchor not in {re.sub(r"[^\w-]", "", head.lower().replace(" ", "-")) for head in heads}:
+            found.append(f"{name}#{anchor}")
+    return found
+
+
+def test_the_parts_of_the_manual_are_there() -> None:
+    assert missing(page("win")) == []
+    planted = "<code>docs/reference/errors.md#nowhere</code><code>docs/reference/errors.md#errors</code>"
+    assert missing(planted) == ["docs/reference/errors.md#nowhere"]
 
 
 class TestTheCheckerItself:

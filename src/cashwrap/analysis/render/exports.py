@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def to_csv(report: Report) -> str:
     return out.getvalue()
 
 
-def write_plots(report: Report, folder: Path) -> tuple[Path, ...]:
+def plots_to(report: Report, folder: Path) -> tuple[Path, ...]:
     """Write every plot that the report has data for as ``NAME.png``; the folder is made where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -84,6 +85,11 @@ def write_plots(report: Report, folder: Path) -> tuple[Path, ...]:
         plots.png(plots.plot(name, report), path)
         written.append(path)
     return tuple(written)
+
+
+def lines(found: Sequence[msgspec.Struct]) -> bytes:
+    """JSON lines, one for each value found."""
+    return b"\n".join(map(msgspec.json.encode, found))
 
 
 def _about(report: Report, result: Result, arm: str) -> dict[str, Cell]:

@@ -15,7 +15,6 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri
 """What a browser may do with the page: use the styles in it, and nothing else."""
 SYMBOLS = {"ship": "▲", "roll_back": "▼", "keep_running": "…", "cannot_tell": "?"}
 JOINER = "\u2060"
-MANUAL = "docs/reference/statistics.md"
 
 
 class Picture(NamedTuple):
@@ -45,7 +44,6 @@ def render_page(report: Report) -> str:
         words=words,
         tables=tables,
         policy=POLICY,
-        manual=MANUAL,
         symbol=SYMBOLS[report.verdict.code],
         tiles=tuple(_tiles(report)),
         facts=tuple(words.facts(report)),

@@ -137,8 +137,8 @@ def _bar(effect: Effect, half: int, reach: float) -> str:
         return ""
     low, high = (_cell(end, half, reach) for end in effect.relative_interval)
     cells = ["─" if low <= at <= high else " " for at in range(2 * half + 1)]
-    cells[low] = "←" if effect.relative_interval.low < -reach else "├"
     cells[high] = "→" if effect.relative_interval.high > reach else "┤"
+    cells[low] = "←" if effect.relative_interval.low < -reach else "├" if low < high else cells[high]
     cells[half] = "┼" if low <= half <= high else "│"
     if abs(effect.relative) <= reach:
         cells[_cell(effect.relative, half, reach)] = "●"
