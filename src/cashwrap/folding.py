@@ -13,7 +13,7 @@ from cashwrap.dedup import Seen, event_key
 from cashwrap.errors import Forgotten
 from cashwrap.features import FeatureSet
 from cashwrap.model import Event, Line, Millis, Profile
-from cashwrap.ports import Record, ShopperKey, Snapshot, Vault
+from cashwrap.ports import Record, ShopperKey, Snapshot, Store, Vault
 
 _events: msgspec.msgpack.Decoder[list[Event]] = codec.decoder(list[Event])
 
@@ -138,3 +138,14 @@ class Folding:
         if past is None:
             past = self.pasts[key] = Past(Profile(id=key.shopper, analytic_id=b"", created=received), Seen())
         return past
+
+
+def fold_from_snapshots(
+    store: Store, vault: Vault, features: FeatureSet, only: Container[ShopperKey] | None = None
+) -> Folding:
+    """Ready to take the log's records: everybody begins at their snapshot, where there is one."""
+
+    def start(key: ShopperKey) -> Past | None:
+        return opened(vault, key, store.snapshots([key]).get(key), features)
+
+    return Folding(vault, features, start, only)

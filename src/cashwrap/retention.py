@@ -15,7 +15,7 @@ from cashwrap import profiles
 from cashwrap.declarations import RetentionDecl
 from cashwrap.errors import Forgotten, StoreError, Unavailable
 from cashwrap.features import FeatureSet
-from cashwrap.folding import Folding, Past, opened, sealed
+from cashwrap.folding import fold_from_snapshots, sealed
 from cashwrap.forgetting import Forgetting
 from cashwrap.model import Millis
 from cashwrap.ports import Horizon, ShopperKey
@@ -115,20 +115,16 @@ class Retention:
                 self._store.tidy()
                 self._untidy = False
             return False
-        store, vault, features = self._store, self._vault, self._features()
-
-        def start(key: ShopperKey) -> Past | None:
-            return opened(vault, key, store.snapshots([key]).get(key), features)
-
-        folding, begun, taken = Folding(vault, features, start), self._clock.monotonic(), 0
+        folding = fold_from_snapshots(self._store, self._vault, self._features())
+        begun, taken = self._clock.monotonic(), 0
         for record in page[:old]:
             folding.take(record)
             taken += 1
             if self._clock.monotonic() - begun > SECONDS:
                 break
         newest = page[taken - 1]
-        snapshots = {key: sealed(vault, key, past) for key, past in folding.pasts.items()}
-        store.advance(Horizon(newest.sequence, newest.received), snapshots)
+        snapshots = {key: sealed(self._vault, key, past) for key, past in folding.pasts.items()}
+        self._store.advance(Horizon(newest.sequence, newest.received), snapshots)
         self.retired += taken
         self._untidy = True
         return True

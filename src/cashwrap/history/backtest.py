@@ -20,8 +20,7 @@ from cashwrap.catalogues import Catalogues
 from cashwrap.decide import decide
 from cashwrap.engine import World
 from cashwrap.errors import Forgotten, InvalidInput
-from cashwrap.folding import absorbed_by
-from cashwrap.history.log import fold_from_snapshots
+from cashwrap.folding import absorbed_by, fold_from_snapshots
 from cashwrap.history.tally import Backtest, Tally
 from cashwrap.model import PERSONALIZATION, Decision, Inputs, Millis, Profile, Tenant, Value
 from cashwrap.offers.grant import PROMISED, running
@@ -113,7 +112,8 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
         return
     tenant, last = scope.tenant, places[-1].position
     catalogue = Catalogues(world.catalogue).of(tenant)
-    folding = fold_from_snapshots(world, draft, _relevant(world, scope, {place.shopper for place in places}, last))
+    only = _relevant(world, scope, {place.shopper for place in places}, last)
+    folding = fold_from_snapshots(world.store, world.vault, draft.features, only)
     horizon = world.store.horizon().sequence
     waiting = deque(places)
 

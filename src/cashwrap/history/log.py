@@ -1,6 +1,6 @@
 """The log read back: profiles rebuilt from it."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import islice
 from typing import TypeVar
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from cashwrap import profiles
 from cashwrap.engine import World
-from cashwrap.folding import Folding, Past, opened
+from cashwrap.folding import fold_from_snapshots
 from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
 
@@ -36,7 +36,7 @@ def rebuild(world: World, playbook: Playbook) -> Rebuilt:
     All that is taken from the live row are the random analytic ids, which are in no event. Shoppers whose key was
     destroyed are left out, as they are everywhere. Nothing is written.
     """
-    folding = fold_from_snapshots(world, playbook)
+    folding = fold_from_snapshots(world.store, world.vault, playbook.features)
     for record in world.store.log():
         folding.take(record)
     for key, _ in world.store.all_snapshots():
@@ -60,16 +60,6 @@ def rebuild(world: World, playbook: Playbook) -> Rebuilt:
             if (state, seen) != (live, ids):
                 differing.append(key)
     return Rebuilt(digest.hexdigest(), len(told), folding.events, tuple(differing))
-
-
-def fold_from_snapshots(world: World, playbook: Playbook, only: Container[ShopperKey] | None = None) -> Folding:
-    """Ready to take the log's records: everybody begins at their snapshot, where there is one."""
-    store, vault, features = world.store, world.vault, playbook.features
-
-    def start(key: ShopperKey) -> Past | None:
-        return opened(vault, key, store.snapshots([key]).get(key), features)
-
-    return Folding(vault, features, start, only)
 
 
 def _pages(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
