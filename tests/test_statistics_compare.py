@@ -201,6 +201,22 @@ def test_an_adjusted_ratios_errors_are_those_of_the_bootstrap() -> None:
     check_adjusted_ratio(compare)
 
 
+def test_a_large_relative_difference_knows_that_the_covariates_mean_is_of_a_sample() -> None:
+    # The metric follows the covariate closely, so that nearly all there is to doubt is where both arms stand.
+    rng = np.random.default_rng(22)
+    x = [rng.exponential(size=n) for n in (600, 300)]
+    y = [10 * x[0] + rng.normal(size=600), 10 + 10 * x[1] + rng.normal(size=300)]
+    arms = [np.column_stack((each, np.ones(len(each)), covariate)) for each, covariate in zip(y, x, strict=True)]
+    drawn = [
+        compare(*(measured(arm[rng.integers(0, len(arm), len(arm))]) for arm in arms)).relative for _ in range(600)
+    ]
+    found = compare(*map(measured, arms))
+    assert found.relative_error == pytest.approx(np.std([each for each in drawn if each is not None]), rel=0.08)
+    control, treatment = found.control, found.treatment
+    apart = found.error * sqrt(1 + (treatment / control) ** 2) / sqrt(2) / control
+    assert apart < 0.6 * (found.relative_error or 0), "planted: both values taken for known but for what is left"
+
+
 def test_the_check_sees_the_error_before_adjustment() -> None:
     def planted(control: Moments, treatment: Moments) -> Difference:
         found, plain = compare(control, treatment), compare(bare(control), bare(treatment))
@@ -297,6 +313,7 @@ def check_simpson(stratified: Callable[[list[tuple[Moments, Moments]]], Differen
     found = stratified([good, bad])
     assert abs(found.absolute) < 3 * found.error
     assert found.units == (28_000, 12_000)
+    assert found.removed == pytest.approx(0, abs=1e-12)
     within = [compare(*pair) for pair in (good, bad)]
     assert found.absolute == pytest.approx((within[0].absolute + within[1].absolute) / 2)
     assert found.error == pytest.approx(sqrt(within[0].error ** 2 + within[1].error ** 2) / 2)
@@ -416,3 +433,28 @@ def test_intervals_grow_with_the_critical_value(critical: float) -> None:
     low, high = interval(found, critical)
     assert high - found.absolute == pytest.approx(critical * found.error, rel=0.01)
     assert found.absolute - low == pytest.approx(high - found.absolute)
+
+
+SIZES = st.sampled_from([0, 1, 2, 3, 12, 60])
+
+
+@settings(max_examples=150)
+@given(sizes=st.lists(st.tuples(SIZES, SIZES), min_size=1, max_size=3), seed=st.integers(0, 10**6), ratio=st.booleans())
+def test_whatever_comes_there_is_a_number_or_a_reason(sizes: list[tuple[int, int]], seed: int, *, ratio: bool) -> None:
+    rng = np.random.default_rng(seed)
+    width = 2 + int(rng.integers(0, 4))
+    scale, offset = rng.choice([1e-3, 1.0, 1e9]), rng.choice([0.0, 1e9])
+
+    def arm(n: int) -> Moments:
+        values = rng.integers(0, rng.choice([1, 2, 3, 100]), size=(n, width)) * scale + offset
+        values[:, 1] = values[:, 1] if ratio else 1.0
+        return measured(values) if n else moments(0, np.zeros(width), np.zeros((width, width)))
+
+    try:
+        found = stratified([(arm(control), arm(treatment)) for control, treatment in sizes])
+    except NoAnswer:
+        return
+    assert np.isfinite((found.absolute, found.df, p_value(found), *interval(found, 3.0))).all()
+    assert found.error > 0
+    assert found.relative is None or np.isfinite(found.relative)
+    assert 0 <= found.removed <= 1

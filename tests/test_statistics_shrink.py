@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import kstest, norm
 from statsmodels.stats.meta_analysis import combine_effects
 
 from cashwrap.analysis.results import Interval
@@ -68,6 +68,25 @@ def test_the_check_sees_intervals_that_take_the_spread_for_known() -> None:
 
     with pytest.raises(AssertionError):
         check(plugged, 1.0)
+
+
+def test_three_parts_against_adding_up_all_that_is_not_known() -> None:
+    effects, errors = np.array([0.0, 2.0, 5.0]), np.array([1.0, 0.7, 2.0])
+    common = np.linspace(-30, 30, 600)[:, None]
+    pull = (np.arange(1_500) + 0.5) / 1_500
+    between = 3 / (1 / errors**2).sum() * (1 - pull) / pull
+    spreads = [np.sqrt(error**2 + between) for error in errors]
+    chance = np.prod(
+        [norm.pdf(effect, common, spread) for effect, spread in zip(effects, spreads, strict=True)], axis=0
+    )
+    chance /= chance.sum()
+    for effect, error, found in zip(effects, errors, shrink(parts(effects, errors), 1.96), strict=True):
+        own = error**2 / (error**2 + between)
+        means = own * common + (1 - own) * effect
+        mean = (chance * means).sum()
+        assert found.effect == pytest.approx(mean, abs=0.01)
+        variance = (chance * (means**2 + (1 - own) * error**2)).sum() - mean**2
+        assert found.deviation == pytest.approx(np.sqrt(variance), rel=0.01)
 
 
 def test_with_many_parts_it_is_empirical_bayes() -> None:
