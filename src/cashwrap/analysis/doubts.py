@@ -40,6 +40,7 @@ _TROUBLE: Mapping[str, tuple[str, str, str]] = {
 def ratio_check(units: Units, question: Question) -> RatioCheck:
     """Whether units came to the arms in the declared shares, and where not."""
     found = check(units.days())
+    total = max(1, sum(found.found.values()))
     suspects: tuple[Problem, ...] = ()
     if found.alarm != "none":
         suspects = tuple(
@@ -51,7 +52,8 @@ def ratio_check(units: Units, question: Question) -> RatioCheck:
             )
             for each in drill_down(units.breakdown(), question.arms)[:SUSPECTS]
         )
-    return RatioCheck(found.p, found.classic, found.expected, found.found, suspects)
+    expected = {arm: due / total for arm, due in found.expected.items()}
+    return RatioCheck(found.p, found.classic, expected, found.found, suspects)
 
 
 def doubts(units: Units, arms: Sequence[ArmTally], ratio: RatioCheck) -> list[Problem]:
@@ -60,7 +62,9 @@ def doubts(units: Units, arms: Sequence[ArmTally], ratio: RatioCheck) -> list[Pr
 
 
 def _ratio(ratio: RatioCheck) -> Iterator[Problem]:
-    found = Ratio(ratio.p, ratio.classic, dict(ratio.expected), dict(ratio.found))
+    total = sum(ratio.found.values())
+    due = {arm: share * total for arm, share in ratio.expected.items()}
+    found = Ratio(ratio.p, ratio.classic, due, dict(ratio.found))
     said = f"units came as {_counted(found.found)} where {_counted(found.expected)} were due"
     if found.alarm == "blocks":
         yield Problem(

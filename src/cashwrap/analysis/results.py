@@ -140,6 +140,7 @@ class RatioCheck(Struct, frozen=True):
     """Whether units came to the arms in the declared shares.
 
     ``p`` stays valid however often one looks; ``classic`` is the chi-square test's, valid for one look alone.
+    ``expected`` are shares of one, ``found`` units.
     """
 
     p: float
