@@ -5,7 +5,9 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -82,6 +84,17 @@ def differs(playbooks: list[Playbook], events: int = LIMITS.events) -> bool:
     return False
 
 
+def planted(kind: type[Folding]) -> Callable[..., Folding]:
+    """Folding as ever, by a class with a bug."""
+
+    def begin(*arguments: Any) -> Folding:
+        found = folding.fold_from_snapshots(*arguments)
+        found.__class__ = kind
+        return found
+
+    return begin
+
+
 class TestTheChecksThemselves:
     """Planted bugs: each must be seen."""
 
@@ -138,7 +151,7 @@ class TestTheChecksThemselves:
             def _merge(self, key: ShopperKey, absorbed: ShopperKey, received: int) -> None:
                 self.pasts[absorbed] = None
 
-        monkeypatch.setattr(retention, "Folding", Solitary)
+        monkeypatch.setattr(retention, "fold_from_snapshots", planted(Solitary))
         assert differs(playbooks[:1])
 
     def test_records_removed_that_were_not_folded(
@@ -149,7 +162,7 @@ class TestTheChecksThemselves:
                 if record.sequence % 7:
                     super().take(record)
 
-        monkeypatch.setattr(retention, "Folding", Skips)
+        monkeypatch.setattr(retention, "fold_from_snapshots", planted(Skips))
         assert differs(playbooks[:1])
 
     def test_state_of_former_features_that_stays(
