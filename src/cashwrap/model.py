@@ -63,6 +63,11 @@ class Tenant(Struct, frozen=True, order=True, array_like=True, gc=False, cache_h
     store: str = "default"
     environment: str = "live"
 
+    @property
+    def name(self) -> str:
+        """Both as one text, as keys of rows and tokens have it: ``default/live``."""
+        return f"{self.store}/{self.environment}"
+
 
 # --- what comes in ---
 

@@ -57,7 +57,7 @@ class Switches:
         if (switch.scope == "all") != (not switch.name):
             raise InvalidInput("name the placement or experience; scope all takes no name", code="invalid_switch")
         tenant = switch.tenant
-        name = f"{tenant.store}/{tenant.environment}/{switch.scope}:{switch.name}"
+        name = f"{tenant.name}/{switch.scope}:{switch.name}"
         self._registry.put(KIND, name, msgspec.json.encode(switch) if off else None)
         self.refresh()
 

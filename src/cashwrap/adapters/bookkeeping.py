@@ -135,7 +135,7 @@ class Ledgered(ABC):
 
     def add_codes(self, tenant: Tenant, codes: Sequence[Code]) -> None:
         """Make codes good; one that is there stays as it is."""
-        name = _name(tenant)
+        name = tenant.name
 
         def work(run: Run) -> None:
             for each in sorted(codes, key=lambda code: code.digest):
@@ -156,7 +156,7 @@ class Ledgered(ABC):
         With them go those of other names that their reservations were counted under. Whether any of them was there.
         Raises ``Unavailable``, also where the removal is durable but its traces are not gone yet: call again.
         """
-        name = _name(tenant)
+        name = tenant.name
 
         def work(run: Run) -> bool:
             named = 0
@@ -175,33 +175,33 @@ class Ledgered(ABC):
 
     def reservation(self, tenant: Tenant, reservation: bytes) -> Reservation | None:
         """The reservation as it is now."""
-        rows = self._read(lambda run: run("reservation", tenant=_name(tenant), id=reservation))
+        rows = self._read(lambda run: run("reservation", tenant=tenant.name, id=reservation))
         return _reservation(tenant, rows[0]) if rows else None
 
     def of_order(self, tenant: Tenant, order: str) -> list[Reservation]:
         """What was redeemed for an order; nothing for a name that no order may have, and no database need hear of."""
         if not _is_plain(order):
             return []
-        rows = self._read(lambda run: run("of_order", tenant=_name(tenant), order_id=order))
+        rows = self._read(lambda run: run("of_order", tenant=tenant.name, order_id=order))
         return [_reservation(tenant, row) for row in rows]
 
     def used(self, tenant: Tenant, keys: Sequence[str]) -> dict[str, int]:
         """How far these counters are; those at nothing are left out."""
-        return dict(self._read(lambda run: run("used", tenant=_name(tenant), keys=self._list(keys))))
+        return dict(self._read(lambda run: run("used", tenant=tenant.name, keys=self._list(keys))))
 
     def entries(self, tenant: Tenant, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Lines with a greater sequence, ascending; a tenant's are numbered from one without a gap."""
-        rows = self._read(lambda run: run("entries", tenant=_name(tenant), after=after, limit=limit))
+        rows = self._read(lambda run: run("entries", tenant=tenant.name, after=after, limit=limit))
         return [Entry(*row) for row in rows]
 
     def balance(self, tenant: Tenant, offer: str) -> dict[str, tuple[Minor, Minor]]:
         """By currency what is held and what was spent."""
-        rows = self._read(lambda run: run("balance", tenant=_name(tenant), offer=offer))
+        rows = self._read(lambda run: run("balance", tenant=tenant.name, offer=offer))
         return {currency: (held, spent) for currency, held, spent in rows}
 
     def code(self, tenant: Tenant, digest: bytes) -> Code | None:
         """The code with this digest."""
-        rows = self._read(lambda run: run("code", tenant=_name(tenant), digest=digest))
+        rows = self._read(lambda run: run("code", tenant=tenant.name, digest=digest))
         return Code(*rows[0]) if rows else None
 
     def notices(self, limit: int) -> list[tuple[int, Reservation]]:
@@ -252,7 +252,7 @@ class _Book:
     def __init__(self, run: Run, tenant: Tenant, now: Millis) -> None:
         self._run = run
         self._tenant = tenant
-        self._name = _name(tenant)
+        self._name = tenant.name
         self._now = now
 
     def reserve(self, asked: Reservation, claims: Sequence[Claim], *, give_up: bool) -> Outcome:
@@ -387,7 +387,7 @@ def _expire(run: Run, now: Millis, limit: int) -> int:
 
 
 def _remembered(run: Run, tenant: Tenant, once: Once) -> Outcome | None:
-    rows = run("answer", tenant=_name(tenant), key=once.key)
+    rows = run("answer", tenant=tenant.name, key=once.key)
     if not rows:
         return None
     fingerprint, refused, missing, document = rows[0]
@@ -404,7 +404,7 @@ def _remembered(run: Run, tenant: Tenant, once: Once) -> Outcome | None:
 def _remember(run: Run, tenant: Tenant, once: Once, outcome: Outcome, now: Millis) -> None:
     document = b"" if outcome.reservation is None else _document(outcome.reservation)
     values = {"refused": outcome.refused, "missing": outcome.limit, "who": _who(outcome.limit), "document": document}
-    run("remember", tenant=_name(tenant), key=once.key, fingerprint=once.fingerprint, time=now, **values)
+    run("remember", tenant=tenant.name, key=once.key, fingerprint=once.fingerprint, time=now, **values)
 
 
 def _document(reservation: Reservation) -> bytes:
@@ -458,10 +458,6 @@ def _money(reservation: Reservation) -> tuple[Minor, Minor]:
     return held, spent
 
 
-def _name(tenant: Tenant) -> str:
-    return f"{tenant.store}/{tenant.environment}"
-
-
 def _tenant(name: str) -> Tenant:
     store, _, environment = name.rpartition("/")
     return Tenant(store, environment)
@@ -470,7 +466,7 @@ def _tenant(name: str) -> Tenant:
 def _columns(reservation: Reservation) -> dict[str, object]:
     return {
         "id": reservation.id,
-        "tenant": _name(reservation.tenant),
+        "tenant": reservation.tenant.name,
         "offer": reservation.offer,
         "currency": reservation.currency,
         "amount": reservation.amount,

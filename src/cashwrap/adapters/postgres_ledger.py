@@ -72,7 +72,7 @@ class PostgresLedger(Ledgered):
         return list(values)
 
     def _lock(self, run: Run, tenant: Tenant, key: str) -> bool:
-        name = f"{tenant.store}/{tenant.environment}/{key}".encode()
+        name = f"{tenant.name}/{key}".encode()
         number = int.from_bytes(blake2b(name, digest_size=8).digest(), "big", signed=True)
         return bool(run("lock_key", number=number)[0][0])
 

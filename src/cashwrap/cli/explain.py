@@ -133,7 +133,7 @@ def _explain_past(decision: str, tenant: Tenant, data: Path, playbook: Path, *, 
 def _head(review: Review, tenant: Tenant) -> Iterator[str]:
     when = moment(review.time, "seconds")
     yield (
-        f"Decision {review.decision_id} of {when} in {tenant.store}/{tenant.environment}, "
+        f"Decision {review.decision_id} of {when} in {tenant.name}, "
         f"by playbook {review.playbook}, with what was known of the {review.level}."
     )
     if review.arms:

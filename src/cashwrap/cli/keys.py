@@ -54,8 +54,7 @@ def list_keys(*, data: Data = Path("data"), json: Json = False) -> None:
         print_json([{"id": key.id, "kind": key.kind, "tenant": key.tenant, "origins": key.origins} for key in keys])
         return
     for key in keys:
-        where = f"{key.tenant.store}/{key.tenant.environment}"
-        typer.echo(f"{key.id}  {key.kind:<11}  {where}  {' '.join(key.origins)}")
+        typer.echo(f"{key.id}  {key.kind:<11}  {key.tenant.name}  {' '.join(key.origins)}")
 
 
 @app.command()

@@ -66,7 +66,7 @@ class Proof:
         environment, by this very text; ``offer_ended`` where its time is over.
         """
         claims = self._read(token)
-        if claims.iss != issuer(tenant):
+        if claims.iss != tenant.name:
             raise Conflict("this offer was granted in another store or environment", code="bad_offer_token")
         if now >= claims.exp * 1000:
             raise Conflict("this offer token has expired: decide again", code="offer_ended")
@@ -107,16 +107,11 @@ class Proof:
         return _decode(payload)
 
 
-def issuer(tenant: Tenant) -> str:
-    """Who grants: the store and its environment."""
-    return f"{tenant.store}/{tenant.environment}"
-
-
 def claims_of(grant: Grant, tenant: Tenant, jti: str, now: Millis, *, sub: str, cart: str) -> Claims:
     """What the token of a grant says."""
     ends = now + LIFE if not grant.expires else min(now + LIFE, grant.expires)
     return Claims(
-        iss=issuer(tenant),
+        iss=tenant.name,
         jti=jti,
         iat=now // 1000,
         exp=ends // 1000,

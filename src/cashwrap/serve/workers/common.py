@@ -86,7 +86,7 @@ class SharedCarts:
 
 
 def _name(tenant: Tenant, cart: str) -> str:
-    return f"{tenant.store}/{tenant.environment}/{cart}"
+    return f"{tenant.name}/{cart}"
 
 
 def _decoded(value: bytes) -> dict[str, Impressions]:
