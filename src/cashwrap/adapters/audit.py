@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 import msgspec
 from msgspec import Struct
 
+from cashwrap.adapters.folder import sync
 from cashwrap.errors import StoreError, Unavailable
 from cashwrap.faults import crash_point
 from cashwrap.model import Millis
@@ -331,19 +332,10 @@ def _held(path: Path, how: int) -> Iterator[int]:
     try:
         fcntl.flock(file, how)
         if fresh:
-            _sync_folder(path.parent)
+            sync(path.parent)  # a file that is new is there after a power cut only when its folder was synced
         yield file
     finally:
         os.close(file)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A file that is new is there after a power cut only when its folder was synced."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _add(file: int, text: bytes) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap.adapters import audit, sqlite, sqlite_ledger, vault
-from cashwrap.adapters.folder import pair
+from cashwrap.adapters.folder import pair, sync
 from cashwrap.adapters.queries import statements
 from cashwrap.adapters.system import SystemRandom
 from cashwrap.errors import StoreError
@@ -165,9 +165,9 @@ def _copy(source: Path, destination: Path) -> str:
     try:
         content = _copy_pages(source, unfinished)
         verify(unfinished, content)
-        _sync(unfinished)
+        sync(unfinished)
         unfinished.rename(destination)
-        _sync(destination.parent)
+        sync(destination.parent)
     except apsw.Error as error:
         raise StoreError(f"{source} cannot be copied to {destination}: {error}") from error
     finally:
@@ -195,7 +195,7 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _copy_pages(source: Path, destination: Path) -> str:
@@ -231,11 +231,3 @@ def _opened(file: Path) -> apsw.Connection:
     db = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
     db.set_busy_timeout(_BUSY_MILLIS)
     return db
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -33,6 +33,15 @@ class FolderLock:
             self._file = -1
 
 
+def sync(path: Path) -> None:
+    """Make a file's content, or which files a folder holds, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def pair(registry: Registry, vault: Vault) -> None:
     """Tie a store to its vault at first sight, and refuse another one ever after.
 
