@@ -63,9 +63,11 @@ class Named(Struct, frozen=True):
     cart: str | None = None
     others: Mapping[str, str] = {}
 
-    def digests(self, vault: Vault, tenant: Tenant) -> list[bytes]:
+    def digests(self, vault: Vault, tenant: Tenant, *, with_cart: bool = False) -> list[bytes]:
         """What stands for the shopper: the same digests that find their profile, the person before the device."""
-        named = ("user", self.user), ("anonymous", self.anonymous), ("email", self.email)
+        named = [("user", self.user), ("anonymous", self.anonymous), ("email", self.email)]
+        if with_cart:
+            named.append(("cart", self.cart))
         return [digest_of(vault, (tenant, kind, value)) for kind, value in named if value is not None]
 
     def identities(self, vault: Vault, tenant: Tenant) -> list[bytes]:

@@ -17,8 +17,7 @@ from cashwrap.errors import Conflict, Forgotten, StoreError
 from cashwrap.folding import read_events
 from cashwrap.ledger import Once, Reservation
 from cashwrap.model import Event, Minor, Order, Tenant
-from cashwrap.names import digest_of
-from cashwrap.offering.around import Around, find
+from cashwrap.offering.around import Around, Named, find
 from cashwrap.offering.availability import Availability
 from cashwrap.ports import Record
 from cashwrap.window import Submission
@@ -146,15 +145,9 @@ class Refunds:
 
     def _order(self, tenant: Tenant, event: Event, name: str) -> Order | None:
         """The order in its shopper's book."""
-        named = (
-            ("user", event.user_id),
-            ("anonymous", event.anonymous_id),
-            ("email", event.email_hash),
-            ("cart", event.cart_token),
-        )
-        vault = self._around.world.vault
-        for kind, value in named:
-            found = find(self._around, [digest_of(vault, (tenant, kind, value))]) if value is not None else None
+        who = Named(event.user_id, event.anonymous_id, event.email_hash, event.cart_token)
+        for digest in who.digests(self._around.world.vault, tenant, with_cart=True):
+            found = find(self._around, [digest])
             if found is not None and name in found.hot.profile.orders:
                 return found.hot.profile.orders[name]
         return None
