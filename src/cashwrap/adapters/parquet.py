@@ -9,12 +9,13 @@ that hold the id are written anew. Needs the extra ``cashwrap[parquet]``.
 import fcntl
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -187,19 +188,25 @@ class Turn:
         )
         return [Seen(*row) for row in zip(*columns, strict=True)]
 
-    def add(self, facts: Collection[Fact]) -> int:
-        """Stage new facts, without those of anybody who was forgotten since they were read; how many."""
-        kept = [fact for fact in facts if fact.mask & _ANALYTICS]
-        if self.graves:
-            kept = [fact for fact in kept if _grave(fact.analytic_id) not in self.graves]
-        kept.sort(key=lambda fact: (fact.time // _DAY, fact.analytic_id[0] % BUCKETS))
-        table, begin = _table(kept), 0
-        while begin < len(kept):
-            place, end = self._partition(kept[begin]), begin + 1
-            while end < len(kept) and self._partition(kept[end]) == place:
-                end += 1
-            self._staged[place].append(table.slice(begin, end - begin))
-            begin = end
+    def add(self, facts: Collection[Fact], starts: Collection[Millis] | None = None) -> int:
+        """Stage new facts, without those of anybody who was forgotten since they were read; how many.
+
+        ``starts`` are their sessions', where those were not known when the facts were made.
+        """
+        pairs = list(zip(facts, starts if starts is not None else [fact.session_start for fact in facts], strict=True))
+        kept = [
+            pair
+            for pair in pairs
+            if pair[0].mask & _ANALYTICS and not (self.graves and _grave(pair[0].analytic_id) in self.graves)
+        ]
+        kept.sort(key=_place)
+        table = _table([fact for fact, _ in kept], [start for _, start in kept])
+        begin = 0
+        for (day, bucket), group in groupby(map(_place, kept)):
+            length = sum(1 for _ in group)
+            place = self._folder / f"day={day_of(day * _DAY)}" / f"bucket={bucket:02}"
+            self._staged[place].append(table.slice(begin, length))
+            begin += length
         return len(kept)
 
     def rewrite(self, path: Path, edit: Edit) -> int:
@@ -314,9 +321,6 @@ class Turn:
         place.mkdir(mode=0o700, exist_ok=True)
         return place / name
 
-    def _partition(self, fact: Fact) -> Path:
-        return self._folder / f"day={day_of(fact.time)}" / _bucket(fact.analytic_id)
-
     def _paths(self, buckets: Collection[str], days: Collection[date] | None) -> list[Path]:
         named = [f"day={day}" for day in sorted(days)] if days is not None else ["day=*"]
         return [
@@ -422,13 +426,25 @@ def _schema() -> Any:
     )
 
 
-def _table(facts: Collection[Fact]) -> Any:
+def _table(facts: Sequence[Fact], starts: Sequence[Millis]) -> Any:
     arrow, _ = _pyarrow()
-    schema = _schema()
-    columns = zip(*(msgspec.structs.astuple(fact) for fact in facts), strict=True) if facts else [()] * len(schema)
-    return arrow.table(
-        [arrow.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
+    schema, count = _schema(), len(facts)
+    columns = (
+        dict(zip(schema.names, zip(*map(msgspec.structs.astuple, facts), strict=True), strict=True)) if facts else {}
     )
+    columns["session_start"] = starts
+    arrays = []
+    for field in schema:
+        column = columns.get(field.name, ())
+        empty = column.count(None) == count  # most columns of most facts, and ten times as fast
+        arrays.append(arrow.nulls(count, field.type) if empty else arrow.array(column, field.type))
+    return arrow.table(arrays, schema=schema)
+
+
+def _place(pair: tuple[Fact, Millis]) -> tuple[int, int]:
+    """The day and bucket of a fact."""
+    fact, _ = pair
+    return fact.time // _DAY, fact.analytic_id[0] % BUCKETS
 
 
 def _dataset(paths: Collection[Path]) -> Any:

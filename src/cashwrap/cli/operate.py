@@ -1,6 +1,5 @@
 """``kill``, ``backup``, ``facts``: what an operator does beside serving."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +9,11 @@ from cashwrap.adapters.backup import backup as copy
 from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, print_json, progress, tenant_of
 from cashwrap.cli.world import noted, trail_of
 from cashwrap.condition.environment import did_you_mean
-from cashwrap.declarations import MetricDecl
-from cashwrap.engine import World
-from cashwrap.errors import CashwrapError, PlaybookError
+from cashwrap.errors import PlaybookError
 from cashwrap.history import write_facts
 from cashwrap.library import FACTS, open_world
 from cashwrap.playbook import examine, read_files
 from cashwrap.switches import Scope, Switch, Switches
-from cashwrap.versions import Versions
 
 
 def register(app: typer.Typer) -> None:
@@ -91,33 +87,18 @@ def backup(
 def facts(
     *,
     data: Data = Path("data"),
-    playbook: PlaybookFolder = Path("playbook"),
     again: Annotated[bool, typer.Option("--again", help="Write all of it anew, from what the log still has.")] = False,
     json: Json = False,
 ) -> None:
     """Add what is new in the log to the fact table for analysis: Parquet by day, in the data folder's folder facts.
 
     Needs the extra `parquet`. Works also while serving: run it as often as you like. Only events whose shopper allows
-    analytics are in it, without payload or identity. What metrics of the shop's own ask for is kept as the live
-    playbook has them, or the playbook's folder where none was live yet.
+    analytics are in it, without payload or identity, and what metrics of the live playbook ask for. `--again` writes
+    all of it anew, which is what new metrics need and what loses facts that are older than the log.
 
     Example: `cashwrap facts --data data`
     """
     with open_world(data, serving=False) as world, progress(quiet=json) as told:
         note = noted("facts.write", details={"again": "yes"} if again else {})
-        metrics = declared_metrics(world, playbook)
-        count = trail_of(world).around(
-            note, lambda: write_facts(world, data / FACTS, metrics=metrics, again=again, told=told)
-        )
+        count = trail_of(world).around(note, lambda: write_facts(world, data / FACTS, again=again, told=told))
     print_json({"facts": count}) if json else typer.echo(f"{count} new facts in {data / FACTS}")
-
-
-def declared_metrics(world: World, folder: Path) -> Mapping[str, MetricDecl]:
-    """The metrics of the live playbook, else of the one in this folder, if there is any."""
-    versions = Versions(world.registry, world.clock)
-    live = versions.live()
-    try:
-        playbook = versions.load(live.hash) if live is not None else examine(read_files(folder))[0]
-    except CashwrapError:
-        return {}
-    return playbook.declarations.metrics if playbook is not None else {}

@@ -12,13 +12,22 @@ from cashwrap.model import Event, Line, Millis, Minor, Purpose, Tenant
 
 _ANALYTICS: int = Purpose.ANALYTICS.value
 _EXPOSURES = frozenset({"Experience Viewed", "Experience Dismissed"})
+_COLUMNS = Fact.__struct_fields__
+_PLACE = {name: place for place, name in enumerate(_COLUMNS)}
+_BLANK: list[Any] = [None] * len(_COLUMNS)
+_TEXTS = {name: _PLACE[name] for name in ("currency", "step", "offer")}
+_WHOLES = {name: _PLACE[name] for name in ("subtotal", "discount", "shipping", "tax", "quantity")}
+"""Fields that any event may have, each by the column of its name."""
 _PROVEN = (
     "experience", "variation", "experiment", "outcome", "held", "decision", "level", "placement", "playbook",
 )  # fmt: skip
+_PROVEN_TEXTS = _TEXTS | {name: _PLACE[name] for name in _PROVEN}
+_PROVEN_WHOLES = _WHOLES | {name: _PLACE[name] for name in ("propensity", "latency")}
+"""Those of an exposure: what its token proved."""
 _AMOUNTS = ("total", "revenue", "value", "amount")
-_MONEY = ("subtotal", "discount", "shipping", "tax")
 _CARTS = ("cart_token", "cart_id", "checkout_id")
 _METHODS = ("payment_method", "shipping_method")
+_SHARES = range(10_001)
 _SIZE = 8
 _REMEMBERED = 100_000
 """Digests kept in memory: an order and a cart are named by event after event."""
@@ -38,51 +47,33 @@ class Making:
         if not event.mask & _ANALYTICS:
             return None
         properties, where = event.properties, event.where
-        get = properties.get
+        row = _read(properties, exposure=event.name in _EXPOSURES)
+        row[:6] = tenant.store, tenant.environment, analytic_id, session_start, event.time, event.name
         lines = _lines(properties)
-        cost, quantity = _totals(lines) if lines else (None, _whole(get("quantity")))
-        proven = properties if event.name in _EXPOSURES else _NOTHING
-        segments = proven.get("segments")
-        money: dict[str, Any] = {name: _whole(get(name)) for name in _MONEY}
-        said: dict[str, Any] = {name: _text(proven.get(name)) for name in _PROVEN} if proven else {}
-        return Fact(
-            tenant.store,
-            tenant.environment,
-            analytic_id,
-            session_start,
-            event.time,
-            event.name,
-            tuple([line.product_id for line in lines]),
-            tuple([line.quantity for line in lines]),
-            tuple([line.price for line in lines]),
-            next((amount for name in _AMOUNTS if (amount := _whole(get(name))) is not None), None),
-            _text(get("currency")),
-            event.mask,
+        if lines:
+            row[_PLACE["product_ids"]] = tuple([line.product_id for line in lines])
+            row[_PLACE["quantities"]] = tuple([line.quantity for line in lines])
+            row[_PLACE["prices"]] = tuple([line.price for line in lines])
+            row[_PLACE["cost"]], row[_PLACE["quantity"]] = _totals(lines)
+        row[_PLACE["mask"]], row[_PLACE["flags"]] = event.mask, event.flags
+        row[_PLACE["device"]], row[_PLACE["country"]], row[_PLACE["browser"]] = (
             where.device,
             where.country,
-            propensity=_share(proven.get("propensity")),
-            segments=tuple(segments) if isinstance(segments, list) else (),
-            latency=_whole(proven.get("latency")),
-            flags=event.flags,
-            trusted=event.trusted,
-            received=event.received,
-            browser=where.browser,
-            order=self._named(tenant, "order", _text(get("order_id"))),
-            cart=self._named(tenant, "cart", event.cart_token or _first_text(properties, _CARTS)),
-            cost=cost,
-            quantity=quantity,
-            step=_text(get("step")),
-            method=_first_text(properties, _METHODS),
-            offer=_text(get("offer")),
-            measures=self._measured(properties) if self._measures else {},
-            **money,
-            **said,
+            where.browser,
         )
+        row[_PLACE["trusted"]], row[_PLACE["received"]] = event.trusted, event.received
+        order = properties.get("order_id")
+        if type(order) is str:
+            row[_PLACE["order"]] = self._named(tenant, "order", order)
+        cart = event.cart_token or _first(properties, _CARTS, str)
+        if cart is not None:
+            row[_PLACE["cart"]] = self._named(tenant, "cart", cart)
+        if self._measures:
+            row[_PLACE["measures"]] = self._measured(properties)
+        return Fact(*row)
 
-    def _named(self, tenant: Tenant, kind: str, name: str | None) -> bytes | None:
+    def _named(self, tenant: Tenant, kind: str, name: str) -> bytes:
         """What stands for an order or a cart: the same in every fact of this folder, and nothing outside it."""
-        if name is None:
-            return None
         key = tenant, kind, name
         known = self._known.get(key)
         if known is None:
@@ -101,7 +92,24 @@ class Making:
         return found
 
 
-_NOTHING: Mapping[str, object] = {}
+def _read(properties: Mapping[str, object], *, exposure: bool) -> list[Any]:
+    """The columns that a field of the event fills by itself; a value of another type is left out."""
+    row = _BLANK.copy()
+    row[_PLACE["product_ids"]] = row[_PLACE["quantities"]] = row[_PLACE["prices"]] = row[_PLACE["segments"]] = ()
+    row[_PLACE["measures"]] = {}
+    texts, wholes = (_PROVEN_TEXTS, _PROVEN_WHOLES) if exposure else (_TEXTS, _WHOLES)
+    for name, value in properties.items():  # an event has few fields, and there are many columns
+        kind = type(value)
+        place = texts.get(name) if kind is str else wholes.get(name) if kind is int else None
+        if place is not None:
+            row[place] = value
+    row[_PLACE["amount"]] = _first(properties, _AMOUNTS, int)
+    row[_PLACE["method"]] = _first(properties, _METHODS, str)
+    if exposure:
+        segments, share = properties.get("segments"), row[_PLACE["propensity"]]
+        row[_PLACE["segments"]] = tuple(segments) if isinstance(segments, list) else ()
+        row[_PLACE["propensity"]] = share if share in _SHARES else None
+    return row
 
 
 def _lines(properties: Mapping[str, object]) -> list[Line]:
@@ -126,13 +134,8 @@ def _whole(value: object) -> int | None:
     return value if type(value) is int else None
 
 
-def _share(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value <= 10_000 else None
-
-
-def _text(value: object) -> str | None:
-    return value if type(value) is str else None
-
-
-def _first_text(properties: Mapping[str, object], names: tuple[str, ...]) -> str | None:
-    return next((value for name in names if type(value := properties.get(name)) is str), None)
+def _first(properties: Mapping[str, object], names: tuple[str, ...], kind: type) -> Any:
+    for name in names:
+        if name in properties and type(properties[name]) is kind:
+            return properties[name]
+    return None

@@ -26,14 +26,18 @@ from cashwrap.history.columns import Making
 from cashwrap.model import Event, Millis, Purpose
 from cashwrap.ports import Changes, Record, ShopperKey
 from cashwrap.sessions import GAP
+from cashwrap.versions import Versions
 
 log = logging.getLogger(__name__)
 
+_ANALYTICS: int = Purpose.ANALYTICS.value
 EVENTS = 20_000
 """Events in one step, which others wait for who want a turn."""
 AT_ONCE = 1000
 _BYTES = 250
 """Of a sealed event, about."""
+_KEPT = 64 * 1024 * 1024
+"""Bytes of events that are kept from the first look at the log for the second."""
 _DENIED = msgspec.msgpack.encode({"analytics": consent.DENIED})[1:]
 """Every payload with a withdrawal holds these bytes."""
 _T = TypeVar("_T")
@@ -43,21 +47,21 @@ def write_facts(
     world: World,
     folder: Path,
     *,
-    metrics: Mapping[str, MetricDecl] = {},
+    metrics: Mapping[str, MetricDecl] | None = None,
     again: bool = False,
     told: Callable[[int, int], None] = lambda _, __: None,
 ) -> int:
     """Add to the fact table what the log has beyond it: how many facts are new.
 
     Only events whose mask allows analytics, and that were not withdrawn since, are in it, under the analytic id of
-    whoever the shopper is now. ``metrics`` are the shop's own: the fields they ask for are kept from here on. With
-    ``again`` all is written anew from what the log still has. ``told`` hears now and then how many records are done,
-    and of how many.
+    whoever the shopper is now. ``metrics`` are the shop's own, ``None`` for those of the live playbook: the fields they
+    ask for are kept from here on. With ``again`` all is written anew from what the log still has. ``told`` hears now
+    and then how many records are done, and of how many.
 
     Raises ``CashwrapError`` with code ``extra_missing`` without Parquet, and ``facts_mismatch`` where the folder holds
     facts of another log.
     """
-    making = Making(world.vault.digest, metrics)
+    making = Making(world.vault.digest, _live_metrics(world) if metrics is None else metrics)
     _begin(world, folder, again=again)
     count = 0
     while True:
@@ -70,6 +74,17 @@ def write_facts(
         except _Overtaken:
             continue
         return count
+
+
+def _live_metrics(world: World) -> Mapping[str, MetricDecl]:
+    """The metrics of the playbook that is live, as far as this cashwrap can read it."""
+    versions = Versions(world.registry, world.clock)
+    live = versions.live()
+    try:
+        return versions.load(live.hash).declarations.metrics if live is not None else {}
+    except CashwrapError as error:
+        log.warning("facts lack what the live playbook's metrics ask for: %s", error.message)
+        return {}
 
 
 class _Overtaken(Exception):
@@ -159,7 +174,7 @@ class _Run:
                     facts.append(fact)
         with parquet.turn(self._folder) as turn:
             self._check(turn)
-            added = turn.add(_in_sessions(turn, facts))
+            added = turn.add(facts, _sessions_of(turn, facts))
             turn.commit(position=batch[-1].sequence, settled=self._settled)
             self._state = turn.state
         self.position = batch[-1].sequence
@@ -181,16 +196,15 @@ class _Run:
     def _allowed(self, batch: Iterable[Record]) -> Iterator[tuple[ShopperKey, Event]]:
         """The events that analysis may see, and whose they are now."""
         for record in batch:
-            if record.kind != "events" or not record.mask & Purpose.ANALYTICS:
+            if record.kind != "events" or not record.mask & _ANALYTICS:
                 continue
-            try:
-                payload = self._world.vault.open(record.shopper, record.payload)
-            except Forgotten:
+            payload = self.tail.opened(self._world, record)
+            if payload is None:
                 continue
             key = ShopperKey(record.tenant, record.shopper)
             for index, event in enumerate(read_events(payload)):
                 place = Place(record.sequence, index)
-                if event.mask & Purpose.ANALYTICS and not self.tail.withdrawn(key, place):
+                if event.mask & _ANALYTICS and not self.tail.withdrawn(key, place):
                     yield self.tail.owner(key), event
 
 
@@ -230,6 +244,8 @@ class Tail:
         self.newest = after
         self._into: dict[ShopperKey, tuple[ShopperKey, Place]] = {}
         self._denied: dict[ShopperKey, Place] = {}
+        self._payloads: dict[int, bytes] = {}
+        self._room = _KEPT
         self.extend(world)
 
     def extend(self, world: World) -> None:
@@ -247,14 +263,26 @@ class Tail:
             self._into[other] = key, Place(record.sequence, 0)
         if record.kind != "events":
             return
-        try:
-            payload = world.vault.open(record.shopper, record.payload)
-        except Forgotten:
+        payload = self.opened(world, record)
+        if payload is None:
             return
+        if record.mask & _ANALYTICS and self._room > len(payload):
+            self._payloads[record.sequence] = payload
+            self._room -= len(payload)
         if _DENIED in payload:
             for index, event in enumerate(read_events(payload)):
                 if event.choices.get("analytics") == consent.DENIED:
                     self._denied[key] = Place(record.sequence, index)
+
+    def opened(self, world: World, record: Record) -> bytes | None:
+        """A record's events, still encoded; ``None`` where the shopper was forgotten."""
+        payload = self._payloads.pop(record.sequence, None)
+        if payload is not None:
+            return payload
+        try:
+            return world.vault.open(record.shopper, record.payload)
+        except Forgotten:
+            return None
 
     def owner(self, key: ShopperKey) -> ShopperKey:
         """Who the shopper is now."""
@@ -405,8 +433,8 @@ def _runs(times: list[tuple[Millis, Millis | None]]) -> tuple[list[Millis], list
     return begins, starts
 
 
-def _in_sessions(turn: Turn, facts: list[Fact]) -> list[Fact]:
-    """New facts in their sessions; facts of the table whose session they change are staged."""
+def _sessions_of(turn: Turn, facts: list[Fact]) -> list[Millis]:
+    """When the session of each new fact began; facts of the table whose session they change are staged."""
     ids = {fact.analytic_id for fact in facts}
     days = {day for fact in facts for day in _around(day_of(fact.time))}
     while True:
@@ -428,10 +456,7 @@ def _in_sessions(turn: Turn, facts: list[Fact]) -> list[Fact]:
         return analytic_id, sessions.start(analytic_id, time, start)
 
     _rewrite(turn, seen, edit)
-    return [
-        msgspec.structs.replace(fact, session_start=sessions.start(fact.analytic_id, fact.time, fact.time))
-        for fact in facts
-    ]
+    return [sessions.start(fact.analytic_id, fact.time, fact.time) for fact in facts]
 
 
 def _around(day: date) -> tuple[date, date, date]:
