@@ -6,7 +6,7 @@ SHOP := .venv-shop
 STAMP := $(VENV)/.ready
 SHOP_STAMP := $(SHOP)/.ready
 
-.PHONY: help setup demo test test-fast lint format fuzz chaos bench schemas lock clean
+.PHONY: help setup demo test test-fast lint format fuzz chaos proof bench schemas lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -55,6 +55,9 @@ fuzz: $(STAMP)  ## a million conditions through every evaluator; COUNT=n for ano
 
 chaos: $(STAMP)  ## 10,000 kills, 100,000 power cuts and schedules, every Nth write; ARGS="--kills 100" for less
 	$(BIN)/python tests/long_chaos.py $(ARGS)
+
+proof: $(STAMP)  ## error rates of the statistics over 2,000 simulated shops each; some ten minutes
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/error_rates.py $(COUNT)
 
 bench: $(STAMP)  ## benchmarks as ratios in one run, see bench/README.md
 	$(BIN)/python -m bench

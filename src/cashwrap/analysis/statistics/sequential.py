@@ -162,7 +162,7 @@ _EVERYBODY = _Survivors(np.zeros(1), np.ones(1), 0.0)
 _LEAST, _MOST, _CLOSE = 1e-9, 0.999, 1e-3
 """The smallest repeated p, the largest below 1, and how close its logarithm is found."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-WIDEST, MOST_PANELS = 1.5, 400
+WIDEST, MOST_PANELS = 2.5, 250
 """A panel of the integration in standard deviations of a step, and how many there are at most."""
 
 
