@@ -140,3 +140,21 @@ def test_what_to_do_names_the_arm_the_doubts_and_the_next_look() -> None:
     assert words.next_steps(reports.harm())[0].startswith("Read the reasons for doubt")
     assert "Sep 29, 2026" in " ".join(words.next_steps(reports.nothing()))
     assert "doubt" not in " ".join(words.next_steps(reports.headline()))
+
+
+def test_the_ratio_check_says_whether_it_blocks_warns_or_passes() -> None:
+    said = [
+        words.ratio_said(report.ratio) for report in (reports.win(), reports.harm(), reports.blocked()) if report.ratio
+    ]
+    assert [text.partition(" (")[0] for text in said] == [
+        "Units came in the declared shares, as far as chance lets them",
+        "Units came in unlikely shares",
+        "Units did not come in the declared shares",
+    ]
+    assert "p < 0.0001, however often one looks" in said[2]
+    assert "p = 0.410" in said[0]
+
+
+def test_where_nothing_can_be_told_nothing_is_shipped() -> None:
+    assert words.heading(reports.blocked()) == "Cannot tell"
+    assert "Do not ship on this" in " ".join(words.next_steps(reports.blocked()))

@@ -93,7 +93,7 @@ class _Row(NamedTuple):
 def _metrics(report: Report) -> Figure:
     several = max(len(result.effects) for result in report.results) > 1
     rows = [
-        _metric_row(result, effect, headline=result.label if several and not place else "", several=several)
+        _metric_row(result, effect, headline=words.label(result) if several and not place else "", several=several)
         for result in _comparable(report)
         for place, effect in enumerate(_relative(result))
     ]
@@ -107,7 +107,7 @@ def _metric_row(result: Result, effect: Effect, *, headline: str, several: bool)
     if result.margin is not None:
         limit = -result.margin if result.better == "higher" else result.margin
     return _Row(
-        label=short(effect.arm if several else result.label),
+        label=short(effect.arm if several else words.label(result)),
         said=f"{words.relative(effect.relative)} ({words.relative_range(interval)})",
         middle=effect.relative or 0.0,
         interval=interval,
@@ -256,7 +256,7 @@ def _novelty(report: Report) -> Figure:
 def _points(report: Report, points: Sequence[Point], place: Callable[[Point], float]) -> Figure:
     """One plot for each arm, all on one scale."""
     primary = words.primary_of(report)
-    label = primary.label if primary else ""
+    lowered = primary.label[:1].lower() + primary.label[1:] if primary else "the metric"
     scale = words.scale_of_points(report, points)
     arms = list(dict.fromkeys(point.arm for point in points))
     figure, every = blank(0.7 + 1.9 * len(arms), len(arms))
@@ -270,9 +270,7 @@ def _points(report: Report, points: Sequence[Point], place: Callable[[Point], fl
         axes.grid(axis="y")
         axes.margins(x=0.12)
         unit = f", {scale.axis()}" if scale.axis() else ""
-        named = (
-            f"{short(arm)}: change of {label.lower()}{unit}" if len(arms) > 1 else f"Change of {label.lower()}{unit}"
-        )
+        named = f"{short(arm)}: change of {lowered}{unit}" if len(arms) > 1 else f"Change of {lowered}{unit}"
         axes.set_title(named, loc="left", fontsize=SIZE, color=INK)
     return figure
 

@@ -38,8 +38,20 @@ def metrics(report: Report) -> Table:
     for result in report.results:
         scale = words.scale_of(result, report.currency)
         rows += [_metric(report, result, effect, scale) for effect in result.effects]
-    head = ("Metric", "Arm", "Control", "Treatment", "Change", "Interval", "Relative", "p", "q", "Chance better")
-    return Table("Every metric, each arm against control", head, tuple(rows), frozenset({0, 1}))
+    head = (
+        "Metric",
+        "Arm",
+        "Control",
+        "Treatment",
+        "Change",
+        "Which is",
+        "Interval",
+        "Relative",
+        "p",
+        "q",
+        "Chance better",
+    )
+    return Table("Every metric, each arm against control", head, tuple(rows), frozenset({0, 1, 5}))
 
 
 def _metric(report: Report, result: Result, effect: Effect, scale: words.Scale) -> tuple[str, ...]:
@@ -49,7 +61,8 @@ def _metric(report: Report, result: Result, effect: Effect, scale: words.Scale) 
         effect.arm,
         _level(scale, result, control),
         _level(scale, result, effect.arm),
-        f"{scale.change(effect.absolute)} {MARKS[words.direction(effect, result)]}",
+        scale.change(effect.absolute),
+        MARKS[words.direction(effect, result)],
         scale.between(effect.interval),
         words.relative(effect.relative),
         words.p_value(effect.p),
@@ -63,23 +76,23 @@ def _level(scale: words.Scale, result: Result, arm: str) -> str:
 
 
 def _labelled(result: Result) -> str:
-    return result.label if result.role == "secondary" else f"{result.label} ({words.ROLES[result.role]})"
+    return words.label(result) if result.role == "secondary" else f"{words.label(result)} ({words.ROLES[result.role]})"
 
 
 def untold(report: Report) -> tuple[Problem, ...]:
-    """Why metrics have no number, each named."""
-    return tuple(
-        Problem(result.problem.code, f"{result.label}: {result.problem.message}")
-        for result in report.results
-        if result.problem is not None
-    )
+    """Why metrics have no number, each reason once, with the names of its metrics."""
+    reasons: dict[Problem, list[str]] = {}
+    for result in report.results:
+        if result.problem is not None:
+            reasons.setdefault(result.problem, []).append(words.label(result))
+    return tuple(Problem(why.code, f"{', '.join(named)}: {why.message}") for why, named in reasons.items())
 
 
 def guardrails(report: Report) -> Table:
     """Each guardrail with the harm that is allowed, and whether it holds."""
     rows = [
         (
-            result.label,
+            words.label(result),
             effect.arm,
             words.relative(effect.relative),
             words.relative_range(effect.relative_interval),
@@ -142,17 +155,17 @@ def ratio(report: Report) -> Table:
     check = report.ratio
     if check is None:
         return Table("Shares of the arms", (), ())
-    whole = sum(check.found.values())
+    expected, whole = sum(check.expected.values()), sum(check.found.values())
     rows = [
         (
             arm,
-            words.share(share, 2),
-            NONE if not whole else words.share(check.found.get(arm, 0) / whole, 2),
+            words.share(part / expected, 2) if expected else NONE,
+            words.share(check.found.get(arm, 0) / whole, 2) if whole else NONE,
             words.number(check.found.get(arm, 0)),
         )
-        for arm, share in check.expected.items()
+        for arm, part in check.expected.items()
     ]
-    return Table("Shares of the arms", ("Arm", "Declared", "Found", "Units"), tuple(rows))
+    return Table("Shares of the arms", ("Arm", "Expected", "Found", "Units"), tuple(rows))
 
 
 def segments(report: Report) -> Table:
@@ -258,7 +271,7 @@ def said(name: str, report: Report) -> str:
 
 def _said_metrics(report: Report) -> str:
     return "; ".join(
-        f"{result.label}, {effect.arm}: {words.relative(effect.relative)} "
+        f"{words.label(result)}, {effect.arm}: {words.relative(effect.relative)} "
         f"({words.relative_range(effect.relative_interval)}), {words.direction(effect, result)}"
         for result in report.results
         for effect in result.effects

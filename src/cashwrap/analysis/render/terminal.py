@@ -107,7 +107,7 @@ def _forest(results: Sequence[Result], currency: str, width: int) -> Iterator[Re
     yield _line(Text(), Text("change"), Text("interval"), _scale_line(half, reach), style="dim")
     for result in results:
         scale = words.scale_of(result, currency)
-        named = Text(result.label, style="bold" if result.role == "primary" else "")
+        named = Text(words.label(result), style="bold" if result.role == "primary" else "")
         if result.role != "secondary":
             named.append(f" ({words.ROLES[result.role]})", style="dim not bold")
         if several:
@@ -162,7 +162,7 @@ def _reach(results: Sequence[Result]) -> float:
 
 
 def _scale_line(half: int, reach: float) -> Text:
-    end = f"{reach * 100:.2g}%"
+    end = f"{reach * 100:.{0 if reach > 0.1 else 1}f}%"
     return Text(f"{words.MINUS + end:<{half}}0{'+' + end:>{half}}")
 
 

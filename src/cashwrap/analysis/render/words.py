@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from cashwrap.analysis.question import Role, Worth
 from cashwrap.analysis.results import Code, Effect, Interval, Point, RatioCheck, Report, Result, Standing
+from cashwrap.analysis.statistics.ratio import BLOCKS, WARNS
 from cashwrap.content.locales import exponent
 from cashwrap.declarations import DesignDecl
 from cashwrap.model import Millis
@@ -25,8 +26,6 @@ NONE = "\u2013"
 FINEST = 4
 """Decimals at most, in whatever unit."""
 
-RATIO_ALARM = 0.001
-"""Below this p the arms' shares are off: a report is read every day, and most experiments are sound."""
 NOT_A_RULE = "a posterior view, not a stopping rule"
 ROLES: dict[Role, str] = {
     "primary": "primary",
@@ -101,8 +100,8 @@ class Scale(Struct, frozen=True):
             return f"at most {self.change(high)}"
         if math.isinf(high):
             return f"at least {self.change(low)}"
-        first = self.change(low).removesuffix(" pp") if self.worth == "share" else self.change(low)
-        return f"{first} to {self.change(high)}"
+        unit = " pp" if self.worth == "share" else f" {self.unit}"
+        return f"{self.change(low).removesuffix(unit)} to {self.change(high)}"
 
     def axis(self) -> str:
         """The unit that an axis of differences has."""
@@ -348,6 +347,11 @@ def control_of(report: Report) -> str:
     return report.arms[0].arm if report.arms else "control"
 
 
+def label(result: Result) -> str:
+    """What a metric is called at the beginning of a line."""
+    return result.label[:1].upper() + result.label[1:]
+
+
 def direction(effect: Effect, result: Result) -> str:
     """What an interval says: ``better``, ``worse``, or ``unclear`` where it holds zero."""
     if effect.interval.low <= 0 <= effect.interval.high:
@@ -371,12 +375,19 @@ def design_said(design: DesignDecl) -> str:
 
 
 def ratio_said(check: RatioCheck) -> str:
-    """What the ratio check found, plainly."""
-    at = p_value(check.p)
-    p = f"p {at.replace('<', '< ')}" if "<" in at else f"p = {at}"
-    if check.p < RATIO_ALARM:
+    """What the ratio check found, plainly; its two thresholds are those that block and warn."""
+    p = f"p {written(check.p)}, however often one looks; for one look alone, p {written(check.classic)} by chi-square"
+    if check.p < BLOCKS:
         return f"Units did not come in the declared shares ({p}). Trust no number until that is explained."
-    return f"Units came in the declared shares, as far as chance lets them ({p}, however often one looks)."
+    if min(check.p, check.classic) < WARNS:
+        return f"Units came in unlikely shares ({p}). See what is suspected before you believe the figures."
+    return f"Units came in the declared shares, as far as chance lets them ({p})."
+
+
+def written(p: float) -> str:
+    """A p value within a sentence: ``= 0.041``, ``< 0.0001``."""
+    said = p_value(p)
+    return said.replace("<", "< ") if said.startswith("<") else f"= {said}"
 
 
 def notes(report: Report) -> tuple[str, ...]:
@@ -386,7 +397,7 @@ def notes(report: Report) -> tuple[str, ...]:
         if result.caps is not None:
             written = scale(result.worth, report.currency, result.caps, [])
             low, high = (written.level(end) for end in result.caps)
-            capped.append(f"{result.label} at {low} and {high}")
+            capped.append(f"{label(result)} at {low} and {high}")
     said = [f"Values of a single unit are capped: {'; '.join(capped)}."] if capped else []
     removed = max((effect.removed for result in report.results for effect in result.effects), default=0.0)
     if removed > 0:
