@@ -308,9 +308,9 @@ class HotRoutes:
             tenant=key.tenant,
             trusted=key.trusted,
             ip=address,
-            user_agent=_text(headers, b"user-agent"),
+            user_agent=header(headers, b"user-agent"),
             gpc=headers.get(b"sec-gpc") == b"1",
-            country=_text(headers, wanted.lower().encode()) if wanted and (proxied or key.trusted) else None,
+            country=header(headers, wanted.lower().encode()) if wanted and (proxied or key.trusted) else None,
             qa=headers.get(b"x-cashwrap-qa") == b"1",
         )
 
@@ -330,7 +330,8 @@ class HotRoutes:
         return cors(origin.decode("latin-1") if origin else None, allowed)
 
 
-def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+def header(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    """A header's text, by its lower-case name."""
     found = headers.get(name)
     return found.decode("latin-1") if found is not None else None
 

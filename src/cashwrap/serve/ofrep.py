@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError, InvalidInput
-from cashwrap.serve.hot import HotRoutes, heads
+from cashwrap.serve.hot import HotRoutes, header, heads
 from cashwrap.serve.ofrep_answer import bulk, decided, etag, failure, matches, no_such_placement, single
 from cashwrap.serve.ofrep_context import LIMIT, question
 from cashwrap.serve.ofrep_streams import PATH as STREAM
@@ -71,7 +71,7 @@ class Ofrep:
             return
         body = await read(receive, LIMIT)
         began = self._engine.world.clock.monotonic()
-        caller = self._hot.caller(scope, headers, _text(headers, b"x-api-key"), granted)
+        caller = self._hot.caller(scope, headers, header(headers, b"x-api-key"), granted)
         self._rates.check(caller.key, caller.facts.ip, 1)
         name = _name(scope["path"])
         request = question(body, name, trusted=caller.key.trusted)
@@ -84,7 +84,7 @@ class Ofrep:
             return
         tag = etag(decision, key=caller.key.id, shopper=request.shopper, version=version, now=caller.facts.received)
         kept = [*granted, PRIVATE, (b"etag", tag.encode())]
-        if matches(tag, _text(headers, b"if-none-match")):
+        if matches(tag, header(headers, b"if-none-match")):
             await respond(send, 304, b"", kept)
             return
         offered = self.streams.offered(caller.key, self._prefix(scope, headers), version)
@@ -112,14 +112,9 @@ class Ofrep:
         """The part of the path that a proxy of ours took off before it passed the request on."""
         client = scope.get("client")
         trusted = client is not None and self._rates.trusts(client[0])
-        return (_text(headers, b"x-forwarded-prefix") or "").rstrip("/") if trusted else ""
+        return (header(headers, b"x-forwarded-prefix") or "").rstrip("/") if trusted else ""
 
 
 def _name(path: str) -> str | None:
     """The flag a path names; ``None`` for all of them, and where there are none."""
     return path.removeprefix(f"{FLAGS}/") if path.startswith(f"{FLAGS}/") and path != f"{FLAGS}/" else None
-
-
-def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
-    found = headers.get(name)
-    return found.decode("latin-1") if found is not None else None
