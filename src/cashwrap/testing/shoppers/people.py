@@ -267,7 +267,7 @@ class Shopper(Struct, frozen=True):
             return Outcome()
         paid = self.visits[visit].total - self.off(seen, visit)
         back = self.back(paid, seen, visit)
-        if back == paid:
+        if back and back == paid:
             return Outcome()
         return Outcome(1, paid, back, sum(item.cost for item in self.visits[visit].items))
 
