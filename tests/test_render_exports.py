@@ -113,3 +113,19 @@ def test_every_field_and_column_is_documented() -> None:
     assert undocumented(set(COLUMNS), page) == []
     assert undocumented(set(plots.NAMES), page) == []
     assert undocumented({"planted"}, page) == ["planted"], "the checker sees one more"
+
+
+ANALYSIS = Path(results.__file__).parent
+
+
+def codes(source: str) -> set[str]:
+    """The codes of problems that a module can raise or tell."""
+    found = set(re.findall(r'Problem\(\s*"([a-z_]+)"', source))
+    return found | set(re.findall(r'NoAnswer\([^)]*?code="([a-z_]+)"', source, re.DOTALL))
+
+
+def test_every_code_of_a_problem_is_documented() -> None:
+    told = set[str]().union(*(codes(path.read_text()) for path in ANALYSIS.rglob("*.py")))
+    assert len(told) > 10
+    assert undocumented(told, PAGE.read_text()) == []
+    assert codes('Problem(\n    "planted",\n    "x")\nraise NoAnswer("no", code="other")') == {"planted", "other"}

@@ -101,7 +101,7 @@ def test_what_a_screen_reader_finds(chromium: Browser, files: dict[str, str]) ->
     assert len(pictures) == 6
     assert "Profit per shopper, wallets_first: +7.3%" in (pictures[0].get_attribute("aria-label") or "")
     table = page.get_by_role("table", name="Every metric, each arm against control")
-    assert table.get_by_role("columnheader").count() == 9
+    assert table.get_by_role("columnheader").count() == 10
     assert table.get_by_role("rowheader").count() == len(reports.win().results)
     page.context.close()
 
