@@ -41,6 +41,31 @@ A browser may use a publishable key from the origins it was made with. What need
 What is under `/ofrep/` is the OpenFeature Remote Evaluation Protocol 0.3: its errors have its own shape, and its key
 may come as `X-API-Key`. [Use OpenFeature](../howto/use-openfeature.md) says what its clients make of it.
 """
+WEBHOOKS = """\
+A webhook (`PUT /v1/webhooks`) is told of `segments` entered and left, of `exposures`, or of both, as `told` says: one
+POST each, in order, signed with `Cashwrap-Signature` ([connect a CRM](../howto/connect-a-crm.md) has the check), again
+and again for a day until it is answered with 2xx. A repeat has the same `id`.
+
+An exposure is told where the shopper allows `analytics`, as soon as it is stored, a few hundred a second at most; those
+of bots and of the shop's own people are not. It holds nothing that names the shopper:
+[ExposureNotice](#exposurenotice).
+
+| field of an exposure | is |
+| --- | --- |
+| `id` | `exposure-` and a number, the same in a repeat |
+| `type` | `exposure` |
+| `shopper` | the pseudonym of the fact table, in hex; another one once a login has joined two shoppers |
+| `experience`, `placement` | what was reached, and where |
+| `experiment` | the experiment's salt; left out where the experience is in none |
+| `arm` | the shopper's arm: a variation, `control` or `holdout` |
+| `outcome` | `shown`, `control`, `holdout`, `capped` or `unfunded` |
+| `held` | kept out for good by the `shop`'s holdout or the `experiment`'s own; else left out |
+| `propensity` | the chance, of 10,000, that this shopper got this arm |
+| `segments` | those the shopper was in then; left out where there were none, or they are not to be read |
+| `decision`, `playbook` | the decision, and the version that made it |
+| `store`, `environment` | where |
+| `at` | when it was seen, in milliseconds since 1970 UTC |
+"""
 SETTINGS_INTRO = """\
 What a shop decides stands in its playbook; what the machine decides is an option of `cashwrap serve`; what protects
 everyone is a limit in the code. There is no other place, and one environment
@@ -154,6 +179,8 @@ def http() -> str:
         "## Routes\n",
         table(("route", "key", "what", "body", "answer"), _routes(document["paths"])),  # type: ignore[arg-type]
         HTTP_MORE,
+        "## Webhooks\n",
+        WEBHOOKS,
         "## Data levels\n",
         LEVELS_INTRO,
         table(("level", "uses"), [(f"`{name}`", text) for name, text in LEVELS.items()]),

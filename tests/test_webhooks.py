@@ -18,7 +18,7 @@ from cashwrap.errors import InvalidInput
 from cashwrap.model import Tenant
 from cashwrap.ports import Changes, Transition
 from cashwrap.serve.deliver import AT_ONCE, PATIENCE, Deliverer
-from cashwrap.webhooks import Webhook, Webhooks, notice, signature
+from cashwrap.webhooks import Webhook, Webhooks, segment_notice, signature
 from engines import LIVE, START, SeededRandom, Shop, TestClock, memory_world, shop_over
 
 
@@ -182,7 +182,7 @@ def receiver() -> Iterator[tuple[str, list[tuple[str, dict[str, str], bytes]]]]:
 
 def test_a_delivery_is_signed_so_that_the_receiver_can_check_it(receiver: Any) -> None:
     url, got = receiver
-    body = notice(Transition(LIVE, b"s" * 16, "high_value", entered=False, at=START), 7, "jonas")
+    body = segment_notice(Transition(LIVE, b"s" * 16, "high_value", entered=False, at=START), 7, "jonas")
     assert post(f"{url}/200/in?key=1", body, signature("a secret", body, START))
     [(path, headers, taken)] = got
     assert path == "/200/in?key=1"

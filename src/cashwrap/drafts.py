@@ -4,7 +4,8 @@ import msgspec
 
 from cashwrap import consent
 from cashwrap.dedup import Seen
-from cashwrap.model import ConsentState, Event, Profile, Where
+from cashwrap.hot import Identifier
+from cashwrap.model import ConsentState, Event, Profile, Tenant, Where
 from cashwrap.ports import ShopperKey
 from cashwrap.records import allows
 
@@ -73,6 +74,15 @@ def withdrawn(draft: Draft) -> bool:
 def keys_of(draft: Draft) -> list[ShopperKey]:
     """Every id that the shopper has had."""
     return [ShopperKey(draft.key.tenant, shopper) for shopper in (draft.key.shopper, *draft.profile.absorbed)]
+
+
+def devices_of(tenant: Tenant, profile: Profile) -> list[Identifier]:
+    """What names a shopper who is nobody's user: what a merge hands on."""
+    return [
+        *((tenant, "anonymous", value) for value in profile.anonymous_ids),
+        *((tenant, "email", value) for value in profile.email_hashes),
+        *((tenant, "cart", value) for value in profile.cart_tokens),
+    ]
 
 
 def fresh(profile: Profile) -> Profile:

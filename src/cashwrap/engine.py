@@ -280,7 +280,8 @@ class Engine:
 
     def _context(self) -> Context:
         world, products, kept = self.world, self.catalogues.products, (self.hot, self.recorder, self.backlog)
-        return Context(self.live.playbook, products, world.store, world.vault, world.random, *kept)
+        playbook, tells = self.live.playbook, self.webhooks.tell_exposures
+        return Context(playbook, products, world.store, world.vault, world.random, *kept, tells)
 
     def _tend(self) -> bool:
         """What the writer does between commits; whether more of it waits."""

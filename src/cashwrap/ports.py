@@ -154,6 +154,21 @@ class Transition(Struct, frozen=True):
     at: Millis
 
 
+class Exposed(Struct, frozen=True):
+    """An exposure that outside tools are to be told of."""
+
+    tenant: Tenant
+    shopper: bytes
+    body: bytes
+    """What they are told: JSON, without the number it gets here."""
+    at: Millis
+    """When it was received."""
+
+
+Notice = Transition | Exposed
+"""What webhooks are told."""
+
+
 class KeptDecision(Struct, frozen=True):
     """A decision kept with everything it depended on, so that it can be explained later."""
 
@@ -179,6 +194,8 @@ class Changes(Struct):
     identities: dict[bytes, ShopperKey] = field(default_factory=dict)
     """Keyed hash of an identifier to the shopper it names."""
     transitions: list[Transition] = field(default_factory=list)
+    exposed: list[Exposed] = field(default_factory=list)
+    """They and ``transitions`` wait in the outbox, until they are delivered."""
     failures: list[Failure] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
     """Failures that go: what they held is stored with this commit, or was before."""
@@ -189,7 +206,7 @@ class Changes(Struct):
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""
         events = self.records, self.rows, self.dues, self.identities, self.transitions, self.failures
-        return any((*events, self.settled, self.cleared, self.decisions))
+        return any((*events, self.exposed, self.settled, self.cleared, self.decisions))
 
 
 class Store(Protocol):
@@ -271,9 +288,9 @@ class Store(Protocol):
 
 
 class Outbox(Protocol):
-    """Committed transitions on their way to webhooks: written with the profile, removed when delivered."""
+    """Committed notices on their way to webhooks: written with the profile, removed when delivered."""
 
-    def pending(self, limit: int) -> list[tuple[int, Transition]]:
+    def pending(self, limit: int) -> list[tuple[int, Notice]]:
         """The oldest undelivered, with a number to settle them by."""
 
     def settle(self, numbers: Iterable[int]) -> None:

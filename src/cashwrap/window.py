@@ -17,6 +17,7 @@ from cashwrap.drafts import (
     Draft,
     choice_alone,
     consent_of,
+    devices_of,
     fresh,
     keys_of,
     lasting,
@@ -33,10 +34,11 @@ from cashwrap.memberships import segments_at
 from cashwrap.model import Event, Millis, Product, Profile, Tenant
 from cashwrap.names import PROMPT, Graves, digest_of
 from cashwrap.playbook import Playbook
-from cashwrap.ports import Changes, Failure, Random, Record, Row, ShopperKey, Store, Vault
+from cashwrap.ports import Changes, Exposed, Failure, Random, Record, Row, ShopperKey, Store, Vault
 from cashwrap.profiles import EXPOSED
 from cashwrap.records import Recorder
 from cashwrap.repair import CONFLICT, Unkept, failure_of, sealed
+from cashwrap.webhooks import exposed
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +94,8 @@ class Context(Struct, frozen=True):
     """Where decisions are kept too."""
     backlog: Backlog | None = None
     """How many failed events may be kept; without one, all."""
+    tells: Callable[[Tenant], bool] | None = None
+    """Whether outside tools are told of a store's exposures."""
 
 
 class Window:
@@ -106,6 +110,7 @@ class Window:
         self._records: list[tuple[Draft, str, list[Event] | bytes, Millis]] = []
         self._failures: list[Failure] = []
         self._settled: list[int] = []
+        self._exposed: list[Exposed] = []
         self._removed: list[ShopperKey] = []
         self._decisions = 0
         self._unreadable: set[ShopperKey] = set()
@@ -237,7 +242,7 @@ class Window:
         for key in self._removed:
             out.rows[key] = None
         out.identities = {digest_of(vault, name): key for name, key in self._named.items()}
-        out.failures, out.settled = self._failures, self._settled
+        out.failures, out.settled, out.exposed = self._failures, self._settled, self._exposed
         out.cleared = [key for draft in self._drafts.values() if withdrawn(draft) for key in keys_of(draft)]
         if self._context.recorder is not None:
             out.decisions = self._context.recorder.settle(self._may_keep)
@@ -309,6 +314,7 @@ class Window:
             draft.seen.add(key, event.fingerprint, event.received)
             self._name(draft, tenant, kept)
             self._log(draft, draft.folded[-1])
+            self._tell(draft, draft.folded[-1])
             count.stored += 1
         else:
             count.failed += 1
@@ -354,6 +360,14 @@ class Window:
             group = self._groups[draft.key] = []
             self._records.append((draft, "events", group, event.received))
         group.append(event)
+
+    def _tell(self, draft: Draft, event: Event) -> None:
+        """Have outside tools told of an exposure, where any wants to know."""
+        tells = self._context.tells
+        if event.name != EXPOSED or event.source != PROVEN or tells is None or not tells(draft.key.tenant):
+            return
+        if (notice := exposed(event, *draft.key, draft.profile.analytic_id)) is not None:
+            self._exposed.append(notice)
 
     # --- whose event ---
 
@@ -435,7 +449,7 @@ class Window:
         self._records.append((into, "merge", other.profile.id, received))
         self._removed.append(other.key)
         self._groups = {}  # what follows is logged after the merge
-        for identifier in _identifiers_of(other.key.tenant, other.profile):
+        for identifier in devices_of(other.key.tenant, other.profile):
             self._found[identifier] = into.key
             self._named[identifier] = into.key
 
@@ -479,11 +493,3 @@ def _cart_of(event: Event) -> str | None:
     """The cart token, if it may name a shopper."""
     token = event.cart_token
     return token if token is not None and (event.trusted or len(token) >= UNGUESSABLE) else None
-
-
-def _identifiers_of(tenant: Tenant, profile: Profile) -> list[Identifier]:
-    return [
-        *((tenant, "anonymous", value) for value in profile.anonymous_ids),
-        *((tenant, "email", value) for value in profile.email_hashes),
-        *((tenant, "cart", value) for value in profile.cart_tokens),
-    ]

@@ -232,7 +232,9 @@ def test_webhooks_show_their_secret_once(server: Server) -> None:
     secret = made.json()["secret"]
     assert len(secret) > 40
     listed = server.admin("GET", "/v1/webhooks")
-    assert listed.json() == {"webhooks": [{"name": "crm", "url": "https://crm.example/in", "segments": []}]}
+    assert listed.json() == {
+        "webhooks": [{"name": "crm", "url": "https://crm.example/in", "segments": [], "told": ["segments"]}]
+    }
     assert secret not in listed.text
     assert server.admin("DELETE", "/v1/webhooks/crm").json() == {"success": True}
     assert server.admin("GET", "/v1/webhooks").json() == {"webhooks": []}

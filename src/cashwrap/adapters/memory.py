@@ -9,7 +9,19 @@ from msgspec.structs import replace as changed
 
 from cashwrap.faults import crash_point
 from cashwrap.model import Millis, Product, Tenant
-from cashwrap.ports import Changes, Failure, Fold, Horizon, KeptDecision, Record, Row, ShopperKey, Snapshot, Transition
+from cashwrap.ports import (
+    Changes,
+    Failure,
+    Fold,
+    Horizon,
+    KeptDecision,
+    Notice,
+    Record,
+    Row,
+    ShopperKey,
+    Snapshot,
+    Transition,
+)
 
 _DAY: Millis = 86_400_000
 
@@ -26,7 +38,7 @@ class MemoryStore:
         self._profiles: dict[ShopperKey, Row] = {}
         self._identities: dict[bytes, ShopperKey] = {}
         self._segments: dict[tuple[Tenant, str], set[bytes]] = {}
-        self._outbox: dict[int, Transition] = {}
+        self._outbox: dict[int, Notice] = {}
         self._queued = 0
         self._failed: dict[int, Failure] = {}
         self._failures = 0
@@ -57,6 +69,10 @@ class MemoryStore:
             self._identities.update(changes.identities)
             for transition in changes.transitions:
                 self._apply(transition)
+            notices: list[Notice] = [*changes.transitions, *changes.exposed]
+            for notice in notices:
+                self._queued += 1
+                self._outbox[self._queued] = notice
             for failure in changes.failures:
                 self._failures += 1
                 self._failed[self._failures] = changed(failure, sequence=self._failures)
@@ -213,7 +229,7 @@ class MemoryStore:
 
     # --- Outbox ---
 
-    def pending(self, limit: int) -> list[tuple[int, Transition]]:
+    def pending(self, limit: int) -> list[tuple[int, Notice]]:
         """The oldest undelivered, with a number to settle them by."""
         with self._lock:
             return list(islice(self._outbox.items(), limit))
@@ -322,8 +338,6 @@ class MemoryStore:
             inside.add(transition.shopper)
         else:
             inside.discard(transition.shopper)
-        self._queued += 1
-        self._outbox[self._queued] = transition
 
 
 def _is_of(failure: Failure, key: ShopperKey) -> bool:

@@ -21,7 +21,20 @@ from cashwrap.adapters.queries import statements
 from cashwrap.errors import Locked
 from cashwrap.faults import crash_point
 from cashwrap.model import Millis, Product, Tenant
-from cashwrap.ports import Changes, Failure, Fold, Horizon, KeptDecision, Record, Row, ShopperKey, Snapshot, Transition
+from cashwrap.ports import (
+    Changes,
+    Exposed,
+    Failure,
+    Fold,
+    Horizon,
+    KeptDecision,
+    Notice,
+    Record,
+    Row,
+    ShopperKey,
+    Snapshot,
+    Transition,
+)
 
 FILE = "cashwrap.db"
 _SQL = statements("store.sql")
@@ -242,17 +255,20 @@ class SqliteStore:
                 db.executemany(_SQL[name], gone)
             for name in ("remove_memberships", "clear_decisions", "remove_failures"):
                 db.executemany(_SQL[name], swapped)
-            db.executemany(_SQL["remove_transitions"], [(shopper,) for _, shopper in gone])
+            db.executemany(_SQL["remove_notices"], [(shopper,) for _, shopper in gone])
         self._database.truncate()
 
     # --- Outbox ---
 
-    def pending(self, limit: int) -> list[tuple[int, Transition]]:
+    def pending(self, limit: int) -> list[tuple[int, Notice]]:
         """The oldest undelivered, with a number to settle them by."""
-        return [
-            (number, Transition(self._tenant(tenant), shopper, segment, bool(entered), at))
-            for number, tenant, shopper, segment, entered, at in self._rows("pending", limit)
-        ]
+        return [(number, self._notice(*row)) for number, *row in self._rows("pending", limit)]
+
+    def _notice(self, tenant: int, shopper: bytes, at: Millis, *what: Any) -> Notice:
+        segment, entered, body = what
+        if body is not None:
+            return Exposed(self._tenant(tenant), shopper, body, at)
+        return Transition(self._tenant(tenant), shopper, segment, bool(entered), at)
 
     def settle(self, numbers: Iterable[int]) -> None:
         """Forget the delivered ones."""
@@ -331,7 +347,8 @@ class SqliteStore:
         for change in changes.transitions:
             segment = self._segment_number(_Segment(change.tenant, change.segment))
             inside[segment, change.shopper] = change
-            outbox.append((segment, change.shopper, int(change.entered), change.at))
+            outbox.append((number(change.tenant), change.shopper, change.at, segment, int(change.entered), None))
+        outbox += [(number(each.tenant), each.shopper, each.at, None, None, each.body) for each in changes.exposed]
         return [
             (
                 "append_record",
@@ -360,7 +377,7 @@ class SqliteStore:
             ),
             ("enter_segment", [(*place, last.at) for place, last in inside.items() if last.entered]),
             ("leave_segment", [place for place, last in inside.items() if not last.entered]),
-            ("queue_transition", outbox),
+            ("queue_notice", outbox),
             (
                 "keep_failure",
                 [

@@ -32,7 +32,7 @@ from cashwrap.serve.settle import Settling
 from cashwrap.serve.wire import error_body, internal, retry_after, status_of
 from cashwrap.switches import Scope, Switch
 from cashwrap.versions import LIVE, MAX_MESSAGE, MAX_WHO, Versions, described, listing, roll_back
-from cashwrap.webhooks import Webhook, host_of
+from cashwrap.webhooks import Told, Webhook, host_of
 
 T = TypeVar("T")
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -75,6 +75,9 @@ class WebhookBody(Struct, frozen=True):
     name: Id
     url: Annotated[str, Meta(max_length=2000)]
     segments: Annotated[list[Id], Meta(max_length=200)] = []
+    """Which segments it is told of, entered and left; left out, all of them."""
+    told: Annotated[tuple[Told, ...], Meta(min_length=1, max_length=2)] = ("segments",)
+    """What it is told of: ``segments``, ``exposures`` or both."""
 
 
 class RollbackBody(Struct, frozen=True):
@@ -223,7 +226,7 @@ class Handlers:
     async def put_webhook(self, request: Request, caller: Caller) -> object:
         """Make or change a webhook; the answer shows its secret, once."""
         body = await body_of(request, WebhookBody)
-        webhook = Webhook(caller.key.tenant, body.name, body.url, tuple(body.segments))
+        webhook = Webhook(caller.key.tenant, body.name, body.url, tuple(body.segments), told=body.told)
         host = host_of(body.url)
         secret = await self._around(
             caller, "webhook.put", body.name, lambda: self._engine.webhooks.put(webhook), host=host

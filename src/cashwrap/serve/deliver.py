@@ -1,4 +1,5 @@
-"""Deliver webhooks: committed segment changes, in order, each until its receiver took it or a day has passed."""
+"""Deliver webhooks: committed segment changes and exposures, in order, each until its receiver took it or a day has
+passed."""
 
 import asyncio
 import logging
@@ -6,8 +7,8 @@ import logging
 from cashwrap.adapters.http import Internet
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
-from cashwrap.ports import Transition
-from cashwrap.webhooks import Webhook, notice, signature
+from cashwrap.ports import Notice
+from cashwrap.webhooks import Webhook, body_of, signature
 
 log = logging.getLogger("cashwrap")
 PAUSE = 0.25
@@ -47,12 +48,12 @@ class Deliverer:
         engine, settled = self._engine, []
         now = engine.world.clock.now()
         pending = engine.world.outbox.pending(AT_ONCE + min(self._held, HELD))
-        for number, transition in pending:
-            wanted = [webhook for webhook in engine.webhooks.all() if webhook.wants(transition)]
-            done = [self._deliver(webhook, number, transition) for webhook in wanted]
+        for number, notice in pending:
+            wanted = [webhook for webhook in engine.webhooks.all() if webhook.wants(notice)]
+            done = [self._deliver(webhook, number, notice) for webhook in wanted]
             if all(done):
                 settled.append(number)
-            elif now - transition.at > PATIENCE:
+            elif now - notice.at > PATIENCE:
                 log.error("notice %d was taken by nobody for a day; it is given up", number)
                 settled.append(number)
         self._held = len(pending) - len(settled)
@@ -61,15 +62,14 @@ class Deliverer:
             self._taken -= {pair for pair in self._taken if pair[0] in settled}
         return len(settled)
 
-    def _deliver(self, webhook: Webhook, number: int, transition: Transition) -> bool:
+    def _deliver(self, webhook: Webhook, number: int, notice: Notice) -> bool:
         if (number, webhook.url) in self._taken:
             return True
         clock = self._engine.world.clock
         not_before, wait = self._waits.get(webhook.url, (0.0, 0.0))
         if clock.monotonic() < not_before:
             return False
-        users = self._engine.lookup.users(transition.tenant, [transition.shopper])
-        body = notice(transition, number, users.get(transition.shopper))
+        body = body_of(notice, number, lambda: self._user(notice))
         if self._http.post(webhook.url, body, signature(webhook.secret, body, clock.now())):
             self._taken.add((number, webhook.url))
             self._waits.pop(webhook.url, None)
@@ -77,3 +77,6 @@ class Deliverer:
         wait = min(LONGEST_WAIT, max(1.0, wait * 2))
         self._waits[webhook.url] = (clock.monotonic() + wait, wait)
         return False
+
+    def _user(self, notice: Notice) -> str | None:
+        return self._engine.lookup.users(notice.tenant, [notice.shopper]).get(notice.shopper)

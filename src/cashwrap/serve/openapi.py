@@ -14,6 +14,7 @@ from cashwrap.serve.ofrep_answer import EvaluationFailure, Flag, Flags
 from cashwrap.serve.ofrep_context import EvaluationRequest
 from cashwrap.serve.settle import ChosenBody, RepairBody
 from cashwrap.serve.wire import ApiError
+from cashwrap.webhooks import ExposureNotice
 
 Schema = dict[str, object]
 _COMPONENTS = "#/components/schemas/{name}"
@@ -91,6 +92,7 @@ def document(version: str) -> Schema:
         Pushed,
         SwitchBody,
         WebhookBody,
+        ExposureNotice,
         PreviewBody,
         RollbackBody,
         ChosenBody,

@@ -67,7 +67,7 @@ SELECT digest FROM identities WHERE tenant = ? AND shopper = ?;
 -- name: remove_failures
 DELETE FROM failed WHERE substr(payload, 1, 16) = ? AND payload IS NOT NULL AND tenant = ?;
 
--- name: remove_transitions
+-- name: remove_notices
 -- The outbox is short: whatever is in it is on its way.
 DELETE FROM outbox WHERE shopper = ?;
 
@@ -127,12 +127,12 @@ ORDER BY shopper LIMIT ?;
 SELECT segments.name, count(*) FROM segments JOIN memberships ON memberships.segment = segments.number
 WHERE segments.tenant = ? GROUP BY segments.name;
 
--- name: queue_transition
-INSERT INTO outbox (segment, shopper, entered, at) VALUES (?, ?, ?, ?);
+-- name: queue_notice
+INSERT INTO outbox (tenant, shopper, at, segment, entered, body) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: pending
-SELECT outbox.number, segments.tenant, outbox.shopper, segments.name, outbox.entered, outbox.at
-FROM outbox JOIN segments ON segments.number = outbox.segment ORDER BY outbox.number LIMIT ?;
+SELECT outbox.number, outbox.tenant, outbox.shopper, outbox.at, segments.name, outbox.entered, outbox.body
+FROM outbox LEFT JOIN segments ON segments.number = outbox.segment ORDER BY outbox.number LIMIT ?;
 
 -- name: settle
 DELETE FROM outbox WHERE number = ?;
