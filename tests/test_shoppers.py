@@ -3,12 +3,15 @@ keeps of them what each one allows."""
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from cashwrap import Engine as Library
 from cashwrap.events import RequestFacts
 from cashwrap.inputs import Caller
 from cashwrap.model import Product
@@ -28,12 +31,18 @@ from cashwrap.testing.shoppers import (
     Shopper,
     Step,
     World,
+    means,
+    opened,
+    play,
     shopper,
     simulate,
+    told,
+    truth,
 )
-from engines import LIVE, Shop, TestClock, memory_world, shop_over
+from engines import LIVE, Shop, TestClock, memory_world, shop_over, starter
 
 CROWD = 20_000
+HOUR, DAY = 3_600_000, 86_400_000
 EFFECTS = [WALLETS_FIRST, EXPRESS_FIRST, BASKET_WAITED, OPEN_CODE_FIELD]
 WALLETS = {
     "payment_methods": {
@@ -180,6 +189,155 @@ class TestEffects:
         world = World(items=(Item("only", 1999, "things"),))
         orders = [step for step in simulate(2, 60, world) if step.kind == "order"]
         assert {step.body["batch"][0]["properties"]["subtotal"] for step in orders} == {"19.99"}
+
+
+PRICE = Effect("price", "basket_message", experience="less", amount=1000)
+SENDS_BACK = Effect("sends_back", "basket_message", experience="try", returns=1000)
+PHONES = Effect("phones", "checkout_button", experience="bold", variation="red", lift=50, only=("new_mobile",))
+
+
+def drawn(persona: Persona, world: World, count: int = 4000) -> list[Shopper]:
+    """A crowd of one kind."""
+    alone = replace(world, personas=(replace(persona, share=1000),))
+    return [shopper(17, index, alone) for index in range(count)]
+
+
+class TestWorld:
+    def test_who_reacts_to_prices_buys_more_for_each_percent_off(self) -> None:
+        elastic = replace(PERSONAS[1], elasticity=2000)
+        for each in drawn(elastic, World(effects=(PRICE,)), 50):
+            total = each.visits[0].total
+            off = min(total, 1000)
+            assert each.chance({"price"}) == 350 + 350 * 2000 * off // (1000 * total)
+            assert each.chance(()) == 350
+
+    def test_what_is_taken_off_is_not_earned(self) -> None:
+        bought = [each for each in drawn(PERSONAS[1], World(effects=(PRICE,), refunds=0)) if each.buys(())]
+        for each in bought:
+            plain, less = each.outcome(()), each.outcome({"price"})
+            assert plain.revenue - less.revenue == min(1000, each.visits[0].total)
+            assert plain.cost == less.cost
+            assert plain.profit == plain.revenue - plain.cost
+
+    def test_half_of_what_comes_back_comes_back_whole_and_is_no_order_then(self) -> None:
+        crowd = drawn(PERSONAS[1], World(effects=(SENDS_BACK,)))
+        bought = [each for each in crowd if each.buys(())]
+        kept = [each.outcome({"sends_back"}) for each in bought]
+        assert abs(sum(each.orders == 0 for each in kept) * 1000 // len(bought) - 500) < 50
+        assert all(each.refunded == each.revenue // 2 for each in kept if each.orders)
+
+    def test_an_effect_may_be_for_some_and_of_one_arm(self) -> None:
+        world = World(effects=(PHONES,))
+        crowd = [shopper(11, index, world) for index in range(500)]
+        lifted = {each.persona.name for each in crowd if each.chance({"phones"}) > each.chance(())}
+        assert lifted == {"new_mobile"}
+        shown = {"experience": "bold", "variation": "red", "content": {"type": "button"}}
+        assert PHONES.seen(shown)
+        assert not PHONES.seen({**shown, "variation": "blue"})
+
+    def test_consent_is_drawn_by_purpose(self) -> None:
+        crowd = drawn(PERSONAS[0], World(analytics=800, personalization=600))
+        for purpose, share in (("analytics", 800), ("personalization", 600)):
+            assert abs(sum(purpose in each.grants for each in crowd) * 1000 // len(crowd) - share) < 30
+        both = sum(len(each.grants) == 2 for each in crowd) * 1000 // len(crowd)
+        assert abs(both - 480) < 30
+
+    def test_what_is_not_allowed_is_denied_and_asked_for_without_a_name(self) -> None:
+        steps = list(simulate(5, 40, World(personalization=0)))
+        assert all(step.body["shopper"] == {} for step in steps if step.kind == "decide")
+        choices = [event["choices"] for step in steps for event in step.body.get("batch", ()) if "choices" in event]
+        assert {choice["personalization"] for choice in choices} == {"denied"}
+
+    def test_visits_come_apart_and_each_has_a_cart_of_its_own(self) -> None:
+        world = World(visits=4, apart=DAY)
+        for who in drawn(PERSONAS[0], world, 60):
+            starts = [visit.after for visit in who.visits]
+            assert all(DAY <= later - earlier < 2 * DAY for earlier, later in pairwise(starts))
+        steps = list(simulate(5, 30, world))
+        assert [step.at for step in steps] == sorted(step.at for step in steps)
+        carts = {
+            (step.shopper.index, step.visit): step.body["context"]["cart"]["token"]
+            for step in steps
+            if step.kind == "decide"
+        }
+        assert len(set(carts.values())) == len(carts) > 30
+        assert {step.visit for step in steps} == {0, 1, 2, 3}
+
+    def test_what_comes_back_does_so_days_later(self) -> None:
+        world = World(refunds=1000, returned_after=3 * DAY)
+        steps = list(simulate(5, 60, world))
+        bought = {step.shopper.index: step.at for step in steps if step.kind == "order"}
+        back = {step.shopper.index: step.at for step in steps if step.kind == "refund"}
+        assert bought.keys() == back.keys() != set()
+        assert all(3 * DAY <= back[index] - at <= 6 * DAY + 120_000 for index, at in bought.items())
+
+    def test_a_wrong_clock_is_wrong_by_the_same_in_every_request_of_a_device(self) -> None:
+        world = World(skewed=1000, skew=DAY)
+        told: dict[int, set[int]] = {}
+        for step in simulate(5, 40, world):
+            if "sentAt" in step.body:
+                sent = datetime.fromisoformat(step.body["sentAt"])
+                told.setdefault(step.shopper.index, set()).add(round(sent.timestamp() * 1000) - step.sent)
+                assert all(datetime.fromisoformat(each["timestamp"]) <= sent for each in step.body["batch"])
+        assert told
+        assert all(len(each) == 1 for each in told.values())
+        assert max(abs(each) for found in told.values() for each in found) <= DAY
+
+    def test_who_is_far_from_buying_leaves_at_the_basket(self) -> None:
+        world = World(personas=(replace(PERSONAS[1], share=1000, reach=500),))
+        asked = {step.shopper.index: step for step in simulate(5, 200, world) if step.body.get("placements")}
+        assert all("checkout" in step.body["context"] for step in asked.values() if step.shopper.visits[0].buying < 500)
+        assert all(
+            "checkout" not in step.body["context"] for step in asked.values() if step.shopper.visits[0].buying >= 500
+        )
+
+
+class TestTruth:
+    def test_is_what_each_would_do_with_and_without(self) -> None:
+        world = World(effects=(PHONES,))
+        crowd = [shopper(11, index, world) for index in range(400)]
+        found = truth(crowd, {"phones"})
+        changed = [each for each in crowd if each.buys({"phones"}) and not each.buys(())]
+        whole = sum(each.outcome({"phones"}).orders for each in changed)
+        assert found.effect.conversion == pytest.approx(whole / 400)
+        assert found.effect.profit == pytest.approx(sum(each.outcome({"phones"}).profit for each in changed) / 400)
+        assert found.shoppers == 400
+
+    def test_what_is_seen_beside_it_is_seen_in_both_worlds(self) -> None:
+        world = World(effects=(PHONES, PRICE))
+        crowd = drawn(replace(PERSONAS[0], elasticity=1000), world, 500)
+        apart, beside = truth(crowd, {"phones"}), truth(crowd, {"phones"}, lambda _who, _visit: {"price", "phones"})
+        assert beside.unseen.revenue == means(told(who, {"price"}) for who in crowd).revenue != apart.unseen.revenue
+
+    def test_later_visits_may_be_left_out(self) -> None:
+        crowd = drawn(PERSONAS[0], World(effects=(PHONES,), visits=3, apart=DAY), 300)
+        first = truth(crowd, {"phones"}, within=0)
+        assert first.unseen.conversion < truth(crowd, {"phones"}).unseen.conversion
+        assert first.unseen.conversion == pytest.approx(sum(who.outcome(()).orders for who in crowd) / 300)
+
+    def test_what_depends_on_the_answer_is_refused(self, crowd: list[Shopper]) -> None:
+        with pytest.raises(ValueError, match="depends on the answer"):
+            truth(crowd[:200], {FAVOURITES.name})
+
+    def test_of_nobody_is_nothing(self) -> None:
+        assert truth([], {"phones"}).effect.profit == 0
+
+
+def test_another_clock_is_refused() -> None:
+    with Library(starter()) as engine, pytest.raises(ValueError, match="VirtualClock"):
+        play(engine, simulate(1, 1))
+
+
+def test_a_simulation_played_again_is_the_same() -> None:
+    world = World(gap=HOUR, visits=2, skewed=300, skew=HOUR)
+    shown = []
+    for _ in range(2):
+        with opened(starter(), world) as engine:
+            played = play(engine, simulate(4, 25, world))
+            shown.append((played.arms, msgspec.structs.astuple(engine.core.account())))
+            assert played.refused == {}
+    assert shown[0] == shown[1]
+    assert len(played.people) == 25
 
 
 class Played:

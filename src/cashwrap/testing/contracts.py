@@ -216,6 +216,18 @@ class StoreContract:
         store.commit(Changes(transitions=moves[:1]))
         assert store.pending(10)[0][0] > waiting[-1][0]
 
+    def test_the_outbox_holds_exposures_too(self, store: FullStore) -> None:
+        """Whole, beside transitions, and no longer than their shopper is there."""
+        told = [Exposed(LIVE, shopper(1), b'{"a":1}', 7), Exposed(TEST, shopper(2), b"{}", 8)]
+        store.commit(Changes(transitions=[move(3, "vip", entered=True)], exposed=told))
+        waiting = store.pending(10)
+        assert [notice for _, notice in waiting if isinstance(notice, Exposed)] == told
+        assert len({number for number, _ in waiting}) == 3
+        store.forget(ShopperKey(LIVE, shopper(1)))
+        assert [notice for _, notice in store.pending(10) if isinstance(notice, Exposed)] == told[1:]
+        store.settle(number for number, _ in waiting)
+        assert store.pending(10) == []
+
     # --- kept decisions ---
 
     def test_a_kept_decision_is_found_by_its_id_in_its_tenant(self, store: FullStore) -> None:

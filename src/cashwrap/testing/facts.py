@@ -19,9 +19,9 @@ def write_columns(folder: Path, name: str, columns: Mapping[str, Any]) -> int:
     """Add facts as columns of equal length, named as in ``cashwrap.adapters.parquet.Fact``; how many there were.
 
     ``event``, ``time`` (milliseconds) and ``analytic_id`` must be there; one value stands for a whole column. Ids are
-    whole numbers (or ``None``), and ``measures`` lists of (name, number). What is not there is unknown, but for store ``default``, environment ``live``, an
-    allowed mask, no flags, and the shop's backend as who reported it. ``name`` is that of the files: the same name
-    again replaces them.
+    whole numbers (or ``None``), and ``measures`` lists of (name, number). What is not there is unknown, but for store
+    ``default``, environment ``live``, an allowed mask, no flags, and the shop's backend as who reported it. ``name`` is
+    that of the files: the same name again replaces them.
 
     Raises ``CashwrapError`` with code ``extra_missing`` where Parquet is not installed.
     """

@@ -9,7 +9,6 @@ import msgspec
 
 from cashwrap import Engine, Playbook
 from cashwrap.adapters.vault import MemoryVault
-from cashwrap.errors import CashwrapError
 from cashwrap.events import RequestFacts
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
@@ -103,11 +102,11 @@ def play(engine: Engine, steps: Iterable[Step], tenant: Tenant | None = None) ->
     """Answer every step by this engine, each at its own time. Leave steps out to lose them on the way.
 
     The engine's clock must be a ``VirtualClock``, as ``opened`` gives it one; it is moved and never set back. Raises
-    ``CashwrapError`` (``wrong_clock``) where it is another, and what ``engine.core.collect`` raises.
+    ``ValueError`` where it is another, and what ``engine.core.collect`` raises.
     """
     clock = engine.core.world.clock
     if not isinstance(clock, VirtualClock):
-        raise CashwrapError("a simulation moves the clock: open the engine with a VirtualClock", code="wrong_clock")
+        raise ValueError("a simulation moves the clock: open the engine with a VirtualClock")  # noqa: TRY004 - a value
     player = _Player(engine, clock, tenant or Tenant())
     for step in steps:
         player.take(step)
