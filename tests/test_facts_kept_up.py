@@ -106,7 +106,7 @@ def story(dice: random.Random, count: int, *, withdrawing: bool) -> list[Envelop
 def quick() -> Iterator[None]:
     """Fewer files, and no waiting for the disk: nobody pulls a plug here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "_sync", lambda _: None)
+        patch.setattr(parquet, "sync", lambda _: None)
         patch.setattr(parquet, "BUCKETS", 2)
         yield
 
@@ -132,7 +132,7 @@ def killing(patch: pytest.MonkeyPatch, after: int) -> None:
 
         return changing
 
-    for name in ("_write", "_move", "_remove", "_sync"):
+    for name in ("_write", "_move", "_remove", "sync"):
         patch.setattr(parquet, name, dies(getattr(parquet, name)))
 
 
@@ -403,7 +403,7 @@ class TestForgetting:
         def forgetting(run: Any, batch: Any) -> Any:
             found = owned(run, batch)
             (jo,) = [key for key in keys(world) if person(world, key).user_id == "jo"]
-            parquet.ParquetFacts(tmp_path).forget(person(world, jo).analytic_id)
+            parquet.ParquetFacts(tmp_path).forget([person(world, jo).analytic_id])
             return found
 
         monkeypatch.setattr(kept_up._Run, "_owned", forgetting)
@@ -417,7 +417,7 @@ class TestForgetting:
         write_facts(world, tmp_path)
         key = next(each for each in keys(world) if person(world, each).user_id == "jo")
         facts = parquet.ParquetFacts(tmp_path)
-        assert facts.forget(person(world, key).analytic_id) == 1
+        assert facts.forget([person(world, key).analytic_id]) == 1
         assert (tmp_path / "_forgotten").stat().st_size == 8
         world.vault.destroy(key.shopper)
         world.store.forget(key)
@@ -440,8 +440,7 @@ class TestForgetting:
                     write_facts(world, folder)
             jo = next(person(world, each) for each in keys(world) if person(world, each).user_id == "jo")
             ids = [jo.analytic_id, *jo.former_analytic_ids]
-            for each in ids:
-                parquet.ParquetFacts(folder).forget(each)
+            parquet.ParquetFacts(folder).forget(ids)
             files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
             assert not [each for each in ids for held in files if each in held]
 

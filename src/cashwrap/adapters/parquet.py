@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from cashwrap.adapters.folder import sync
 from cashwrap.errors import CashwrapError
 from cashwrap.model import Millis, Minor, Purpose
 
@@ -232,15 +233,16 @@ class Turn:
         self._dropped.add(path)
         return len(edited) - len(left)
 
-    def forget(self, analytic_id: bytes) -> int:
-        """Remove the facts of an id, durably, and let no batch that was read before bring them back.
+    def forget(self, analytic_ids: Collection[bytes]) -> int:
+        """Remove the facts of these ids, durably, and let no batch that was read before bring them back.
 
-        How many files held it.
+        How many files held any.
         """
-        self._bury(self.graves | {_grave(analytic_id)})
-        paths = sorted({seen.path for seen in self.seen([analytic_id])})
+        gone = frozenset(analytic_ids)
+        self._bury(self.graves | {_grave(each) for each in gone})
+        paths = sorted({seen.path for seen in self.seen(gone)})
         for path in paths:
-            self.rewrite(path, lambda other, _, start: None if other == analytic_id else (other, start))
+            self.rewrite(path, lambda who, _, start: None if who in gone else (who, start))
         self.commit()
         return len(paths)
 
@@ -292,7 +294,7 @@ class Turn:
                 _remove(path)
                 touched.add(path.parent)
         for parent in touched:
-            _sync(parent)
+            sync(parent)
         if state.moves or state.drops:
             self._put(msgspec.structs.replace(state, moves=(), drops=()))
         if (self._folder / UNFINISHED).is_dir():
@@ -312,9 +314,9 @@ class Turn:
         unfinished = self._unfinished(name)
         with _private(unfinished) as file:
             file.write(content)
-        _sync(unfinished)
+        sync(unfinished)
         _move(unfinished, self._folder / name)
-        _sync(self._folder)
+        sync(self._folder)
 
     def _unfinished(self, name: str) -> Path:
         place = self._folder / UNFINISHED
@@ -457,7 +459,7 @@ def _write(table: Any, path: Path) -> None:
     _, parquet = _pyarrow()
     with _private(path) as file:
         parquet.write_table(table, file, compression="zstd")
-    _sync(path)
+    sync(path)
 
 
 def _private(path: Path) -> BinaryIO:
@@ -470,14 +472,6 @@ def _move(source: Path, target: Path) -> None:
 
 def _remove(path: Path) -> None:
     path.unlink()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -494,9 +488,12 @@ class ParquetFacts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def forget(self, analytic_id: bytes) -> int:
-        """Write the files that hold the id anew without it. Raises ``CashwrapError`` (``extra_missing``)."""
+    def forget(self, analytic_ids: Collection[bytes]) -> int:
+        """Write the files that hold these ids anew without them; how many they were.
+
+        Raises ``CashwrapError`` (``extra_missing``).
+        """
         if not self.folder.is_dir():
             return 0
         with turn(self.folder) as mine:
-            return mine.forget(analytic_id)
+            return mine.forget(analytic_ids)
