@@ -107,6 +107,14 @@ def analytic_ids(folder: Path) -> set[bytes]:
     return {each for path in files for each in parquet.ParquetFile(path).read()["analytic_id"].to_pylist()}
 
 
+def named_in_facts(folder: Path, column: str) -> set[bytes]:
+    """What stands for orders or carts there."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    files = folder.rglob("*.parquet")
+    found = {each for path in files for each in parquet.ParquetFile(path).read()[column].to_pylist()}
+    return found - {None}
+
+
 class Scene:
     """A shop with two shoppers, of whom one will be forgotten."""
 
@@ -115,6 +123,7 @@ class Scene:
         self.sent = lives(shop, WHO, CANARIES)
         lives(shop, OTHER, [f"other{number}" for number in range(12)])
         engine = shop.engine
+        write_facts(world, folder / "facts")
         clock.wait(days=100)
         engine.writer.call(engine.retention.all)  # everything so far is in snapshots
         assert list(world.store.log()) == []
@@ -170,6 +179,37 @@ def test_the_scan_is_red_where_something_is_left(scene: Scene, forgets: str, mon
     monkeypatch.setitem(_statements(), from_store, statements[from_store].replace("WHERE", "WHERE FALSE AND"))
     scene.forget()
     assert traces(scene.folder, scene.marks) != set()
+
+
+def test_nothing_of_their_orders_and_carts_stays_in_facts(scene: Scene) -> None:
+    """The facts are older than the log by now; some are from before the devices became one person."""
+    folder, vault = scene.folder, scene.world.vault
+    order = vault.digest("facts", "order", "default", "live", CANARIES[8])[:8]
+    before = named_in_facts(folder, "order")
+    assert order in before
+    assert len(scene.ids) > 1
+    scene.forget()
+    assert named_in_facts(folder, "order") == before - {order} != set()
+    unread = [path for path in (folder / "facts").rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    assert not [each for each in scene.ids | {order} for path in unread if each in path.read_bytes()]
+    assert write_facts(scene.world, folder / "facts", again=True) > 0
+    assert not scene.ids & analytic_ids(folder)
+
+
+def test_a_forgetting_cut_off_after_the_facts_is_asked_for_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts that are written in between bring nobody back."""
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.world.vault, "destroy", die)
+        with pytest.raises(KeyboardInterrupt):
+            scene.forget()
+    write_facts(scene.world, scene.folder / "facts")
+    assert not scene.ids & analytic_ids(scene.folder)
+    scene.forget()
+    assert traces(scene.folder, scene.marks) == set()
 
 
 def _statements() -> dict[str, str]:

@@ -157,7 +157,7 @@ def test_a_file_from_before_a_column_was_there_can_still_be_rewritten(tmp_path: 
     [path] = files_of(tmp_path)
     older = pyarrow.parquet.ParquetFile(path).read().drop_columns(["held"])
     pyarrow.parquet.write_table(older, path)
-    assert ParquetFacts(tmp_path).forget(bytes([1]) * 16) == 1
+    assert ParquetFacts(tmp_path).forget([bytes([1]) * 16]) == 1
     [row] = read(tmp_path)
     assert (row["analytic_id"], row["held"], row["amount"]) == (bytes([17]) * 16, None, 100)
 
@@ -170,24 +170,24 @@ def test_forgetting_rewrites_only_the_files_that_hold_the_person(tmp_path: Path)
     before = set(files_of(tmp_path))
     assert crashed.exists() is False
     facts = ParquetFacts(tmp_path)
-    assert facts.forget(bytes([1]) * 16) == 2
+    assert facts.forget([bytes([1]) * 16]) == 2
     after = set(files_of(tmp_path))
     assert [row["analytic_id"] for row in read(tmp_path)] == [bytes([n]) * 16 for n in (33, 17, 2, 17)]
     assert len(before & after) == 2
     for path in after:  # footers keep the least and the greatest id of a file
         assert bytes([1]) * 16 not in path.read_bytes()
-    assert facts.forget(bytes([1]) * 16) == 0
+    assert facts.forget([bytes([1]) * 16]) == 0
 
 
 def test_a_batch_that_was_read_before_brings_nobody_back(tmp_path: Path) -> None:
     write_facts(tmp_path, [fact(1)])
-    ParquetFacts(tmp_path).forget(bytes([1]) * 16)
+    ParquetFacts(tmp_path).forget([bytes([1]) * 16])
     assert write_facts(tmp_path, [fact(1), fact(2)]) == 1
     assert [row["analytic_id"] for row in read(tmp_path)] == [bytes([2]) * 16]
 
 
 def test_where_there_are_no_facts_there_is_nothing_to_forget(tmp_path: Path) -> None:
-    assert ParquetFacts(tmp_path / "facts").forget(bytes(16)) == 0
+    assert ParquetFacts(tmp_path / "facts").forget([bytes(16)]) == 0
     assert files_of(tmp_path / "facts") == []
     assert not (tmp_path / "facts").exists()
 
@@ -212,4 +212,4 @@ def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path, monk
     with pytest.raises(CashwrapError, match=r"Install cashwrap\[parquet\]") as missing:
         write_facts(tmp_path, [fact(1)])
     assert missing.value.code == "extra_missing"
-    assert ParquetFacts(tmp_path / "nothing").forget(bytes(16)) == 0
+    assert ParquetFacts(tmp_path / "nothing").forget([bytes(16)]) == 0

@@ -1,7 +1,5 @@
 """Forget a shopper: what it reaches, and in which order, so that one cut off half-way can be asked for again."""
 
-from collections.abc import Iterable
-
 from cashwrap.faults import crash_point
 from cashwrap.hot import Hot
 from cashwrap.lookup import Lookup
@@ -36,7 +34,8 @@ class Forgetting:
         others: list[bytes] = []
         if hot is not None:
             others = hot.profile.absorbed
-            self._forget_facts([hot.profile.analytic_id, *hot.profile.former_analytic_ids])
+            if self._facts is not None:  # before the keys go: afterwards nobody knows the shopper's names there
+                self._facts.forget([hot.profile.analytic_id, *hot.profile.former_analytic_ids])
         for shopper in (*others, key.shopper):  # the last key is what finds the others, should this be cut off
             found |= self._vault.destroy(shopper)
             crash_point("forget.destroyed")
@@ -44,9 +43,3 @@ class Forgetting:
             self._hot.profiles.drop(ShopperKey(key.tenant, shopper))
         self._hot.identities.clear()
         return found
-
-    def _forget_facts(self, analytic_ids: Iterable[bytes]) -> None:
-        """Before the keys go: afterwards nobody knows the shopper's name in the fact table."""
-        if self._facts is not None:
-            for analytic_id in analytic_ids:
-                self._facts.forget(analytic_id)

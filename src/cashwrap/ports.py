@@ -5,7 +5,7 @@ Adapters are named by technology and live in ``adapters``; they are chosen in ``
 ``cashwrap.testing``, states what each must do, and every adapter runs it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 from msgspec import Struct, field
@@ -345,8 +345,11 @@ class CatalogueStore(Protocol):
 class Facts(Protocol):
     """The fact table, as far as an engine has to do with it."""
 
-    def forget(self, analytic_id: bytes) -> int:
-        """Rewrite what holds the id without it, durably; how many files that were."""
+    def forget(self, analytic_ids: Collection[bytes]) -> int:
+        """Write what holds these ids anew without them, durably; how many files that were.
+
+        What was read before and is written later brings none of them back.
+        """
 
 
 class Ledger(Protocol):
