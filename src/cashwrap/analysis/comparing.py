@@ -1,8 +1,9 @@
 """One metric compared between the arms, as far as there is enough to tell. What is not enough is a ``Problem``."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
-import numpy as np
 from msgspec.structs import replace
 
 from cashwrap.analysis.question import Metric, Question
@@ -17,10 +18,10 @@ from cashwrap.analysis.statistics.compare import (
     value,
 )
 from cashwrap.analysis.statistics.guardrails import standing
-from cashwrap.analysis.statistics.moments import Moments, moments
+from cashwrap.analysis.statistics.moments import Moments, pooled
 from cashwrap.analysis.statistics.multiple import false_discovery
 from cashwrap.analysis.statistics.posterior import posterior
-from cashwrap.analysis.statistics.quantiles import difference_of_quantiles
+from cashwrap.analysis.statistics.quantiles import Quantile, difference_of_quantiles
 from cashwrap.analysis.units import Units
 from cashwrap.model import Millis
 
@@ -36,15 +37,39 @@ FEWEST_EVENTS = 25
 
 def differences(units: Units, question: Question, metric: Metric, through: Millis) -> dict[str, Found]:
     """Each arm's effect on a metric against the control, over the units whose time was over at ``through``."""
+    return _measured(units, metric, through).differences(question)
+
+
+class _Measured(NamedTuple):
+    """A metric's sufficient statistics by arm: moments by epoch, or a quantile's values in order."""
+
+    metric: Metric
+    moments: ByArm
+    quantiles: Mapping[str, Quantile]
+
+    def differences(self, question: Question) -> dict[str, Found]:
+        if self.metric.kind == "quantile":
+            found = self.quantiles
+            return _each(question, lambda control, arm: difference_of_quantiles(found[control], found[arm]))
+        by_arm = self.moments
+        return _each(question, lambda control, arm: compared(self.metric, by_arm[control], by_arm[arm]))
+
+    def levels(self) -> tuple[dict[str, float], dict[str, int]]:
+        """Each arm's own value, as it is, and of how many units."""
+        values = {arm: each.value for arm, each in self.quantiles.items()}
+        counts = {arm: each.n for arm, each in self.quantiles.items()}
+        for arm, epochs in self.moments.items():
+            whole = pooled(list(epochs.values()))
+            counts[arm] = whole.n
+            with suppress(NoAnswer):
+                values[arm] = value(whole)
+        return values, counts
+
+
+def _measured(units: Units, metric: Metric, through: Millis) -> _Measured:
     if metric.kind == "quantile":
-        found = units.quantile(metric.name, through=through)
-        return _each(question, lambda control, arm: difference_of_quantiles(found[control], found[arm]))
-    if metric.kind == "funnel":
-        counts = units.funnel(metric.name, through=through)
-        by_arm: ByArm = {arm: {"": reached(each)} for arm, each in counts.items()}
-    else:
-        by_arm = grouped(units.moments(metric.name, by="epoch", through=through))
-    return _each(question, lambda control, arm: compared(metric, by_arm[control], by_arm[arm]))
+        return _Measured(metric, {}, units.quantile(metric.name, through=through))
+    return _Measured(metric, grouped(units.moments(metric.name, by="epoch", through=through)), {})
 
 
 def compared(metric: Metric, control: Mapping[str, Moments], arm: Mapping[str, Moments]) -> Difference:
@@ -53,23 +78,14 @@ def compared(metric: Metric, control: Mapping[str, Moments], arm: Mapping[str, M
     pairs = [(control[epoch], arm[epoch]) for epoch in both]
     sizes = [sum(each.n for each in side) for side in zip(*pairs, strict=True)] or [0, 0]
     if min(sizes) < FEWEST_UNITS:
-        done = "took its first step" if metric.kind == "funnel" else "have had their time"
-        message = f"Only {min(sizes)} units of one arm {done}; {FEWEST_UNITS} are the least to tell by."
+        message = f"Only {min(sizes)} units of one arm have had their time; {FEWEST_UNITS} are the least to tell by."
         raise NoAnswer(message, code="too_few_units")
-    if metric.kind in {"proportion", "funnel"}:
+    if metric.kind == "proportion":
         events = sum(each.n * each.mean[0] for pair in pairs for each in pair)
         if events < FEWEST_EVENTS:
             message = f"It happened to only {events:.0f} units of both arms; {FEWEST_EVENTS} are the least to tell by."
             raise NoAnswer(message, code="too_few_events")
     return stratified(pairs)
-
-
-def reached(counts: tuple[int, ...]) -> Moments:
-    """A funnel's last step as the share of those who took its first."""
-    n, last = counts[0], counts[-1]
-    share = last / n if n else 0.0
-    variance = share * (1 - share) * n / max(1, n - 1)
-    return moments(n, np.array([share, 1.0]), np.array([[variance, 0.0], [0.0, 0.0]]))
 
 
 def grouped(found: Mapping[tuple[str, str], Moments]) -> dict[str, dict[str, Moments]]:
@@ -85,12 +101,13 @@ def grouped(found: Mapping[tuple[str, str], Moments]) -> dict[str, dict[str, Mom
 
 def at_look(units: Units, question: Question, metric: Metric, through: Millis, critical: Mapping[str, float]) -> Result:
     """A metric over all arms, with the intervals that each arm's ``critical`` z makes."""
-    found = differences(units, question, metric, through)
+    measured = _measured(units, metric, through)
+    found = measured.differences(question)
     problems = [each for each in found.values() if isinstance(each, Problem)]
     effects = tuple(
         effect_of(metric, arm, each, critical[arm]) for arm, each in found.items() if isinstance(each, Difference)
     )
-    values, counts = _levels(units, metric, through)
+    values, counts = measured.levels()
     result = told(metric, problem=problems[0] if problems and not effects else None)
     return replace(result, values=values, units=counts, effects=effects, caps=units.caps(metric.name))
 
@@ -146,25 +163,6 @@ def effect_of(metric: Metric, arm: str, found: Difference, critical: float) -> E
     if metric.role != "guardrail" or metric.margin is None:
         return effect
     return replace(effect, standing=standing(found, metric.margin, metric.better, critical))
-
-
-def _levels(units: Units, metric: Metric, through: Millis) -> tuple[dict[str, float], dict[str, int]]:
-    """Each arm's own value, as it is, and of how many units."""
-    if metric.kind == "quantile":
-        quantiles = units.quantile(metric.name, through=through)
-        return {arm: each.value for arm, each in quantiles.items()}, {arm: each.n for arm, each in quantiles.items()}
-    if metric.kind == "funnel":
-        counts = units.funnel(metric.name, through=through)
-        found = {arm: reached(each) for arm, each in counts.items()}
-    else:
-        found = {arm: each for (arm, _), each in units.moments(metric.name, through=through).items()}
-    values = {}
-    for arm, each in found.items():
-        try:
-            values[arm] = value(each)
-        except NoAnswer:
-            continue
-    return values, {arm: each.n for arm, each in found.items()}
 
 
 def _each(question: Question, find: Callable[[str, str], Difference]) -> dict[str, Found]:
