@@ -114,6 +114,23 @@ def test_killed_at_every_statement_it_is_the_old_one_or_the_new_one(tmp_path: Pa
             left.unlink()
 
 
+def test_what_waits_for_webhooks_goes_on_under_its_number(tmp_path: Path) -> None:
+    """Also one that was settled never names another notice, whichever version gave it."""
+    path = at_version(tmp_path / "store.db", "store", 3)
+    db = apsw.Connection(str(path))
+    db.execute("INSERT INTO segments VALUES (4, 1, 'vip')")
+    for number in (5, 6, 9):
+        db.execute("INSERT INTO outbox (number, segment, shopper, entered, at) VALUES (?, 4, x'01', 1, 7)", (number,))
+    db.execute("DELETE FROM outbox WHERE number <> 5")
+    db.close()
+    Database(path, "store").close()
+    db = apsw.Connection(str(path))
+    db.execute("INSERT INTO outbox (tenant, shopper, at, body) VALUES (1, x'01', 8, x'7b7d')")
+    rows = db.execute("SELECT number, tenant, segment, entered, at, body FROM outbox ORDER BY number").fetchall()
+    db.close()
+    assert rows == [(5, 1, 4, 1, 7, None), (10, 1, None, None, 8, b"{}")]
+
+
 def test_the_check_is_red_where_a_migration_is_no_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = database._run
 

@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from cashwrap import webhooks, window
 from cashwrap.adapters import http as adapter
 from cashwrap.adapters.http import is_reachable, post
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.errors import InvalidInput
-from cashwrap.model import Tenant
-from cashwrap.ports import Changes, Transition
+from cashwrap.model import Event, Tenant
+from cashwrap.playbook import examine
+from cashwrap.ports import Changes, Exposed, Transition
 from cashwrap.serve.deliver import AT_ONCE, PATIENCE, Deliverer
 from cashwrap.webhooks import Webhook, Webhooks, segment_notice, signature
 from engines import LIVE, START, SeededRandom, Shop, TestClock, memory_world, shop_over
@@ -146,6 +148,160 @@ def test_nobody_to_tell_settles_a_notice(shop: Shop, receivers: Receivers) -> No
     happens(shop, "a")
     assert Deliverer(shop.engine).round() == 1
     assert receivers.tries == 0
+
+
+# --- exposures ---
+
+PLAYBOOK = """
+shop: {currency: EUR, locale: en, internal_networks: [192.0.2.0/24]}
+placements:
+  banner: {component: message}
+features:
+  orders: {count: Order Completed}
+segments:
+  anybody: orders >= 0
+experiences:
+  greeting:
+    in: banner
+    show: {text: {en: Good day.}}
+    experiment: {arms: {control: 50%, main: 50%}, goal: conversion, salt: greeting-2}
+"""
+
+
+@pytest.fixture
+def tested() -> Iterator[Shop]:
+    playbook, faults = examine({"shop.yaml": PLAYBOOK})
+    assert playbook is not None, faults
+    with shop_over(memory_world(TestClock()), playbook) as shop:
+        yield shop
+
+
+def told_hook(shop: Shop, name: str, *told: Any, tenant: Tenant = LIVE) -> str:
+    url = f"https://{name}.example/"
+    shop.engine.webhooks.put(Webhook(tenant, name, url, told=told))
+    return url
+
+
+def exposed(shop: Shop, who: dict[str, str], **how: Any) -> dict[str, Any]:
+    """A shopper sees the banner; the answer they got."""
+    answer = shop.decide(shopper=who)
+    event = {"event": "Experience Viewed", "properties": {"placement": "banner", "token": answer["token"]}, **who}
+    assert shop.keeps(shop.event(**event), **how).stored == 1
+    return answer
+
+
+def test_an_exposure_is_told_to_who_wants_it_under_a_pseudonym(tested: Shop, receivers: Receivers) -> None:
+    every, tool = told_hook(tested, "all", "segments", "exposures"), told_hook(tested, "tool", "exposures")
+    hook(tested, "crm")
+    told_hook(tested, "other", "exposures", tenant=Tenant("other", "live"))
+    who = {"anonymousId": "anon-hook-0001", "userId": "jonas"}
+    tested.consents(who, trusted=True)
+    answer = exposed(tested, who, trusted=True)
+    profile = tested.profile(user="jonas")
+    assert profile is not None
+    ((number, _),) = pending(tested)
+    Deliverer(tested.engine).round()
+    got = [(url, body) for url, body in receivers.got if body["type"] == "exposure"]
+    assert [url for url, _ in got] == [every, tool]
+    placed = answer["placements"]["banner"]
+    expected = {
+        "id": f"exposure-{number}",
+        "type": "exposure",
+        "shopper": profile.analytic_id.hex(),
+        "experience": "greeting",
+        "placement": "banner",
+        "experiment": "greeting-2",
+        "arm": placed["variation"],
+        "outcome": "shown" if placed["content"] else "control",
+        "propensity": 5_000,
+        "segments": ["anybody"],
+        "decision": answer["decisionId"],
+        "playbook": answer["playbook"],
+        "store": "default",
+        "environment": "live",
+        "at": tested.clock.now(),
+    }
+    assert [body for _, body in got] == [expected, expected]
+    text = repr(got)
+    assert not [name for name in ("jonas", "anon-hook-0001", profile.id.hex()) if name in text]
+
+
+def test_an_exposure_is_told_until_it_is_taken_under_one_id(tested: Shop, receivers: Receivers) -> None:
+    """Also over a restart in between: it was committed with the profile."""
+    url, who = told_hook(tested, "tool", "exposures"), {"anonymousId": "anon-hook-0002"}
+    tested.consents(who)
+    receivers.down.add(url)
+    exposed(tested, who)
+    Deliverer(tested.engine).round()
+    ((number, _),) = pending(tested)
+    receivers.down.clear()
+    Deliverer(tested.engine).round()
+    assert [body["id"] for got, body in receivers.got if got == url] == [f"exposure-{number}"]
+    assert pending(tested) == []
+
+
+def pending(shop: Shop) -> list[tuple[int, bytes]]:
+    """The exposures that wait."""
+    waiting = shop.engine.world.outbox.pending(100)
+    return [(number, notice.body) for number, notice in waiting if isinstance(notice, Exposed)]
+
+
+def test_only_exposures_that_analysis_may_see_are_told(tested: Shop) -> None:
+    told_hook(tested, "tool", "exposures")
+    who = {"anonymousId": "anon-hook-0003"}
+    tested.consents(who, trusted=False, personalization="granted", analytics="denied")
+    exposed(tested, who)
+    robot = {"anonymousId": "anon-hook-0004"}
+    tested.consents(robot)
+    exposed(tested, robot, agent="Googlebot/2.1")
+    assert pending(tested) == []
+    tested.clock.wait(minutes=1)
+    tested.keeps(tested.event("consent", choices={"analytics": "granted"}, **who))
+    exposed(tested, who)
+    assert len(pending(tested)) == 1
+
+
+def test_a_repeated_or_claimed_exposure_is_told_once_or_never(tested: Shop) -> None:
+    told_hook(tested, "tool", "exposures")
+    who = {"anonymousId": "anon-hook-0005"}
+    tested.consents(who)
+    token = tested.decide(shopper=who)["token"]
+    for name in ("Experience Viewed", "Experience Viewed", "Experience Dismissed"):
+        tested.keeps(tested.event(event=name, properties={"placement": "banner", "token": token}, **who))
+    assert len(pending(tested)) == 1
+    claimed = Event("x-1", "Experience Viewed", START, START, 7, "import:old", anonymous_id="anon-hook-0005")
+    assert tested.engine.submit_and_wait(LIVE, [claimed]).accounting.stored == 1
+    assert len(pending(tested)) == 1
+
+
+def test_nothing_waits_where_nobody_wants_to_know(tested: Shop) -> None:
+    hook(tested, "crm")
+    who = {"anonymousId": "anon-hook-0006"}
+    tested.consents(who)
+    exposed(tested, who)
+    assert pending(tested) == []
+
+
+def test_of_a_forgotten_shopper_no_exposure_is_told(tested: Shop, receivers: Receivers) -> None:
+    told_hook(tested, "tool", "exposures")
+    who = {"anonymousId": "anon-hook-0007"}
+    tested.consents(who)
+    exposed(tested, who)
+    key = tested.key(anonymous=who["anonymousId"])
+    assert key is not None
+    tested.engine.forget(key)
+    Deliverer(tested.engine).round()
+    assert not [body for _, body in receivers.got if body["type"] == "exposure"]
+
+
+def test_a_notice_that_names_somebody_is_seen(
+    tested: Shop, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told under the shopper's own number instead of the pseudonym."""
+    true = webhooks.exposed
+    monkeypatch.setattr(window, "exposed", lambda event, tenant, shopper, _: true(event, tenant, shopper, shopper))
+    with pytest.raises(AssertionError):
+        test_an_exposure_is_told_to_who_wants_it_under_a_pseudonym(tested, receivers)
 
 
 # --- over the wire ---

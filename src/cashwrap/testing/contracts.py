@@ -12,6 +12,7 @@ from cashwrap.model import Product, Tenant
 from cashwrap.ports import (
     CatalogueStore,
     Changes,
+    Exposed,
     FailedEvents,
     Failure,
     KeptDecision,
