@@ -184,7 +184,7 @@ def test_a_stakeless_verdict_says_so_and_code_is_code() -> None:
 
 
 def test_the_same_report_gives_the_same_bytes() -> None:
-    assert render_page(reports.win()) == page("win")
+    assert render_page(reports.headline()) == page("headline")
 
 
 def missing(text: str) -> list[str]:
