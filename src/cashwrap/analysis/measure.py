@@ -123,7 +123,7 @@ def _beside(units: Table, rows: Table, side: str, values: Mapping[str, Value]) -
 
 def after(facts: Table, units: Table, question: Question, through: Millis, wanted: Wanted) -> Table:
     """The facts that are wanted of units that take part, with ``age``: the time since the exposure; no flagged ones."""
-    rows = _of_units(facts, units, question, through)
+    rows = _of_units(facts, units, question, through, {"step", *read_by(need.part for need in wanted.needs)})
     rows = rows.filter(rows.event.isin(sorted(wanted.events())))
     return rows.filter(rows.age >= 0, rows.age <= wanted.longest())
 
@@ -132,7 +132,7 @@ def covariates(facts: Table, units: Table, book: Table, question: Question, thro
     """The units with what was known of them at the exposure: how much they did in the fortnight before, what was in the
     cart, what they had spent, and whether they hold a phone. Nothing known of a unit is nothing it did."""
     columns = units.columns
-    rows = _of_units(facts, units, question, through)
+    rows = _of_units(facts, units, question, through, {"amount"})
     rows = rows.filter(rows.age <= 0, rows.age >= -BEFORE)
     amount = rows.amount.cast("float64") * rate(rows.currency, rows.time, question)
     known = {
@@ -146,10 +146,11 @@ def covariates(facts: Table, units: Table, book: Table, question: Question, thro
     return units.select(*columns, **{name: value.fill_null(0).cast("float64") for name, value in values.items()})
 
 
-def _of_units(facts: Table, units: Table, question: Question, through: Millis) -> Table:
+def _of_units(facts: Table, units: Table, question: Question, through: Millis, columns: set[str]) -> Table:
     rows = of_tenant(facts, question)
     rows = rows.filter(rows.flags == 0, rows.time <= through)
-    rows = rows.mutate(unit=unit_of(rows, question)).inner_join(units.select("unit", "exposed"), "unit")
+    read = sorted({"event", "time", "currency", *columns} - DERIVED.keys())
+    rows = rows.select(*read, unit=unit_of(rows, question)).inner_join(units.select("unit", "exposed"), "unit")
     return rows.mutate(age=rows.time - rows.exposed)
 
 

@@ -126,4 +126,4 @@ def _paid_back(book: Table) -> Value:
     )
     whole = local.filter(lambda refund: refund.amount.isnull()).length() > 0
     sums = local.map(lambda refund: refund.amount).sums().fill_null(0)
-    return ibis.ifelse(whole, book.amount, ibis.least(sums, book.amount))
+    return ibis.ifelse(whole, book.amount, ibis.greatest(0, ibis.least(sums, book.amount)))
