@@ -21,8 +21,7 @@ def verdict(
     for result in guardrails:
         for effect in result.effects:
             if effect.standing == "broken":
-                allowed = f"{(result.margin or 0) * 100:g} %"
-                said = f"{_lowered(result.label)} is worse by more than the {allowed} allowed"
+                said = f"{_lowered(result.label)} is worse by more than the {_allowed(result)} allowed"
                 return Verdict("roll_back", f"Roll back {effect.arm}: {said}.", effect.arm, harm=_harm(effect))
     if primary.problem is not None:
         return _without_numbers(primary.problem, plan)
@@ -30,7 +29,7 @@ def verdict(
     better = [effect for effect in primary.effects if effect.significant and _gain(primary, effect) > 0]
     if better:
         best = max(better, key=lambda effect: _gain(primary, effect))
-        return Verdict("ship", f"Ship {best.arm}: {words.told(best)}.", best.arm, harm=_harm(best))
+        return _unless_open(best, words.told(best), guardrails, plan)
     if worse and (len(worse) == len(primary.effects) or plan.over):
         worst = min(worse, key=lambda effect: _gain(primary, effect))
         return Verdict("roll_back", f"Roll back {worst.arm}: {words.told(worst)}.", worst.arm, harm=_harm(worst))
@@ -41,6 +40,20 @@ def verdict(
         return Verdict("keep_running", sentence, leading.arm, harm=_harm(leading))
     sentence = f"Cannot tell: after the planned {plan.design.days} days {words.open(leading)}."
     return Verdict("cannot_tell", sentence, leading.arm, harm=_harm(leading))
+
+
+def _unless_open(best: Effect, told: str, guardrails: Sequence[Result], plan: Plan) -> Verdict:
+    """Ship an arm that is better, once every guardrail is shown to hold for it: not broken is not enough."""
+    open_ = [(best.arm, "open")]
+    unsure = next(
+        (each for each in guardrails for effect in each.effects if (effect.arm, effect.standing) in open_), None
+    )
+    if unsure is None:
+        return Verdict("ship", f"Ship {best.arm}: {told}.", best.arm, harm=_harm(best))
+    but = f"{told}, but {_lowered(unsure.label)} may still be worse by more than the {_allowed(unsure)} allowed"
+    if plan.over:
+        return Verdict("cannot_tell", f"Cannot tell: {but}.", best.arm, harm=_harm(best))
+    return Verdict("keep_running", f"Keep running: {but}.", best.arm, harm=_harm(best))
 
 
 def staked(verdict: Verdict, effect: Effect | None, units_a_day: float) -> Verdict:
@@ -90,6 +103,10 @@ def _gain(result: Result, effect: Effect) -> float:
 
 def _harm(effect: Effect) -> float | None:
     return None if effect.chance_better is None else 1 - effect.chance_better
+
+
+def _allowed(guardrail: Result) -> str:
+    return f"{(guardrail.margin or 0) * 100:g} %"
 
 
 def _lowered(text: str) -> str:
