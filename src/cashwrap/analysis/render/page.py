@@ -60,8 +60,8 @@ def _template() -> Template:
 
 
 def coded(text: str) -> Markup:
-    """A message with what stands between backticks as code, and no line broken after a minus; all of it escaped."""
-    kept = text.replace(words.MINUS, f"{words.MINUS}{JOINER}")
+    """A message with what stands between backticks as code, and no line broken after a sign; all of it escaped."""
+    kept = text.replace(words.MINUS, f"{words.MINUS}{JOINER}").replace("+", f"+{JOINER}")
     parts = kept.split("`")
     if len(parts) % 2 == 0:
         return escape(kept)
