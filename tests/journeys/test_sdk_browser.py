@@ -151,6 +151,7 @@ def test_a_withdrawal_acts_on_the_next_request(browser_page: Page, server: Recor
     grant(browser_page, analytics=False, personalization=False)
     assert browser_page.context.cookies() == []
     expect_text(browser_page, "Fast delivery.")
+    server.wait(lambda: server.names().count("consent") == 2)  # a decision waits for the news a second at most
     after = server.requests[seen:]
     told = [event for request in after if request.path == "/v1/batch" for event in request.json["batch"]]
     assert [(event["type"], event["anonymousId"]) for event in told if event["type"] == "consent"] == [
@@ -167,6 +168,7 @@ def test_a_choice_is_remembered_on_the_next_page(browser_page: Page, server: Rec
     visit(browser_page, server, html(MESSAGE))
     expect_text(browser_page, "Welcome back.")
     assert len({request.json["shopper"].get("anonymousId") for request in server.to("/v1/decide")[-2:]}) == 1
+    server.wait(lambda: "consent" in server.names())
     assert server.names().count("consent") == 1
 
 
@@ -235,6 +237,7 @@ def test_tcf_is_heard(browser_page: Page, server: Recorder) -> None:
     assert browser_page.context.cookies() == []
     browser_page.evaluate("() => choose(1, 5, 6)")
     expect_text(browser_page, "Welcome back.")
+    server.wait(lambda: "consent" in server.names())
     assert server.events()[0]["choices"] == {
         "analytics": "denied",
         "personalization": "granted",

@@ -248,14 +248,12 @@ def test_a_preview_link_opens_on_the_shops_page(browser_page: Page, shop: Shop) 
     shopper = shop.somebody("control")
     comes_back(browser_page, shop, shopper)
     open_shop(browser_page, shop, link.removeprefix(shop.url))
-    browser_page.wait_for_selector(".cw-preview")
-    assert browser_page.inner_text(".cw-preview") == "Preview"
+    expect(browser_page.locator(".cw-preview")).to_have_text("Preview")
     assert browser_page.evaluate(BANNER) == "preview"
     expect(browser_page.locator("b")).to_have_text("Only today.")
     leaves(browser_page)
     open_shop(browser_page, shop, link.removeprefix(shop.url)[:-1])
-    browser_page.wait_for_selector(".cw-preview")
-    assert browser_page.inner_text(".cw-preview") == "Preview: this link is not valid any more"
+    expect(browser_page.locator(".cw-preview")).to_have_text("Preview: this link is not valid any more")
     expect(browser_page.locator("b")).to_have_text("Welcome.")
     leaves(browser_page)
     open_shop(browser_page, shop)

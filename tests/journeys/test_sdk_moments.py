@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from recorder import Recorder, Reply, decision
 
 from conftest import Complaints, watched
@@ -216,7 +216,7 @@ def test_a_dismissal_by_call_leaves_other_placements_alone(browser_page: Page, s
     says(browser_page, "One")
     browser_page.evaluate("() => { for (const name of ['banner', 'nowhere', '__proto__']) cashwrap.dismiss(name) }")
     says(browser_page, "Free returns.")
-    assert browser_page.inner_text("p") == "Two"
+    expect(browser_page.locator("p")).to_have_text("Two")
     assert [name for name, _ in moments(browser_page, server, 3)].count("Experience Dismissed") == 1
 
 
@@ -334,8 +334,7 @@ def test_a_preview_is_marked_and_reported_to_nobody(
     told = len(server.events())
     visit(browser_page, server, query="?size=m&cw_preview=pre-view_1")
     says(browser_page, "Draft")
-    browser_page.wait_for_selector(".cw-preview")
-    assert browser_page.inner_text(".cw-preview") == "Preview"
+    expect(browser_page.locator(".cw-preview")).to_have_text("Preview")
     assert browser_page.evaluate("() => getComputedStyle(document.querySelector('.cw-preview')).position") == "fixed"
     assert server.to("/v1/decide")[-1].json["preview"] == "pre-view_1"
     assert browser_page.context.cookies() == before

@@ -104,7 +104,9 @@ def buy(page: Page) -> str:
 
 
 def offered(page: Page, placement: str) -> list[str]:
+    """The methods of the page that comes: a click that leads there returns before it does."""
     locator = page.locator(f'[data-placement="{placement}"] [data-option]')
+    locator.first.wait_for(state="attached")
     return [str(each.get_attribute("data-option")) for each in locator.all()]
 
 
