@@ -160,7 +160,7 @@ def test_analytics_alone_is_counted_under_a_cart(shop: Shop) -> None:
 
 def test_processes_and_restarts_are_added_up(tmp_path: Path) -> None:
     clock, expected = TestClock(), Counter[tuple[Key, int]]()
-    for seed in (1, 1, 2):  # the same chance in two of them: no name is drawn twice all the same
+    for seed in (1, 2, 3):  # all of one process: each writes under a name of its own
         with folder_world(tmp_path, clock, seed) as world, shop_over(world, PLAIN) as shop:
             for number in range(20):
                 who = someone(shop, 100 * seed + number)
@@ -202,6 +202,15 @@ def test_it_is_written_now_and_then_and_nothing_twice(shop: Shop) -> None:
     shop.clock.time += int(EVERY * 1000)
     assert total() == 4
     assert len(registry.documents(KIND)) == 1
+
+
+def test_an_engine_that_nobody_refreshes_writes_too(shop: Shop) -> None:
+    """One inside a shop's own program: its writer sees to it."""
+    shop.engine.tallies.flush(ending=True)
+    shop.decide(shopper=someone(shop, 7))
+    shop.clock.time += int(EVERY * 1000)
+    shop.engine.writer.call(lambda: shop.engine._tend() and None)
+    assert sum(sum(days.values()) for days in tallies(shop.engine.world.registry, LIVE).values()) == 2
 
 
 def test_what_cannot_be_written_is_written_later(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

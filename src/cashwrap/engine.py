@@ -285,6 +285,7 @@ class Engine:
 
     def _tend(self) -> bool:
         """What the writer does between commits; whether more of it waits."""
+        self.tallies.flush()
         pruned = self.recorder.prune(self.world.clock.now())
         swept = self.sweeper.run()
         return self.backfill.run() or self.retention.run() or swept or pruned

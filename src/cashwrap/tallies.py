@@ -9,6 +9,7 @@ is ever written by two, and a reader adds them up. A process that is killed lose
 """
 
 import logging
+import os
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -162,12 +163,11 @@ class Tallies:
                     self._changed.add((tenant, day))
 
     def _name(self, day: Millis) -> str:
-        """A name that no other process writes under."""
-        taken = self._world.registry.documents(KIND)
-        while True:
-            name = f"{_date(day)}/{self._world.random.token(8).hex()}"
-            if name not in taken:
-                return name
+        """A name that no process writes or wrote under: of those alive only this one has its number."""
+        taken, number = self._world.registry.documents(KIND), 0
+        while (name := f"{_date(day)}/{os.getpid()}-{number}") in taken:
+            number += 1
+        return name
 
 
 def _key(experiences: Experiences, each: tuple[int, ...]) -> Key | None:
