@@ -7,9 +7,6 @@ WITH "t5" AS (
     "t0"."amount",
     "t0"."cost",
     "t0"."currency",
-    "t0"."device",
-    "t0"."measures",
-    "t0"."method",
     "t0"."shipping",
     "t0"."subtotal",
     "t0"."tax",
@@ -122,186 +119,144 @@ WITH "t5" AS (
   FROM "t12" AS "t13"
 )
 SELECT
-  "t52"."unit",
-  "t52"."exposed",
-  "t52"."tainted",
-  "t52"."arm",
-  "t52"."device",
-  "t52"."country",
-  "t52"."browser",
-  "t52"."level",
-  "t52"."placement",
-  "t52"."playbook",
-  "t52"."mask",
-  "t52"."segments",
-  "t52"."propensity",
-  "t52"."ghost",
-  "t52"."epoch",
-  "t52"."cart_before",
-  "t52"."events_before",
-  "t52"."spent_before",
-  "t52"."mobile",
-  "t52"."step_drop_off_0_facts" AS "step_drop_off_0",
+  "t53"."unit",
+  "t53"."exposed",
+  "t53"."tainted",
+  "t53"."arm",
+  "t53"."device",
+  "t53"."country",
+  "t53"."browser",
+  "t53"."level",
+  "t53"."placement",
+  "t53"."playbook",
+  "t53"."mask",
+  "t53"."segments",
+  "t53"."propensity",
+  "t53"."ghost",
+  "t53"."epoch",
+  "t53"."cart_before",
+  "t53"."events_before",
+  "t53"."spent_before",
+  "t53"."mobile",
+  "t53"."step_drop_off_0_facts" AS "step_drop_off_0",
   LIST_MIN(
     LIST_FILTER(
-      "t52"."step_drop_off_1_facts",
-      LAMBDA __ibis_param_time__ : __ibis_param_time__ >= "t52"."step_drop_off_0_facts"
+      "t53"."step_drop_off_1_facts",
+      LAMBDA __ibis_param_time__ : __ibis_param_time__ >= "t53"."step_drop_off_0_facts"
     )
   ) AS "step_drop_off_1",
   LIST_MIN(
     LIST_FILTER(
-      "t52"."step_drop_off_2_orders",
+      "t53"."step_drop_off_2_orders",
       LAMBDA __ibis_param_time__ : __ibis_param_time__ >= LIST_MIN(
         LIST_FILTER(
-          "t52"."step_drop_off_1_facts",
-          LAMBDA __ibis_param_time__ : __ibis_param_time__ >= "t52"."step_drop_off_0_facts"
+          "t53"."step_drop_off_1_facts",
+          LAMBDA __ibis_param_time__ : __ibis_param_time__ >= "t53"."step_drop_off_0_facts"
         )
       )
     )
   ) AS "step_drop_off_2",
-  COALESCE("t52"."active_facts", 0) AS "active",
-  0 + COALESCE("t52"."of_profit_orders", 0) AS "of_profit",
-  0 + COALESCE("t52"."of_revenue_orders", 0) AS "of_revenue",
-  0 + COALESCE("t52"."of_short_orders", 0) AS "of_short",
+  COALESCE("t53"."active_facts", 0) AS "active",
+  0 + COALESCE("t53"."of_profit_orders", 0) AS "of_profit",
   CAST(CASE WHEN (
-    0 + COALESCE("t52"."of_conversion_orders", 0)
+    0 + COALESCE("t53"."of_conversion_orders", 0)
   ) > 0 THEN 1 ELSE 0 END AS DOUBLE) AS "of_conversion",
   CAST(CASE
-    WHEN COALESCE("t52"."of_abandonment_not_facts", FALSE)
+    WHEN COALESCE("t53"."of_abandonment_not_facts", FALSE)
     THEN 0
     ELSE CASE WHEN (
-      0 + COALESCE("t52"."of_abandonment_facts", 0)
+      0 + COALESCE("t53"."of_abandonment_facts", 0)
     ) > 0 THEN 1 ELSE 0 END
-  END AS DOUBLE) AS "of_abandonment",
-  CAST(LEAST(259200000, COALESCE("t52"."of_time_to_order_orders", 259200000)) AS DOUBLE) AS "of_time_to_order",
-  0 + COALESCE("t52"."of_by_cards_orders", 0) AS "of_by_cards",
-  CAST(0 + COALESCE("t52"."of_phones_facts", 0) + COALESCE("t52"."of_phones_orders", 0) AS DOUBLE) AS "of_phones",
-  0 + COALESCE("t52"."of_tips_facts", 0) + COALESCE("t52"."of_tips_orders", 0) AS "of_tips",
-  CAST(0 + COALESCE("t52"."per_tips_facts", 0) + COALESCE("t52"."per_tips_orders", 0) AS DOUBLE) AS "per_tips",
-  CASE
-    WHEN (
-      "t52"."of_wait_facts" IS NULL
-    )
-    AND (
-      (
-        0 + COALESCE("t52"."of_wait_any_facts", 0)
-      ) > 0
-    )
-    THEN NULL
-    ELSE CAST(0 + COALESCE("t52"."of_wait_facts", 0) AS DOUBLE)
-  END AS "of_wait",
-  CAST(0 + COALESCE("t52"."per_wait_facts", 0) AS DOUBLE) AS "per_wait",
-  0 + COALESCE("t52"."of_carts_facts", 0) AS "of_carts"
+  END AS DOUBLE) AS "of_abandonment"
 FROM (
   SELECT
-    "t51".*
+    "t52".*
     EXCLUDE ("unit_right")
   FROM (
     SELECT
-      "t50"."unit",
-      "t50"."exposed",
-      "t50"."tainted",
-      "t50"."arm",
-      "t50"."device",
-      "t50"."country",
-      "t50"."browser",
-      "t50"."level",
-      "t50"."placement",
-      "t50"."playbook",
-      "t50"."mask",
-      "t50"."segments",
-      "t50"."propensity",
-      "t50"."ghost",
-      "t50"."epoch",
-      "t50"."cart_before",
-      "t50"."events_before",
-      "t50"."spent_before",
-      "t50"."mobile",
-      "t50"."of_abandonment_facts",
-      "t50"."of_abandonment_not_facts",
-      "t50"."of_phones_facts",
-      "t50"."of_tips_facts",
-      "t50"."per_tips_facts",
-      "t50"."of_wait_facts",
-      "t50"."of_wait_any_facts",
-      "t50"."per_wait_facts",
-      "t50"."of_carts_facts",
-      "t50"."step_drop_off_0_facts",
-      "t50"."step_drop_off_1_facts",
-      "t50"."active_facts",
-      "t43"."unit" AS "unit_right",
-      "t43"."of_profit_orders",
-      "t43"."of_revenue_orders",
-      "t43"."of_short_orders",
-      "t43"."of_conversion_orders",
-      "t43"."of_time_to_order_orders",
-      "t43"."of_by_cards_orders",
-      "t43"."of_phones_orders",
-      "t43"."of_tips_orders",
-      "t43"."per_tips_orders",
-      "t43"."step_drop_off_2_orders"
+      "t51"."unit",
+      "t51"."exposed",
+      "t51"."tainted",
+      "t51"."arm",
+      "t51"."device",
+      "t51"."country",
+      "t51"."browser",
+      "t51"."level",
+      "t51"."placement",
+      "t51"."playbook",
+      "t51"."mask",
+      "t51"."segments",
+      "t51"."propensity",
+      "t51"."ghost",
+      "t51"."epoch",
+      "t51"."cart_before",
+      "t51"."events_before",
+      "t51"."spent_before",
+      "t51"."mobile",
+      "t51"."of_abandonment_facts",
+      "t51"."of_abandonment_not_facts",
+      "t51"."step_drop_off_0_facts",
+      "t51"."step_drop_off_1_facts",
+      "t51"."active_facts",
+      "t44"."unit" AS "unit_right",
+      "t44"."of_profit_orders",
+      "t44"."of_conversion_orders",
+      "t44"."step_drop_off_2_orders"
     FROM (
       SELECT
-        "t48".*
+        "t49".*
         EXCLUDE ("unit_right")
       FROM (
         SELECT
-          "t47"."unit",
-          "t47"."exposed",
-          "t47"."tainted",
-          "t47"."arm",
-          "t47"."device",
-          "t47"."country",
-          "t47"."browser",
-          "t47"."level",
-          "t47"."placement",
-          "t47"."playbook",
-          "t47"."mask",
-          "t47"."segments",
-          "t47"."propensity",
-          "t47"."ghost",
-          "t47"."epoch",
-          "t47"."cart_before",
-          "t47"."events_before",
-          "t47"."spent_before",
-          "t47"."mobile",
+          "t48"."unit",
+          "t48"."exposed",
+          "t48"."tainted",
+          "t48"."arm",
+          "t48"."device",
+          "t48"."country",
+          "t48"."browser",
+          "t48"."level",
+          "t48"."placement",
+          "t48"."playbook",
+          "t48"."mask",
+          "t48"."segments",
+          "t48"."propensity",
+          "t48"."ghost",
+          "t48"."epoch",
+          "t48"."cart_before",
+          "t48"."events_before",
+          "t48"."spent_before",
+          "t48"."mobile",
           "t28"."unit" AS "unit_right",
           "t28"."of_abandonment_facts",
           "t28"."of_abandonment_not_facts",
-          "t28"."of_phones_facts",
-          "t28"."of_tips_facts",
-          "t28"."per_tips_facts",
-          "t28"."of_wait_facts",
-          "t28"."of_wait_any_facts",
-          "t28"."per_wait_facts",
-          "t28"."of_carts_facts",
           "t28"."step_drop_off_0_facts",
           "t28"."step_drop_off_1_facts",
           "t28"."active_facts"
         FROM (
           SELECT
-            "t45"."unit",
-            "t45"."exposed",
-            "t45"."tainted",
-            "t45"."arm",
-            "t45"."device",
-            "t45"."country",
-            "t45"."browser",
-            "t45"."level",
-            "t45"."placement",
-            "t45"."playbook",
-            "t45"."mask",
-            "t45"."segments",
-            "t45"."propensity",
-            "t45"."ghost",
-            "t45"."epoch",
-            COALESCE("t45"."cart_before_known", 0) AS "cart_before",
-            CAST(COALESCE("t45"."events_before_known", 0) AS DOUBLE) AS "events_before",
-            COALESCE("t45"."spent_before_known", 0) AS "spent_before",
-            CAST(COALESCE(CAST("t45"."device" = 'mobile' AS BIGINT), 0) AS DOUBLE) AS "mobile"
+            "t46"."unit",
+            "t46"."exposed",
+            "t46"."tainted",
+            "t46"."arm",
+            "t46"."device",
+            "t46"."country",
+            "t46"."browser",
+            "t46"."level",
+            "t46"."placement",
+            "t46"."playbook",
+            "t46"."mask",
+            "t46"."segments",
+            "t46"."propensity",
+            "t46"."ghost",
+            "t46"."epoch",
+            COALESCE("t46"."cart_before_known", 0) AS "cart_before",
+            CAST(COALESCE("t46"."events_before_known", 0) AS DOUBLE) AS "events_before",
+            COALESCE("t46"."spent_before_known", 0) AS "spent_before",
+            CAST(COALESCE(CAST("t46"."device" = 'mobile' AS BIGINT), 0) AS DOUBLE) AS "mobile"
           FROM (
             SELECT
-              "t44".*
+              "t45".*
               EXCLUDE ("unit_right")
             FROM (
               SELECT
@@ -322,8 +277,8 @@ FROM (
                 "t34"."epoch",
                 "t34"."events_before_known",
                 "t34"."cart_before_known",
-                "t41"."unit" AS "unit_right",
-                "t41"."spent_before_known"
+                "t42"."unit" AS "unit_right",
+                "t42"."spent_before_known"
               FROM (
                 SELECT
                   "t32".*
@@ -489,84 +444,78 @@ FROM (
               ) AS "t34"
               LEFT OUTER JOIN (
                 SELECT
-                  "t39"."unit",
-                  SUM("t39"."net") AS "spent_before_known"
+                  "t40"."unit",
+                  SUM("t40"."net") AS "spent_before_known"
                 FROM (
                   SELECT
                     *
                   FROM (
                     SELECT
-                      "t37".*
+                      "t38".*
                       EXCLUDE ("paid")
                     FROM (
                       SELECT
-                        "t36"."unit",
-                        "t36"."exposed",
-                        "t36"."horizon",
-                        "t36"."order",
-                        "t36"."time",
-                        "t36"."reports",
-                        "t36"."undone",
-                        "t36"."refunds",
-                        "t36"."goods",
-                        CAST("t36"."amount" AS DOUBLE) * "t36"."factor" AS "amount",
-                        CAST("t36"."cost" AS DOUBLE) * "t36"."factor" AS "cost",
-                        "t36"."currency",
-                        "t36"."device",
-                        "t36"."measures",
-                        "t36"."method",
-                        CAST("t36"."shipping" AS DOUBLE) * "t36"."factor" AS "shipping",
-                        CAST("t36"."subtotal" AS DOUBLE) * "t36"."factor" AS "subtotal",
-                        CAST("t36"."tax" AS DOUBLE) * "t36"."factor" AS "tax",
-                        "t36"."paid",
-                        "t36"."back",
-                        "t36"."factor",
+                        "t37"."unit",
+                        "t37"."exposed",
+                        "t37"."horizon",
+                        "t37"."order",
+                        "t37"."time",
+                        "t37"."reports",
+                        "t37"."undone",
+                        "t37"."refunds",
+                        "t37"."goods",
+                        CAST("t37"."amount" AS DOUBLE) * "t37"."factor" AS "amount",
+                        CAST("t37"."cost" AS DOUBLE) * "t37"."factor" AS "cost",
+                        "t37"."currency",
+                        CAST("t37"."shipping" AS DOUBLE) * "t37"."factor" AS "shipping",
+                        CAST("t37"."subtotal" AS DOUBLE) * "t37"."factor" AS "subtotal",
+                        CAST("t37"."tax" AS DOUBLE) * "t37"."factor" AS "tax",
+                        "t37"."paid",
+                        "t37"."back",
+                        "t37"."factor",
                         'Order Completed' AS "event",
                         TRUE AS "trusted",
                         NOT (
-                          "t36"."undone"
+                          "t37"."undone"
                         )
                         AND NOT (
                           (
-                            "t36"."refunds" > 0
+                            "t37"."refunds" > 0
                           ) AND (
-                            "t36"."back" >= "t36"."amount"
+                            "t37"."back" >= "t37"."amount"
                           )
                         )
                         AND (
-                          "t36"."factor" IS NOT NULL
+                          "t37"."factor" IS NOT NULL
                         ) AS "stands",
-                        CAST("t36"."subtotal" - LEAST("t36"."back", GREATEST(0, "t36"."subtotal")) AS DOUBLE) * "t36"."factor" AS "net",
+                        CAST("t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal")) AS DOUBLE) * "t37"."factor" AS "net",
                         CAST((
-                          "t36"."subtotal" - LEAST("t36"."back", GREATEST(0, "t36"."subtotal"))
-                        ) - COALESCE("t36"."cost", 0) AS DOUBLE) * "t36"."factor" AS "profit",
-                        "t36"."time" - "t36"."exposed" AS "age"
+                          "t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal"))
+                        ) - COALESCE("t37"."cost", 0) AS DOUBLE) * "t37"."factor" AS "profit",
+                        "t37"."time" - "t37"."exposed" AS "age"
                       FROM (
                         SELECT
-                          "t35"."unit",
-                          "t35"."exposed",
-                          "t35"."horizon",
-                          "t35"."order",
-                          "t35"."time",
-                          "t35"."reports",
-                          "t35"."undone",
-                          "t35"."refunds",
-                          "t35"."goods",
-                          "t35"."amount",
-                          "t35"."cost",
-                          "t35"."currency",
-                          "t35"."device",
-                          "t35"."measures",
-                          "t35"."method",
-                          "t35"."shipping",
-                          "t35"."subtotal",
-                          "t35"."tax",
-                          "t35"."paid",
+                          "t36"."unit",
+                          "t36"."exposed",
+                          "t36"."horizon",
+                          "t36"."order",
+                          "t36"."time",
+                          "t36"."reports",
+                          "t36"."undone",
+                          "t36"."refunds",
+                          "t36"."goods",
+                          "t36"."amount",
+                          "t36"."cost",
+                          "t36"."currency",
+                          "t36"."shipping",
+                          "t36"."subtotal",
+                          "t36"."tax",
+                          "t36"."paid",
                           CASE
                             WHEN ARRAY_LENGTH(
                               LIST_FILTER(
                                 LIST_FILTER(
-                                  "t35"."paid",
+                                  "t36"."paid",
                                   LAMBDA __ibis_param_refund__ : (
                                     (
                                       (
@@ -575,12 +524,12 @@ FROM (
                                     ) IS NULL
                                   )
                                   OR (
-                                    "t35"."currency" IS NULL
+                                    "t36"."currency" IS NULL
                                   )
                                   OR (
                                     (
                                       __ibis_param_refund__
-                                    )."currency" = "t35"."currency"
+                                    )."currency" = "t36"."currency"
                                   )
                                 ),
                                 LAMBDA __ibis_param_refund__ : (
@@ -590,7 +539,7 @@ FROM (
                                 ) IS NULL
                               )
                             ) > 0
-                            THEN "t35"."amount"
+                            THEN "t36"."amount"
                             ELSE GREATEST(
                               0,
                               LEAST(
@@ -598,7 +547,7 @@ FROM (
                                   LIST_SUM(
                                     LIST_APPLY(
                                       LIST_FILTER(
-                                        "t35"."paid",
+                                        "t36"."paid",
                                         LAMBDA __ibis_param_refund__ : (
                                           (
                                             (
@@ -607,12 +556,12 @@ FROM (
                                           ) IS NULL
                                         )
                                         OR (
-                                          "t35"."currency" IS NULL
+                                          "t36"."currency" IS NULL
                                         )
                                         OR (
                                           (
                                             __ibis_param_refund__
-                                          )."currency" = "t35"."currency"
+                                          )."currency" = "t36"."currency"
                                         )
                                       ),
                                       LAMBDA __ibis_param_refund__ : (
@@ -622,50 +571,75 @@ FROM (
                                   ),
                                   0
                                 ),
-                                "t35"."amount"
+                                "t36"."amount"
                               )
                             )
                           END AS "back",
                           CASE
                             WHEN (
-                              "t35"."currency" IS NULL
+                              "t36"."currency" IS NULL
                             ) OR (
-                              "t35"."currency" = 'EUR'
+                              "t36"."currency" = 'EUR'
                             )
                             THEN 1.0
                             WHEN (
-                              "t35"."currency" = 'JPY'
+                              "t36"."currency" = 'JPY'
                             ) AND (
-                              "t35"."time" >= 1728000000000
+                              "t36"."time" >= 1728000000000
                             )
                             THEN 0.6
                             WHEN (
-                              "t35"."currency" = 'USD'
+                              "t36"."currency" = 'USD'
                             ) AND (
-                              "t35"."time" >= 1728086400000
+                              "t36"."time" >= 1728086400000
                             )
                             THEN 0.95
                             WHEN (
-                              "t35"."currency" = 'USD'
+                              "t36"."currency" = 'USD'
                             ) AND (
-                              "t35"."time" >= 1725408000000
+                              "t36"."time" >= 1725408000000
                             )
                             THEN 0.9
                             ELSE NULL
                           END AS "factor"
                         FROM (
                           SELECT
-                            "t29"."unit",
-                            "t29"."exposed",
-                            "t29"."horizon",
-                            "t29"."order",
-                            "t29"."time",
-                            "t29"."reports",
-                            "t29"."undone",
-                            "t29"."refunds",
-                            "t29"."goods",
+                            "t35"."unit",
+                            "t35"."exposed",
+                            "t35"."horizon",
+                            "t35"."order",
+                            "t35"."time",
+                            "t35"."reports",
+                            "t35"."undone",
+                            "t35"."refunds",
+                            "t35"."goods",
                             COALESCE(
+                              "t35"."amount",
+                              "t35"."subtotal" + (
+                                COALESCE("t35"."shipping", 0) + COALESCE("t35"."tax", 0)
+                              )
+                            ) AS "amount",
+                            "t35"."cost",
+                            "t35"."currency",
+                            "t35"."shipping",
+                            "t35"."subtotal",
+                            "t35"."tax",
+                            "t35"."paid"
+                          FROM (
+                            SELECT
+                              "t29"."unit",
+                              "t29"."exposed",
+                              "t29"."horizon",
+                              "t29"."order",
+                              "t29"."time",
+                              "t29"."reports",
+                              "t29"."undone",
+                              "t29"."refunds",
+                              "t29"."goods",
                               "t29"."amount",
+                              "t29"."cost",
+                              "t29"."currency",
+                              "t29"."shipping",
                               COALESCE(
                                 "t29"."subtotal",
                                 CASE
@@ -675,219 +649,174 @@ FROM (
                                     COALESCE("t29"."shipping", 0) + COALESCE("t29"."tax", 0)
                                   ))
                                 END
-                              ) + (
-                                COALESCE("t29"."shipping", 0) + COALESCE("t29"."tax", 0)
-                              )
-                            ) AS "amount",
-                            "t29"."cost",
-                            "t29"."currency",
-                            "t29"."device",
-                            "t29"."measures",
-                            "t29"."method",
-                            "t29"."shipping",
-                            COALESCE(
-                              "t29"."subtotal",
-                              CASE
-                                WHEN "t29"."amount" IS NULL
-                                THEN COALESCE("t29"."goods", 0)
-                                ELSE GREATEST(0, "t29"."amount" - (
-                                  COALESCE("t29"."shipping", 0) + COALESCE("t29"."tax", 0)
-                                ))
-                              END
-                            ) AS "subtotal",
-                            "t29"."tax",
-                            "t29"."paid"
-                          FROM (
-                            SELECT
-                              "t26"."unit",
-                              "t26"."exposed",
-                              "t26"."horizon",
-                              "t26"."order",
-                              COALESCE(
-                                MIN("t26"."time") FILTER(WHERE
-                                  "t26"."event" = 'Order Completed'),
-                                MIN("t26"."time") FILTER(WHERE
-                                  "t26"."event" IN ('Order Completed', 'Order Updated'))
-                              ) AS "time",
-                              SUM(CAST("t26"."event" = 'Order Completed' AS INT)) AS "reports",
-                              BOOL_OR(CAST("t26"."event" IN ('Order Cancelled', 'Order Returned') AS BOOLEAN)) AS "undone",
-                              SUM(CAST("t26"."event" = 'Order Refunded' AS INT)) AS "refunds",
-                              FIRST("t26"."goods" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."goods" IS NOT NULL
-                                )) AS "goods",
-                              FIRST(
-                                "t26"."amount" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                              ) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."amount" IS NOT NULL
-                                )) AS "amount",
-                              FIRST("t26"."cost" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."cost" IS NOT NULL
-                                )) AS "cost",
-                              FIRST(
-                                "t26"."currency" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                              ) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."currency" IS NOT NULL
-                                )) AS "currency",
-                              FIRST(
-                                "t26"."device" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                              ) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."device" IS NOT NULL
-                                )) AS "device",
-                              FIRST(
-                                "t26"."measures" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                              ) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."measures" IS NOT NULL
-                                )) AS "measures",
-                              FIRST(
-                                "t26"."method" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                              ) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."method" IS NOT NULL
-                                )) AS "method",
-                              FIRST(
-                                "t26"."shipping" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                              ) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."shipping" IS NOT NULL
-                                )) AS "shipping",
-                              FIRST(
-                                "t26"."subtotal" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                              ) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."subtotal" IS NOT NULL
-                                )) AS "subtotal",
-                              FIRST("t26"."tax" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
-                                "t26"."event" IN ('Order Completed', 'Order Updated')
-                                AND (
-                                  "t26"."tax" IS NOT NULL
-                                )) AS "tax",
-                              ARRAY_AGG(
-                                {'amount': CASE
-                                  WHEN "t26"."amount" >= 0
-                                  THEN "t26"."amount"
-                                  WHEN "t26"."goods" > 0
-                                  THEN "t26"."goods"
-                                  ELSE NULL
-                                END, 'currency': "t26"."currency"}
-                              ) FILTER(WHERE
-                                {'amount': CASE
-                                  WHEN "t26"."amount" >= 0
-                                  THEN "t26"."amount"
-                                  WHEN "t26"."goods" > 0
-                                  THEN "t26"."goods"
-                                  ELSE NULL
-                                END, 'currency': "t26"."currency"} IS NOT NULL
-                                AND "t26"."event" = 'Order Refunded') AS "paid"
+                              ) AS "subtotal",
+                              "t29"."tax",
+                              "t29"."paid"
                             FROM (
                               SELECT
-                                *
+                                "t26"."unit",
+                                "t26"."exposed",
+                                "t26"."horizon",
+                                "t26"."order",
+                                COALESCE(
+                                  MIN("t26"."time") FILTER(WHERE
+                                    "t26"."event" = 'Order Completed'),
+                                  MIN("t26"."time") FILTER(WHERE
+                                    "t26"."event" IN ('Order Completed', 'Order Updated'))
+                                ) AS "time",
+                                SUM(CAST("t26"."event" = 'Order Completed' AS INT)) AS "reports",
+                                BOOL_OR(CAST("t26"."event" IN ('Order Cancelled', 'Order Returned') AS BOOLEAN)) AS "undone",
+                                SUM(CAST("t26"."event" = 'Order Refunded' AS INT)) AS "refunds",
+                                FIRST("t26"."goods" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
+                                  "t26"."event" IN ('Order Completed', 'Order Updated')
+                                  AND (
+                                    "t26"."goods" IS NOT NULL
+                                  )) AS "goods",
+                                FIRST(
+                                  "t26"."amount" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
+                                ) FILTER(WHERE
+                                  "t26"."event" IN ('Order Completed', 'Order Updated')
+                                  AND (
+                                    "t26"."amount" IS NOT NULL
+                                  )) AS "amount",
+                                FIRST("t26"."cost" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
+                                  "t26"."event" IN ('Order Completed', 'Order Updated')
+                                  AND (
+                                    "t26"."cost" IS NOT NULL
+                                  )) AS "cost",
+                                FIRST(
+                                  "t26"."currency" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
+                                ) FILTER(WHERE
+                                  "t26"."event" IN ('Order Completed', 'Order Updated')
+                                  AND (
+                                    "t26"."currency" IS NOT NULL
+                                  )) AS "currency",
+                                FIRST(
+                                  "t26"."shipping" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
+                                ) FILTER(WHERE
+                                  "t26"."event" IN ('Order Completed', 'Order Updated')
+                                  AND (
+                                    "t26"."shipping" IS NOT NULL
+                                  )) AS "shipping",
+                                FIRST(
+                                  "t26"."subtotal" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
+                                ) FILTER(WHERE
+                                  "t26"."event" IN ('Order Completed', 'Order Updated')
+                                  AND (
+                                    "t26"."subtotal" IS NOT NULL
+                                  )) AS "subtotal",
+                                FIRST("t26"."tax" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
+                                  "t26"."event" IN ('Order Completed', 'Order Updated')
+                                  AND (
+                                    "t26"."tax" IS NOT NULL
+                                  )) AS "tax",
+                                ARRAY_AGG(
+                                  {'amount': CASE
+                                    WHEN "t26"."amount" >= 0
+                                    THEN "t26"."amount"
+                                    WHEN "t26"."goods" > 0
+                                    THEN "t26"."goods"
+                                    ELSE NULL
+                                  END, 'currency': "t26"."currency"}
+                                ) FILTER(WHERE
+                                  {'amount': CASE
+                                    WHEN "t26"."amount" >= 0
+                                    THEN "t26"."amount"
+                                    WHEN "t26"."goods" > 0
+                                    THEN "t26"."goods"
+                                    ELSE NULL
+                                  END, 'currency': "t26"."currency"} IS NOT NULL
+                                  AND "t26"."event" = 'Order Refunded') AS "paid"
                               FROM (
                                 SELECT
-                                  "t20"."order",
-                                  "t20"."time",
-                                  "t20"."received",
-                                  "t20"."event",
-                                  "t20"."amount",
-                                  "t20"."cost",
-                                  "t20"."currency",
-                                  "t20"."device",
-                                  "t20"."measures",
-                                  "t20"."method",
-                                  "t20"."shipping",
-                                  "t20"."subtotal",
-                                  "t20"."tax",
-                                  "t20"."goods",
-                                  "t20"."owner",
-                                  "t20"."unit",
-                                  "t20"."exposed",
-                                  UNNEST(CAST([0, 259200000, 432000000] AS INT[])) AS "horizon"
+                                  *
                                 FROM (
                                   SELECT
-                                    "t9"."order",
-                                    "t9"."time",
-                                    "t9"."received",
-                                    "t9"."event",
-                                    "t9"."amount",
-                                    "t9"."cost",
-                                    "t9"."currency",
-                                    "t9"."device",
-                                    "t9"."measures",
-                                    "t9"."method",
-                                    "t9"."shipping",
-                                    "t9"."subtotal",
-                                    "t9"."tax",
-                                    "t9"."goods",
-                                    "t11"."owner",
-                                    "t17"."unit",
-                                    "t17"."exposed"
+                                    "t20"."order",
+                                    "t20"."time",
+                                    "t20"."received",
+                                    "t20"."event",
+                                    "t20"."amount",
+                                    "t20"."cost",
+                                    "t20"."currency",
+                                    "t20"."shipping",
+                                    "t20"."subtotal",
+                                    "t20"."tax",
+                                    "t20"."goods",
+                                    "t20"."owner",
+                                    "t20"."unit",
+                                    "t20"."exposed",
+                                    UNNEST(CAST([0, 432000000] AS INT[])) AS "horizon"
                                   FROM (
                                     SELECT
-                                      "t6".*
-                                      EXCLUDE ("unit")
-                                    FROM "t5" AS "t6"
-                                  ) AS "t9"
-                                  INNER JOIN (
-                                    SELECT
-                                      "t6"."order",
-                                      FIRST("t6"."unit" ORDER BY {'time': "t6"."time", 'received': "t6"."received"}) FILTER(WHERE
-                                        "t6"."event" IN ('Order Completed', 'Order Updated')
-                                        AND (
-                                          "t6"."unit" IS NOT NULL
-                                        )) AS "owner"
-                                    FROM "t5" AS "t6"
-                                    GROUP BY
-                                      1
-                                  ) AS "t11"
-                                    ON "t9"."order" = "t11"."order"
-                                  INNER JOIN "t14" AS "t17"
-                                    ON "t11"."owner" = "t17"."unit"
-                                ) AS "t20"
-                              ) AS "t23"
-                              WHERE
-                                "t23"."time" <= (
-                                  "t23"."exposed" + "t23"."horizon"
-                                )
-                            ) AS "t26"
-                            GROUP BY
-                              1,
-                              2,
-                              3,
-                              4
-                          ) AS "t29"
-                          WHERE
-                            "t29"."time" IS NOT NULL
-                        ) AS "t35"
-                      ) AS "t36"
-                    ) AS "t37"
-                  ) AS "t38"
+                                      "t9"."order",
+                                      "t9"."time",
+                                      "t9"."received",
+                                      "t9"."event",
+                                      "t9"."amount",
+                                      "t9"."cost",
+                                      "t9"."currency",
+                                      "t9"."shipping",
+                                      "t9"."subtotal",
+                                      "t9"."tax",
+                                      "t9"."goods",
+                                      "t11"."owner",
+                                      "t17"."unit",
+                                      "t17"."exposed"
+                                    FROM (
+                                      SELECT
+                                        "t6".*
+                                        EXCLUDE ("unit")
+                                      FROM "t5" AS "t6"
+                                    ) AS "t9"
+                                    INNER JOIN (
+                                      SELECT
+                                        "t6"."order",
+                                        FIRST("t6"."unit" ORDER BY {'time': "t6"."time", 'received': "t6"."received"}) FILTER(WHERE
+                                          "t6"."event" IN ('Order Completed', 'Order Updated')
+                                          AND (
+                                            "t6"."unit" IS NOT NULL
+                                          )) AS "owner"
+                                      FROM "t5" AS "t6"
+                                      GROUP BY
+                                        1
+                                    ) AS "t11"
+                                      ON "t9"."order" = "t11"."order"
+                                    INNER JOIN "t14" AS "t17"
+                                      ON "t11"."owner" = "t17"."unit"
+                                  ) AS "t20"
+                                ) AS "t23"
+                                WHERE
+                                  "t23"."time" <= (
+                                    "t23"."exposed" + "t23"."horizon"
+                                  )
+                              ) AS "t26"
+                              GROUP BY
+                                1,
+                                2,
+                                3,
+                                4
+                            ) AS "t29"
+                            WHERE
+                              "t29"."time" IS NOT NULL
+                          ) AS "t35"
+                        ) AS "t36"
+                      ) AS "t37"
+                    ) AS "t38"
+                  ) AS "t39"
                   WHERE
-                    "t38"."horizon" = 0
-                    AND "t38"."stands"
-                    AND "t38"."age" < 0
-                    AND "t38"."age" >= -1209600000
-                ) AS "t39"
+                    "t39"."horizon" = 0
+                    AND "t39"."stands"
+                    AND "t39"."age" < 0
+                    AND "t39"."age" >= -1209600000
+                ) AS "t40"
                 GROUP BY
                   1
-              ) AS "t41"
-                ON "t34"."unit" = "t41"."unit"
-            ) AS "t44"
-          ) AS "t45"
-        ) AS "t47"
+              ) AS "t42"
+                ON "t34"."unit" = "t42"."unit"
+            ) AS "t45"
+          ) AS "t46"
+        ) AS "t48"
         LEFT OUTER JOIN (
           SELECT
             "t24"."unit",
@@ -910,140 +839,6 @@ FROM (
                 )
               ) AS BOOLEAN)
             ) AS "of_abandonment_not_facts",
-            COUNT(*) FILTER(WHERE
-              "t24"."event" IN ('Product Added')
-              AND (
-                (
-                  "t24"."age" >= 0
-                ) AND (
-                  "t24"."age" <= 259200000
-                )
-              )
-              AND NOT (
-                "t24"."device" = 'desktop'
-              )) AS "of_phones_facts",
-            SUM(
-              CASE
-                WHEN "t24"."measures" IS NULL
-                THEN NULL
-                ELSE COALESCE(
-                  LIST_EXTRACT(CASE WHEN 'tip' IS NULL THEN NULL ELSE ELEMENT_AT("t24"."measures", 'tip') END, 1),
-                  NULL
-                )
-              END * CASE
-                WHEN (
-                  "t24"."currency" IS NULL
-                ) OR (
-                  "t24"."currency" = 'EUR'
-                )
-                THEN 1.0
-                WHEN (
-                  "t24"."currency" = 'JPY'
-                ) AND (
-                  "t24"."time" >= 1728000000000
-                )
-                THEN 0.6
-                WHEN (
-                  "t24"."currency" = 'USD'
-                ) AND (
-                  "t24"."time" >= 1728086400000
-                )
-                THEN 0.95
-                WHEN (
-                  "t24"."currency" = 'USD'
-                ) AND (
-                  "t24"."time" >= 1725408000000
-                )
-                THEN 0.9
-                ELSE NULL
-              END
-            ) FILTER(WHERE
-              "t24"."event" IN ('Product Added')
-              AND (
-                (
-                  "t24"."age" >= 0
-                ) AND (
-                  "t24"."age" <= 259200000
-                )
-              )) AS "of_tips_facts",
-            COUNT(*) FILTER(WHERE
-              "t24"."event" IN ('Product Added')
-              AND (
-                (
-                  "t24"."age" >= 0
-                ) AND (
-                  "t24"."age" <= 259200000
-                )
-              )) AS "per_tips_facts",
-            SUM("t24"."latency") FILTER(WHERE
-              "t24"."event" IN ('Experience Viewed')
-              AND (
-                (
-                  "t24"."age" >= 0
-                ) AND (
-                  "t24"."age" <= 259200000
-                )
-              )) AS "of_wait_facts",
-            COUNT(*) FILTER(WHERE
-              "t24"."event" IN ('Experience Viewed')
-              AND (
-                (
-                  "t24"."age" >= 0
-                ) AND (
-                  "t24"."age" <= 259200000
-                )
-              )) AS "of_wait_any_facts",
-            COUNT(*) FILTER(WHERE
-              "t24"."event" IN ('Experience Viewed')
-              AND (
-                (
-                  "t24"."age" >= 0
-                ) AND (
-                  "t24"."age" <= 259200000
-                )
-              )) AS "per_wait_facts",
-            SUM(
-              CAST("t24"."amount" AS DOUBLE) * CASE
-                WHEN (
-                  "t24"."currency" IS NULL
-                ) OR (
-                  "t24"."currency" = 'EUR'
-                )
-                THEN 1.0
-                WHEN (
-                  "t24"."currency" = 'JPY'
-                ) AND (
-                  "t24"."time" >= 1728000000000
-                )
-                THEN 0.6
-                WHEN (
-                  "t24"."currency" = 'USD'
-                ) AND (
-                  "t24"."time" >= 1728086400000
-                )
-                THEN 0.95
-                WHEN (
-                  "t24"."currency" = 'USD'
-                ) AND (
-                  "t24"."time" >= 1725408000000
-                )
-                THEN 0.9
-                ELSE NULL
-              END
-            ) FILTER(WHERE
-              "t24"."event" IN ('Cart Viewed')
-              AND (
-                (
-                  "t24"."age" >= 0
-                ) AND (
-                  "t24"."age" <= 259200000
-                )
-              )
-              AND (
-                "t24"."currency" IN ('EUR', 'USD') OR NOT (
-                  "t24"."currency" IS NOT NULL
-                )
-              )) AS "of_carts_facts",
             MIN("t24"."age") FILTER(WHERE
               (
                 "t24"."event" = 'Checkout Started'
@@ -1089,15 +884,9 @@ FROM (
               )) AS "active_facts"
           FROM (
             SELECT
-              "t18"."amount",
               "t18"."currency",
-              "t18"."device",
               "t18"."event",
-              "t18"."latency",
-              "t18"."measures",
-              "t18"."method",
               "t18"."step",
-              "t18"."subtotal",
               "t18"."time",
               "t18"."trusted",
               "t18"."unit",
@@ -1105,30 +894,18 @@ FROM (
               "t18"."time" - "t18"."exposed" AS "age"
             FROM (
               SELECT
-                "t3"."amount",
                 "t3"."currency",
-                "t3"."device",
                 "t3"."event",
-                "t3"."latency",
-                "t3"."measures",
-                "t3"."method",
                 "t3"."step",
-                "t3"."subtotal",
                 "t3"."time",
                 "t3"."trusted",
                 "t3"."unit",
                 "t16"."exposed"
               FROM (
                 SELECT
-                  "t0"."amount",
                   "t0"."currency",
-                  "t0"."device",
                   "t0"."event",
-                  "t0"."latency",
-                  "t0"."measures",
-                  "t0"."method",
                   "t0"."step",
-                  "t0"."subtotal",
                   "t0"."time",
                   "t0"."trusted",
                   "t0"."analytic_id" AS "unit"
@@ -1169,220 +946,118 @@ FROM (
           GROUP BY
             1
         ) AS "t28"
-          ON "t47"."unit" = "t28"."unit"
-      ) AS "t48"
-    ) AS "t50"
+          ON "t48"."unit" = "t28"."unit"
+      ) AS "t49"
+    ) AS "t51"
     LEFT OUTER JOIN (
       SELECT
-        "t38"."unit",
-        SUM("t38"."profit") FILTER(WHERE
+        "t39"."unit",
+        SUM("t39"."profit") FILTER(WHERE
           (
-            "t38"."age" >= 0
+            "t39"."age" >= 0
           )
           AND (
-            "t38"."age" <= 259200000
+            "t39"."age" <= 259200000
           )
-          AND "t38"."stands"
+          AND "t39"."stands"
           AND (
-            "t38"."horizon" = 432000000
+            "t39"."horizon" = 432000000
           )) AS "of_profit_orders",
-        SUM("t38"."net") FILTER(WHERE
-          (
-            "t38"."age" >= 0
-          )
-          AND (
-            "t38"."age" <= 259200000
-          )
-          AND "t38"."stands"
-          AND (
-            "t38"."horizon" = 432000000
-          )) AS "of_revenue_orders",
-        SUM("t38"."subtotal") FILTER(WHERE
-          (
-            "t38"."age" >= 0
-          )
-          AND (
-            "t38"."age" <= 86400000
-          )
-          AND "t38"."stands"
-          AND (
-            "t38"."horizon" = 259200000
-          )) AS "of_short_orders",
         COUNT(*) FILTER(WHERE
           (
-            "t38"."age" >= 0
+            "t39"."age" >= 0
           )
           AND (
-            "t38"."age" <= 259200000
+            "t39"."age" <= 259200000
           )
-          AND "t38"."stands"
+          AND "t39"."stands"
           AND (
-            "t38"."horizon" = 432000000
+            "t39"."horizon" = 432000000
           )
-          AND "t38"."trusted") AS "of_conversion_orders",
-        MIN("t38"."age") FILTER(WHERE
-          (
-            "t38"."age" >= 0
-          )
+          AND "t39"."trusted") AS "of_conversion_orders",
+        ARRAY_AGG("t39"."age") FILTER(WHERE
+          "t39"."age" IS NOT NULL
           AND (
-            "t38"."age" <= 259200000
-          )
-          AND "t38"."stands"
-          AND (
-            "t38"."horizon" = 432000000
-          )) AS "of_time_to_order_orders",
-        SUM("t38"."amount") FILTER(WHERE
-          (
-            "t38"."age" >= 0
+            "t39"."event" = 'Order Completed'
           )
           AND (
-            "t38"."age" <= 259200000
-          )
-          AND "t38"."stands"
-          AND (
-            "t38"."horizon" = 432000000
+            "t39"."age" >= 0
           )
           AND (
-            (
-              "t38"."method" = 'card'
-            ) AND (
-              "t38"."amount" >= 150
-            )
-          )) AS "of_by_cards_orders",
-        COUNT(*) FILTER(WHERE
-          (
-            "t38"."age" >= 0
+            "t39"."age" <= 259200000
           )
           AND (
-            "t38"."age" <= 259200000
-          )
-          AND "t38"."stands"
-          AND (
-            "t38"."horizon" = 432000000
-          )
-          AND NOT (
-            "t38"."device" = 'desktop'
-          )) AS "of_phones_orders",
-        SUM(
-          CASE
-            WHEN "t38"."measures" IS NULL
-            THEN NULL
-            ELSE COALESCE(
-              LIST_EXTRACT(CASE WHEN 'tip' IS NULL THEN NULL ELSE ELEMENT_AT("t38"."measures", 'tip') END, 1),
-              NULL
-            )
-          END * "t38"."factor"
-        ) FILTER(WHERE
-          (
-            "t38"."age" >= 0
-          )
-          AND (
-            "t38"."age" <= 259200000
-          )
-          AND "t38"."stands"
-          AND (
-            "t38"."horizon" = 432000000
-          )) AS "of_tips_orders",
-        COUNT(*) FILTER(WHERE
-          (
-            "t38"."age" >= 0
-          )
-          AND (
-            "t38"."age" <= 259200000
-          )
-          AND "t38"."stands"
-          AND (
-            "t38"."horizon" = 432000000
-          )) AS "per_tips_orders",
-        ARRAY_AGG("t38"."age") FILTER(WHERE
-          "t38"."age" IS NOT NULL
-          AND (
-            "t38"."event" = 'Order Completed'
-          )
-          AND (
-            "t38"."age" >= 0
-          )
-          AND (
-            "t38"."age" <= 259200000
-          )
-          AND (
-            "t38"."stands" AND (
-              "t38"."horizon" = 432000000
+            "t39"."stands" AND (
+              "t39"."horizon" = 432000000
             )
           )) AS "step_drop_off_2_orders"
       FROM (
         SELECT
-          "t37".*
+          "t38".*
           EXCLUDE ("paid")
         FROM (
           SELECT
-            "t36"."unit",
-            "t36"."exposed",
-            "t36"."horizon",
-            "t36"."order",
-            "t36"."time",
-            "t36"."reports",
-            "t36"."undone",
-            "t36"."refunds",
-            "t36"."goods",
-            CAST("t36"."amount" AS DOUBLE) * "t36"."factor" AS "amount",
-            CAST("t36"."cost" AS DOUBLE) * "t36"."factor" AS "cost",
-            "t36"."currency",
-            "t36"."device",
-            "t36"."measures",
-            "t36"."method",
-            CAST("t36"."shipping" AS DOUBLE) * "t36"."factor" AS "shipping",
-            CAST("t36"."subtotal" AS DOUBLE) * "t36"."factor" AS "subtotal",
-            CAST("t36"."tax" AS DOUBLE) * "t36"."factor" AS "tax",
-            "t36"."paid",
-            "t36"."back",
-            "t36"."factor",
+            "t37"."unit",
+            "t37"."exposed",
+            "t37"."horizon",
+            "t37"."order",
+            "t37"."time",
+            "t37"."reports",
+            "t37"."undone",
+            "t37"."refunds",
+            "t37"."goods",
+            CAST("t37"."amount" AS DOUBLE) * "t37"."factor" AS "amount",
+            CAST("t37"."cost" AS DOUBLE) * "t37"."factor" AS "cost",
+            "t37"."currency",
+            CAST("t37"."shipping" AS DOUBLE) * "t37"."factor" AS "shipping",
+            CAST("t37"."subtotal" AS DOUBLE) * "t37"."factor" AS "subtotal",
+            CAST("t37"."tax" AS DOUBLE) * "t37"."factor" AS "tax",
+            "t37"."paid",
+            "t37"."back",
+            "t37"."factor",
             'Order Completed' AS "event",
             TRUE AS "trusted",
             NOT (
-              "t36"."undone"
+              "t37"."undone"
             )
             AND NOT (
               (
-                "t36"."refunds" > 0
+                "t37"."refunds" > 0
               ) AND (
-                "t36"."back" >= "t36"."amount"
+                "t37"."back" >= "t37"."amount"
               )
             )
             AND (
-              "t36"."factor" IS NOT NULL
+              "t37"."factor" IS NOT NULL
             ) AS "stands",
-            CAST("t36"."subtotal" - LEAST("t36"."back", GREATEST(0, "t36"."subtotal")) AS DOUBLE) * "t36"."factor" AS "net",
+            CAST("t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal")) AS DOUBLE) * "t37"."factor" AS "net",
             CAST((
-              "t36"."subtotal" - LEAST("t36"."back", GREATEST(0, "t36"."subtotal"))
-            ) - COALESCE("t36"."cost", 0) AS DOUBLE) * "t36"."factor" AS "profit",
-            "t36"."time" - "t36"."exposed" AS "age"
+              "t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal"))
+            ) - COALESCE("t37"."cost", 0) AS DOUBLE) * "t37"."factor" AS "profit",
+            "t37"."time" - "t37"."exposed" AS "age"
           FROM (
             SELECT
-              "t35"."unit",
-              "t35"."exposed",
-              "t35"."horizon",
-              "t35"."order",
-              "t35"."time",
-              "t35"."reports",
-              "t35"."undone",
-              "t35"."refunds",
-              "t35"."goods",
-              "t35"."amount",
-              "t35"."cost",
-              "t35"."currency",
-              "t35"."device",
-              "t35"."measures",
-              "t35"."method",
-              "t35"."shipping",
-              "t35"."subtotal",
-              "t35"."tax",
-              "t35"."paid",
+              "t36"."unit",
+              "t36"."exposed",
+              "t36"."horizon",
+              "t36"."order",
+              "t36"."time",
+              "t36"."reports",
+              "t36"."undone",
+              "t36"."refunds",
+              "t36"."goods",
+              "t36"."amount",
+              "t36"."cost",
+              "t36"."currency",
+              "t36"."shipping",
+              "t36"."subtotal",
+              "t36"."tax",
+              "t36"."paid",
               CASE
                 WHEN ARRAY_LENGTH(
                   LIST_FILTER(
                     LIST_FILTER(
-                      "t35"."paid",
+                      "t36"."paid",
                       LAMBDA __ibis_param_refund__ : (
                         (
                           (
@@ -1391,12 +1066,12 @@ FROM (
                         ) IS NULL
                       )
                       OR (
-                        "t35"."currency" IS NULL
+                        "t36"."currency" IS NULL
                       )
                       OR (
                         (
                           __ibis_param_refund__
-                        )."currency" = "t35"."currency"
+                        )."currency" = "t36"."currency"
                       )
                     ),
                     LAMBDA __ibis_param_refund__ : (
@@ -1406,7 +1081,7 @@ FROM (
                     ) IS NULL
                   )
                 ) > 0
-                THEN "t35"."amount"
+                THEN "t36"."amount"
                 ELSE GREATEST(
                   0,
                   LEAST(
@@ -1414,7 +1089,7 @@ FROM (
                       LIST_SUM(
                         LIST_APPLY(
                           LIST_FILTER(
-                            "t35"."paid",
+                            "t36"."paid",
                             LAMBDA __ibis_param_refund__ : (
                               (
                                 (
@@ -1423,12 +1098,12 @@ FROM (
                               ) IS NULL
                             )
                             OR (
-                              "t35"."currency" IS NULL
+                              "t36"."currency" IS NULL
                             )
                             OR (
                               (
                                 __ibis_param_refund__
-                              )."currency" = "t35"."currency"
+                              )."currency" = "t36"."currency"
                             )
                           ),
                           LAMBDA __ibis_param_refund__ : (
@@ -1438,50 +1113,75 @@ FROM (
                       ),
                       0
                     ),
-                    "t35"."amount"
+                    "t36"."amount"
                   )
                 )
               END AS "back",
               CASE
                 WHEN (
-                  "t35"."currency" IS NULL
+                  "t36"."currency" IS NULL
                 ) OR (
-                  "t35"."currency" = 'EUR'
+                  "t36"."currency" = 'EUR'
                 )
                 THEN 1.0
                 WHEN (
-                  "t35"."currency" = 'JPY'
+                  "t36"."currency" = 'JPY'
                 ) AND (
-                  "t35"."time" >= 1728000000000
+                  "t36"."time" >= 1728000000000
                 )
                 THEN 0.6
                 WHEN (
-                  "t35"."currency" = 'USD'
+                  "t36"."currency" = 'USD'
                 ) AND (
-                  "t35"."time" >= 1728086400000
+                  "t36"."time" >= 1728086400000
                 )
                 THEN 0.95
                 WHEN (
-                  "t35"."currency" = 'USD'
+                  "t36"."currency" = 'USD'
                 ) AND (
-                  "t35"."time" >= 1725408000000
+                  "t36"."time" >= 1725408000000
                 )
                 THEN 0.9
                 ELSE NULL
               END AS "factor"
             FROM (
               SELECT
-                "t29"."unit",
-                "t29"."exposed",
-                "t29"."horizon",
-                "t29"."order",
-                "t29"."time",
-                "t29"."reports",
-                "t29"."undone",
-                "t29"."refunds",
-                "t29"."goods",
+                "t35"."unit",
+                "t35"."exposed",
+                "t35"."horizon",
+                "t35"."order",
+                "t35"."time",
+                "t35"."reports",
+                "t35"."undone",
+                "t35"."refunds",
+                "t35"."goods",
                 COALESCE(
+                  "t35"."amount",
+                  "t35"."subtotal" + (
+                    COALESCE("t35"."shipping", 0) + COALESCE("t35"."tax", 0)
+                  )
+                ) AS "amount",
+                "t35"."cost",
+                "t35"."currency",
+                "t35"."shipping",
+                "t35"."subtotal",
+                "t35"."tax",
+                "t35"."paid"
+              FROM (
+                SELECT
+                  "t29"."unit",
+                  "t29"."exposed",
+                  "t29"."horizon",
+                  "t29"."order",
+                  "t29"."time",
+                  "t29"."reports",
+                  "t29"."undone",
+                  "t29"."refunds",
+                  "t29"."goods",
                   "t29"."amount",
+                  "t29"."cost",
+                  "t29"."currency",
+                  "t29"."shipping",
                   COALESCE(
                     "t29"."subtotal",
                     CASE
@@ -1491,209 +1191,164 @@ FROM (
                         COALESCE("t29"."shipping", 0) + COALESCE("t29"."tax", 0)
                       ))
                     END
-                  ) + (
-                    COALESCE("t29"."shipping", 0) + COALESCE("t29"."tax", 0)
-                  )
-                ) AS "amount",
-                "t29"."cost",
-                "t29"."currency",
-                "t29"."device",
-                "t29"."measures",
-                "t29"."method",
-                "t29"."shipping",
-                COALESCE(
-                  "t29"."subtotal",
-                  CASE
-                    WHEN "t29"."amount" IS NULL
-                    THEN COALESCE("t29"."goods", 0)
-                    ELSE GREATEST(0, "t29"."amount" - (
-                      COALESCE("t29"."shipping", 0) + COALESCE("t29"."tax", 0)
-                    ))
-                  END
-                ) AS "subtotal",
-                "t29"."tax",
-                "t29"."paid"
-              FROM (
-                SELECT
-                  "t26"."unit",
-                  "t26"."exposed",
-                  "t26"."horizon",
-                  "t26"."order",
-                  COALESCE(
-                    MIN("t26"."time") FILTER(WHERE
-                      "t26"."event" = 'Order Completed'),
-                    MIN("t26"."time") FILTER(WHERE
-                      "t26"."event" IN ('Order Completed', 'Order Updated'))
-                  ) AS "time",
-                  SUM(CAST("t26"."event" = 'Order Completed' AS INT)) AS "reports",
-                  BOOL_OR(CAST("t26"."event" IN ('Order Cancelled', 'Order Returned') AS BOOLEAN)) AS "undone",
-                  SUM(CAST("t26"."event" = 'Order Refunded' AS INT)) AS "refunds",
-                  FIRST("t26"."goods" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."goods" IS NOT NULL
-                    )) AS "goods",
-                  FIRST(
-                    "t26"."amount" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                  ) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."amount" IS NOT NULL
-                    )) AS "amount",
-                  FIRST("t26"."cost" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."cost" IS NOT NULL
-                    )) AS "cost",
-                  FIRST(
-                    "t26"."currency" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                  ) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."currency" IS NOT NULL
-                    )) AS "currency",
-                  FIRST(
-                    "t26"."device" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                  ) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."device" IS NOT NULL
-                    )) AS "device",
-                  FIRST(
-                    "t26"."measures" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                  ) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."measures" IS NOT NULL
-                    )) AS "measures",
-                  FIRST(
-                    "t26"."method" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                  ) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."method" IS NOT NULL
-                    )) AS "method",
-                  FIRST(
-                    "t26"."shipping" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                  ) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."shipping" IS NOT NULL
-                    )) AS "shipping",
-                  FIRST(
-                    "t26"."subtotal" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
-                  ) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."subtotal" IS NOT NULL
-                    )) AS "subtotal",
-                  FIRST("t26"."tax" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
-                    "t26"."event" IN ('Order Completed', 'Order Updated')
-                    AND (
-                      "t26"."tax" IS NOT NULL
-                    )) AS "tax",
-                  ARRAY_AGG(
-                    {'amount': CASE
-                      WHEN "t26"."amount" >= 0
-                      THEN "t26"."amount"
-                      WHEN "t26"."goods" > 0
-                      THEN "t26"."goods"
-                      ELSE NULL
-                    END, 'currency': "t26"."currency"}
-                  ) FILTER(WHERE
-                    {'amount': CASE
-                      WHEN "t26"."amount" >= 0
-                      THEN "t26"."amount"
-                      WHEN "t26"."goods" > 0
-                      THEN "t26"."goods"
-                      ELSE NULL
-                    END, 'currency': "t26"."currency"} IS NOT NULL
-                    AND "t26"."event" = 'Order Refunded') AS "paid"
+                  ) AS "subtotal",
+                  "t29"."tax",
+                  "t29"."paid"
                 FROM (
                   SELECT
-                    *
+                    "t26"."unit",
+                    "t26"."exposed",
+                    "t26"."horizon",
+                    "t26"."order",
+                    COALESCE(
+                      MIN("t26"."time") FILTER(WHERE
+                        "t26"."event" = 'Order Completed'),
+                      MIN("t26"."time") FILTER(WHERE
+                        "t26"."event" IN ('Order Completed', 'Order Updated'))
+                    ) AS "time",
+                    SUM(CAST("t26"."event" = 'Order Completed' AS INT)) AS "reports",
+                    BOOL_OR(CAST("t26"."event" IN ('Order Cancelled', 'Order Returned') AS BOOLEAN)) AS "undone",
+                    SUM(CAST("t26"."event" = 'Order Refunded' AS INT)) AS "refunds",
+                    FIRST("t26"."goods" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
+                      "t26"."event" IN ('Order Completed', 'Order Updated')
+                      AND (
+                        "t26"."goods" IS NOT NULL
+                      )) AS "goods",
+                    FIRST(
+                      "t26"."amount" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
+                    ) FILTER(WHERE
+                      "t26"."event" IN ('Order Completed', 'Order Updated')
+                      AND (
+                        "t26"."amount" IS NOT NULL
+                      )) AS "amount",
+                    FIRST("t26"."cost" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
+                      "t26"."event" IN ('Order Completed', 'Order Updated')
+                      AND (
+                        "t26"."cost" IS NOT NULL
+                      )) AS "cost",
+                    FIRST(
+                      "t26"."currency" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
+                    ) FILTER(WHERE
+                      "t26"."event" IN ('Order Completed', 'Order Updated')
+                      AND (
+                        "t26"."currency" IS NOT NULL
+                      )) AS "currency",
+                    FIRST(
+                      "t26"."shipping" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
+                    ) FILTER(WHERE
+                      "t26"."event" IN ('Order Completed', 'Order Updated')
+                      AND (
+                        "t26"."shipping" IS NOT NULL
+                      )) AS "shipping",
+                    FIRST(
+                      "t26"."subtotal" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC
+                    ) FILTER(WHERE
+                      "t26"."event" IN ('Order Completed', 'Order Updated')
+                      AND (
+                        "t26"."subtotal" IS NOT NULL
+                      )) AS "subtotal",
+                    FIRST("t26"."tax" ORDER BY {'time': "t26"."time", 'received': "t26"."received"} DESC) FILTER(WHERE
+                      "t26"."event" IN ('Order Completed', 'Order Updated')
+                      AND (
+                        "t26"."tax" IS NOT NULL
+                      )) AS "tax",
+                    ARRAY_AGG(
+                      {'amount': CASE
+                        WHEN "t26"."amount" >= 0
+                        THEN "t26"."amount"
+                        WHEN "t26"."goods" > 0
+                        THEN "t26"."goods"
+                        ELSE NULL
+                      END, 'currency': "t26"."currency"}
+                    ) FILTER(WHERE
+                      {'amount': CASE
+                        WHEN "t26"."amount" >= 0
+                        THEN "t26"."amount"
+                        WHEN "t26"."goods" > 0
+                        THEN "t26"."goods"
+                        ELSE NULL
+                      END, 'currency': "t26"."currency"} IS NOT NULL
+                      AND "t26"."event" = 'Order Refunded') AS "paid"
                   FROM (
                     SELECT
-                      "t20"."order",
-                      "t20"."time",
-                      "t20"."received",
-                      "t20"."event",
-                      "t20"."amount",
-                      "t20"."cost",
-                      "t20"."currency",
-                      "t20"."device",
-                      "t20"."measures",
-                      "t20"."method",
-                      "t20"."shipping",
-                      "t20"."subtotal",
-                      "t20"."tax",
-                      "t20"."goods",
-                      "t20"."owner",
-                      "t20"."unit",
-                      "t20"."exposed",
-                      UNNEST(CAST([0, 259200000, 432000000] AS INT[])) AS "horizon"
+                      *
                     FROM (
                       SELECT
-                        "t9"."order",
-                        "t9"."time",
-                        "t9"."received",
-                        "t9"."event",
-                        "t9"."amount",
-                        "t9"."cost",
-                        "t9"."currency",
-                        "t9"."device",
-                        "t9"."measures",
-                        "t9"."method",
-                        "t9"."shipping",
-                        "t9"."subtotal",
-                        "t9"."tax",
-                        "t9"."goods",
-                        "t11"."owner",
-                        "t17"."unit",
-                        "t17"."exposed"
+                        "t20"."order",
+                        "t20"."time",
+                        "t20"."received",
+                        "t20"."event",
+                        "t20"."amount",
+                        "t20"."cost",
+                        "t20"."currency",
+                        "t20"."shipping",
+                        "t20"."subtotal",
+                        "t20"."tax",
+                        "t20"."goods",
+                        "t20"."owner",
+                        "t20"."unit",
+                        "t20"."exposed",
+                        UNNEST(CAST([0, 432000000] AS INT[])) AS "horizon"
                       FROM (
                         SELECT
-                          "t6".*
-                          EXCLUDE ("unit")
-                        FROM "t5" AS "t6"
-                      ) AS "t9"
-                      INNER JOIN (
-                        SELECT
-                          "t6"."order",
-                          FIRST("t6"."unit" ORDER BY {'time': "t6"."time", 'received': "t6"."received"}) FILTER(WHERE
-                            "t6"."event" IN ('Order Completed', 'Order Updated')
-                            AND (
-                              "t6"."unit" IS NOT NULL
-                            )) AS "owner"
-                        FROM "t5" AS "t6"
-                        GROUP BY
-                          1
-                      ) AS "t11"
-                        ON "t9"."order" = "t11"."order"
-                      INNER JOIN "t14" AS "t17"
-                        ON "t11"."owner" = "t17"."unit"
-                    ) AS "t20"
-                  ) AS "t23"
-                  WHERE
-                    "t23"."time" <= (
-                      "t23"."exposed" + "t23"."horizon"
-                    )
-                ) AS "t26"
-                GROUP BY
-                  1,
-                  2,
-                  3,
-                  4
-              ) AS "t29"
-              WHERE
-                "t29"."time" IS NOT NULL
-            ) AS "t35"
-          ) AS "t36"
-        ) AS "t37"
-      ) AS "t38"
+                          "t9"."order",
+                          "t9"."time",
+                          "t9"."received",
+                          "t9"."event",
+                          "t9"."amount",
+                          "t9"."cost",
+                          "t9"."currency",
+                          "t9"."shipping",
+                          "t9"."subtotal",
+                          "t9"."tax",
+                          "t9"."goods",
+                          "t11"."owner",
+                          "t17"."unit",
+                          "t17"."exposed"
+                        FROM (
+                          SELECT
+                            "t6".*
+                            EXCLUDE ("unit")
+                          FROM "t5" AS "t6"
+                        ) AS "t9"
+                        INNER JOIN (
+                          SELECT
+                            "t6"."order",
+                            FIRST("t6"."unit" ORDER BY {'time': "t6"."time", 'received': "t6"."received"}) FILTER(WHERE
+                              "t6"."event" IN ('Order Completed', 'Order Updated')
+                              AND (
+                                "t6"."unit" IS NOT NULL
+                              )) AS "owner"
+                          FROM "t5" AS "t6"
+                          GROUP BY
+                            1
+                        ) AS "t11"
+                          ON "t9"."order" = "t11"."order"
+                        INNER JOIN "t14" AS "t17"
+                          ON "t11"."owner" = "t17"."unit"
+                      ) AS "t20"
+                    ) AS "t23"
+                    WHERE
+                      "t23"."time" <= (
+                        "t23"."exposed" + "t23"."horizon"
+                      )
+                  ) AS "t26"
+                  GROUP BY
+                    1,
+                    2,
+                    3,
+                    4
+                ) AS "t29"
+                WHERE
+                  "t29"."time" IS NOT NULL
+              ) AS "t35"
+            ) AS "t36"
+          ) AS "t37"
+        ) AS "t38"
+      ) AS "t39"
       GROUP BY
         1
-    ) AS "t43"
-      ON "t50"."unit" = "t43"."unit"
-  ) AS "t51"
-) AS "t52"
+    ) AS "t44"
+      ON "t51"."unit" = "t44"."unit"
+  ) AS "t52"
+) AS "t53"
