@@ -33,8 +33,8 @@ class Metric(Struct, frozen=True):
 
     ``at`` is the quantile asked for; ``caps`` are the quantiles, over all arms, beyond which a unit's value is set to
     theirs. ``window`` is how long after the exposure events count; ``margin`` how much worse, of the control's value,
-    a guardrail may be. A ``time`` is that from the exposure to the first of the numerator's events, and the whole window
-    for a unit without one: whoever leaves counts as lost time.
+    a guardrail may be. A ``time`` is that from the exposure to the first of the numerator's events, and the whole
+    window for a unit without one: whoever leaves counts as lost time.
     """
 
     name: str
