@@ -3,16 +3,18 @@
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import msgspec
 
 from cashwrap import Engine, Playbook
+from cashwrap import World as Ports
 from cashwrap.adapters.vault import MemoryVault
 from cashwrap.events import RequestFacts
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
-from cashwrap.library import memory_world
+from cashwrap.library import memory_world, open_world
 from cashwrap.model import Millis, Tenant
 from cashwrap.request import DecideRequest
 from cashwrap.testing.shoppers.dice import Dice
@@ -88,14 +90,25 @@ class Played:
 
 
 @contextmanager
-def opened(playbook: Playbook, world: World | None = None, seed: int = 1) -> Iterator[Engine]:
-    """An engine in memory whose clock and chance are the simulation's, with the shop's products in its catalogue."""
-    world, random = world or World(), _SeededRandom(seed)
-    clock, vault = VirtualClock(world.start), MemoryVault(random)
-    ports = msgspec.structs.replace(memory_world(), clock=clock, random=random, vault=vault)
-    ports.catalogue.upsert(Tenant(), world.products())
-    with Engine(playbook, world=ports) as engine:
-        yield engine
+def opened(
+    playbook: Playbook, world: World | None = None, seed: int = 1, data: str | Path | None = None
+) -> Iterator[Engine]:
+    """An engine whose clock is the simulation's, with the shop's products in its catalogue.
+
+    It keeps all in memory, and its chance follows from the seed; with ``data`` it is a data folder, which
+    ``cashwrap report`` can read afterwards, and its keys are as random as everybody's.
+    """
+    world = world or World()
+    with ExitStack() as stack:
+        ports = _in_memory(seed) if data is None else stack.enter_context(open_world(Path(data), make=True))
+        ports.catalogue.upsert(Tenant(), world.products())
+        ports = msgspec.structs.replace(ports, clock=VirtualClock(world.start))
+        yield stack.enter_context(Engine(playbook, world=ports))
+
+
+def _in_memory(seed: int) -> Ports:
+    random = _SeededRandom(seed)
+    return msgspec.structs.replace(memory_world(), random=random, vault=MemoryVault(random))
 
 
 def play(engine: Engine, steps: Iterable[Step], tenant: Tenant | None = None) -> Played:

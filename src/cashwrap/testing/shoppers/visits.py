@@ -180,6 +180,9 @@ class _Walk:
 
     def order(self) -> Iterator[Step]:
         """The order, by the shop's backend; now and then it comes back."""
+        if self.ids:
+            self.wait(5, 20)
+            yield self.send("events", [self.event("Payment Info Entered", {"step": "payment"})], trusted=True)
         self.wait(2, 5)
         number = f"{self.who.name}-{self.visit + 1}"
         off = self.who.off(self.seen, self.visit)
@@ -214,7 +217,8 @@ class _Walk:
             if each.get("experience")
         ]
         if self.ids and shown and answer.get("token"):
-            events = [self.event("Experience Viewed", {**each, "token": answer["token"]}) for each in shown]
+            proof = {"token": answer["token"], "latency": self.dice.between(20, 120)}
+            events = [self.event("Experience Viewed", {**each, **proof}) for each in shown]
             yield self.send("events", events, trusted=asked.trusted)
 
     # --- what is sent ---
