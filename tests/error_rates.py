@@ -173,8 +173,10 @@ def missed(found: Sequence[Difference], critical: Critical, real: float, *, rela
 
 
 def _apart(found: Difference, real: float, *, relative: bool) -> float:
-    centre, error = (found.relative, found.relative_error) if relative else (found.absolute, found.error)
-    return 0.0 if centre is None or error is None else abs(centre - real) / error
+    if not relative:
+        return abs(found.absolute - real) / found.error
+    gradient = np.array((-(1 + real), 1.0))
+    return float(abs(found.treatment - (1 + real) * found.control) / np.sqrt(gradient @ np.array(found.cov) @ gradient))
 
 
 def misses(shop: Shop, designs: Sequence[str], metrics: Sequence[str], chance: np.random.Generator) -> Iterator[Kind]:
@@ -300,17 +302,17 @@ def power(count: int, units: int) -> Iterator[Row]:
 
 
 def guarded(shop: Shop, margin: float, chance: np.random.Generator) -> Iterator[Kind]:
-    """What a guardrail on conversion is said to be at any of four looks, and what its relative interval would say."""
+    """What a guardrail on conversion is said to be at any of four looks, and what its effect ± error would say."""
     found = month(shop, chance).differences(METRICS["conversion"], LOOKS)
     looks = list(zip(found, sequentially(found), strict=True))
     for each in sorted({standing(found, margin, "higher", critical) for found, critical in looks}):
         yield each, GUARDED, "conversion"
-    bounds = [relative_interval(*look) for look in looks]
-    if any(each is not None and each.high < -margin for each in bounds):
+    naive = [(each.relative or 0.0) + critical * (each.relative_error or 0.0) for each, critical in looks]
+    if any(high < -margin for high in naive):
         yield "broken", NAIVELY_GUARDED, "conversion"
 
 
-GUARDED, NAIVELY_GUARDED = "group-sequential, 4 looks", "PLANTED BUG: by the relative interval"
+GUARDED, NAIVELY_GUARDED = "group-sequential, 4 looks", "PLANTED BUG: relative effect ± its error"
 
 
 def guardrails(count: int, margin: float) -> Iterator[Row]:

@@ -52,7 +52,7 @@ def test_looking_daily_at_a_fixed_test_is_seen(alike: Counter[Kind]) -> None:
 
 def test_intervals_hold_the_truth_where_there_is_an_effect() -> None:
     design, metric = "group-sequential, 4 looks", "profit per unit, adjusted by cart and device"
-    counts = counted(partial(misses, Shop(16_000, 0.5, 0.2), [design], [metric]), seed=2)
+    counts = counted(partial(misses, Shop(10_000, 0.3, 0.2), [design], [metric]), seed=2)
     for kind in ("missed", "missed relative"):
         assert Row("coverage", design, metric, 1 - counts[kind, design, metric] / FEW, *at_least(0.95, FEW)).holds
 

@@ -33,12 +33,14 @@ def proportion(share: float, n: int) -> Moments:
 
 
 def test_statsmodels_needs_as_many_units() -> None:
-    theirs = NormalIndPower().solve_power(0.05 * 0.03 / math.sqrt(0.03 * 0.97), alpha=0.05, power=0.8, ratio=1.0)
+    deviation = math.sqrt(0.03 * 0.97 * (1 + 1.05) / 2)
+    theirs = NormalIndPower().solve_power(0.05 * 0.03 / deviation, alpha=0.05, power=0.8, ratio=1.0)
     assert units_needed(CONVERSION, 0.05, Trial(method="fixed")) == pytest.approx(2 * theirs, rel=1e-5)
 
 
 def test_uneven_shares_cost_what_statsmodels_says() -> None:
-    theirs = NormalIndPower().solve_power(0.05 * 0.03 / math.sqrt(0.03 * 0.97), alpha=0.05, power=0.9, ratio=0.25)
+    deviation = math.sqrt(0.03 * 0.97 * (1 + 4 * 1.05) / 5)
+    theirs = NormalIndPower().solve_power(0.05 * 0.03 / deviation, alpha=0.05, power=0.9, ratio=0.25)
     trial = Trial(method="fixed", power=0.9, control=0.8, arm=0.2)
     assert units_needed(CONVERSION, 0.05, trial) == pytest.approx(theirs * 1.25, rel=1e-5)
 

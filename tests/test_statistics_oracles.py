@@ -26,7 +26,7 @@ CASES: list[Case] = msgspec.json.decode((HERE / "oracles" / "gbstats.json").read
 PAGE = (HERE.parent / "docs" / "reference" / "statistics.md").read_text()
 Z = 1.959963984540054
 ROUNDING = 1e-9
-COLUMNS = ("estimate and interval", "error", "p", "chance", "always-valid interval")
+COLUMNS = ("estimate and interval", "relative interval", "error", "p", "chance", "always-valid interval")
 """Differences of the first and the last are told in standard errors, of the error in parts of it, else as they are."""
 
 
@@ -76,7 +76,7 @@ def apart(case: Case, found: Difference) -> Iterator[tuple[str, float]]:
     assert found.relative_error is not None
     assert ends is not None
     yield "estimate and interval", abs(found.relative - relative["estimate"]) / found.relative_error
-    yield "estimate and interval", ends_apart(ends, relative["interval"]) / found.relative_error
+    yield "relative interval", ends_apart(ends, relative["interval"]) / found.relative_error
     yield "error", abs(found.relative_error / relative["error"] - 1)
 
 

@@ -138,10 +138,24 @@ def interval(difference: Difference, critical: float) -> Interval:
 
 
 def relative_interval(difference: Difference, critical: float) -> Interval | None:
-    """The same for the relative difference; ``None`` where there is none."""
-    if difference.relative is None or difference.relative_error is None:
+    """All relative differences that ``critical`` errors do not speak against: Fieller (1954), JRSS B 16.
+
+    Those r for which treatment - (1 + r) control may be none. Unlike the estimate give or take its error it knows that
+    control's value is as uncertain as treatment's, lies as chance has it and not evenly around the estimate, and leaves
+    none out exactly where ``interval`` does. ``None`` where control's value is not surely away from zero.
+    """
+    if difference.relative is None or difference.cov is None:
         return None
-    return _around(difference.relative, difference.relative_error * _student(critical, difference.df))
+    square = _student(critical, difference.df) ** 2
+    (own, common), (_, other) = difference.cov
+    control, treatment = difference.control, difference.treatment
+    width = control**2 - square * own
+    if not width > 0:
+        return None
+    middle = control * treatment - square * common
+    half = sqrt(max(0.0, middle**2 - width * (treatment**2 - square * other)))
+    ends = ((middle - half) / width - 1, (middle + half) / width - 1)
+    return Interval(*ends) if control > 0 else Interval(-ends[1], -ends[0])
 
 
 def p_value(difference: Difference) -> float:

@@ -1,14 +1,10 @@
 """Guardrails: metrics that an experiment may not make worse by more than a margin, whatever else it gains."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
-from msgspec.structs import replace
-
 from cashwrap.analysis.results import Result, Standing
-from cashwrap.analysis.statistics.compare import Difference, interval
+from cashwrap.analysis.statistics.compare import Difference, relative_interval
 from cashwrap.declarations import Better
 
 
@@ -23,23 +19,17 @@ class Harm(NamedTuple):
 def standing(found: Difference, margin: float, better: Better, critical: float) -> Standing:
     """Whether a metric is shown not to be worse by ``margin``, a share of control's value, or shown to be.
 
-    It *holds* where it is surely better than the margin, non-inferiority as of Piaggio et al. (2012), JAMA 308; it is
-    *broken* as soon as it is surely worse, else *open*. With a design's ``critical`` z either is wrong with half of its
-    alpha at most, over all looks. What is asked is whether treatment - (1 ± margin) · control is above 0, so that the
-    margin is as uncertain as the value that it is a share of: Fieller (1954), JRSS B 16. The interval of the relative
-    effect would say broken half as often again as it may, for metrics as rare as conversions.
+    It *holds* where the whole interval of its relative effect lies on the good side of the margin, non-inferiority as
+    of Piaggio et al. (2012), JAMA 308; it is *broken* as soon as the whole interval lies beyond, else *open*. With a
+    design's ``critical`` z either is wrong with half of its alpha at most, over all looks.
     """
-    if found.relative is None or found.cov is None:
+    bounds = relative_interval(found, critical)
+    if bounds is None:
         return "open"
-    allowed = margin if better == "lower" else -margin
-    times = 1 + allowed * math.copysign(1, found.control)
-    gradient = np.array((-times, 1.0))
-    error = math.sqrt(gradient @ np.array(found.cov) @ gradient)
-    bounds = interval(replace(found, absolute=found.treatment - times * found.control, error=error), critical)
     worst, best = bounds if better == "higher" else (-bounds.high, -bounds.low)
-    if worst > 0:
+    if worst > -margin:
         return "holds"
-    return "broken" if best < 0 else "open"
+    return "broken" if best < -margin else "open"
 
 
 def harms(results: Sequence[Result]) -> tuple[Harm, ...]:

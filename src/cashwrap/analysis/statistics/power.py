@@ -1,7 +1,7 @@
 """How long an experiment has to run: power, units, the smallest effect that could be found, and what would help.
 
-All from the shop's own control arm. A treated arm is taken to vary as the control does, which for the small effects of
-a checkout is as good as true. Effects are relative to the control's value.
+All from the shop's own control arm. Effects are relative to its value. The variance of a treated arm is taken to grow
+with its value, as it does where more shoppers buy: with control's alone, a large effect gets less power than told.
 """
 
 import math
@@ -34,9 +34,9 @@ class Trial(NamedTuple):
     control: float = 0.5
     arm: float = 0.5
 
-    def spread(self, baseline: Baseline) -> float:
-        """The variance of the difference, times the experiment's units."""
-        return baseline.variance * (1 / self.control + 1 / self.arm)
+    def spread(self, baseline: Baseline, effect: float) -> float:
+        """The variance of the difference, times the experiment's units, at a relative effect."""
+        return baseline.variance * (1 / self.control + (1 + abs(effect)) / self.arm)
 
 
 def baseline(control: Moments) -> Baseline:
@@ -53,8 +53,14 @@ def detectable(baseline: Baseline, units: float, trial: Trial) -> float | None:
     """
     if not baseline.value or units <= 0:
         return None
-    effect = _reach(trial, units) * math.sqrt(trial.spread(baseline) / units) / abs(baseline.value)
-    return effect if math.isfinite(effect) else None
+    reach = _reach(trial, units)
+    if not math.isfinite(reach):
+        return None
+    each = (
+        reach**2 * baseline.variance / (units * baseline.value**2)
+    )  # effect² = each / control + each (1 + effect) / arm
+    both = each * (1 / trial.control + 1 / trial.arm)
+    return (each / trial.arm + math.sqrt((each / trial.arm) ** 2 + 4 * both)) / 2
 
 
 def units_needed(baseline: Baseline, effect: float, trial: Trial) -> int | None:
@@ -65,7 +71,7 @@ def units_needed(baseline: Baseline, effect: float, trial: Trial) -> int | None:
     """
     if not baseline.value or not effect:
         return None
-    unit = trial.spread(baseline) / (effect * baseline.value) ** 2
+    unit = trial.spread(baseline, effect) / (effect * baseline.value) ** 2
     units = _reach(trial, math.inf) ** 2 * unit
     for _ in range(_ROUNDS):
         following = _reach(trial, max(units, _FEWEST)) ** 2 * unit
@@ -77,7 +83,7 @@ def units_needed(baseline: Baseline, effect: float, trial: Trial) -> int | None:
 
 def power_of(baseline: Baseline, effect: float, units: float, trial: Trial) -> float:
     """The chance that an experiment of so many ``units`` finds a relative ``effect``, at one of its looks."""
-    drift = abs(effect * baseline.value) / math.sqrt(trial.spread(baseline) / units)
+    drift = abs(effect * baseline.value) / math.sqrt(trial.spread(baseline, effect) / units)
     if trial.method == "group_sequential":
         times = [(look + 1) / trial.looks for look in range(trial.looks)]
         return crossing(boundaries(times, times, trial.alpha), times, drift)
