@@ -286,8 +286,8 @@ class Turn:
             if source.exists():
                 for parent in (target.parent.parent, target.parent):
                     parent.mkdir(mode=0o700, exist_ok=True)
+                    touched.add(parent)
                 _move(source, target)
-                touched.add(target.parent)
         for place in state.drops:
             path = self._folder / place
             if path.exists():
