@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -99,3 +100,10 @@ def test_bars_are_where_the_numbers_are(relative: float, low: float, high: float
 
 def test_no_relative_effect_no_bar() -> None:
     assert _bar(reports._with(reports.win().results[0].effects[0], relative_interval=None), 4, 1.0) == ""
+
+
+def test_the_documentation_shows_what_is_printed() -> None:
+    page = (Path(__file__).parents[1] / "docs/howto/read-a-report.md").read_text()
+    shown = page.partition("```text\n")[2].partition("\n...\n")[0]
+    assert len(shown) > 1_000
+    assert "\n".join(line.rstrip() for line in printed("win").splitlines()).startswith(shown)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import reports
@@ -92,6 +92,8 @@ def test_chances_are_never_quite_nothing_and_never_certain() -> None:
 FINITE = st.floats(-1e12, 1e12)
 
 
+@example("money", "EUR", 0.0, 5e-324)
+@settings(deadline=None)
 @given(
     st.sampled_from(["money", "share", "milliseconds", "count"]), st.sampled_from(["EUR", "JPY", "KWD"]), FINITE, FINITE
 )

@@ -92,13 +92,11 @@ def _tiles(report: Report) -> Iterator[Tile]:
         yield Tile("Chance of harm", "not known yet", "No look has told an effect.")
     else:
         yield Tile("Chance of harm", words.chance(verdict.harm), words.NOT_A_RULE)
-    counted = sum(tally.mature for tally in report.arms)
-    yield Tile(
-        "Counted",
-        words.number(counted),
-        f"of {words.number(sum(tally.units for tally in report.arms))} in {words.plural(len(report.arms), 'arm')}; "
-        "the others' time is not over",
-    )
+    counted, whole = sum(tally.mature for tally in report.arms), sum(tally.units for tally in report.arms)
+    said = f"in {words.plural(len(report.arms), 'arm')}, all who were seen"
+    if counted < whole:
+        said = f"of {words.number(whole)} in {words.plural(len(report.arms), 'arm')}; the others' time is not over"
+    yield Tile("Counted", words.number(counted), said)
     if look is not None:
         number = f"{look.number} of {look.of}" if look.of else words.number(look.number)
         note = f"the next is on {words.day(look.next)}" if look.next is not None else "that was the last one"

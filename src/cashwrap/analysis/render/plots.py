@@ -247,8 +247,10 @@ def _timeline(report: Report) -> Figure:
 
 def _novelty(report: Report) -> Figure:
     figure = _points(report, report.novelty, lambda point: point.at)
+    ages = [point.at for point in report.novelty]
     for axes in figure.axes:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.set_xlim(min(ages) - 0.5, max(ages) + 0.5)
     figure.axes[-1].set_xlabel("days since the first exposure")
     return figure
 
@@ -334,11 +336,13 @@ def _completion(report: Report) -> Figure:
         ends = []
         for curve in known:
             share = curve.completed if name == "completed" else curve.abandoned
-            times = [time * scale.factor for time in curve.times]
+            times = [0.0, *(time * scale.factor for time in curve.times)]
             colour = colours[curve.arm]
-            axes.step(times, share, where="post", color=colour, linestyle=dashes[curve.arm], linewidth=1.9)
+            axes.step(times, [0.0, *share], where="post", color=colour, linestyle=dashes[curve.arm], linewidth=1.9)
             if name == "completed":
-                axes.fill_between(times, curve.low, curve.high, step="post", color=colour, alpha=0.15, linewidth=0)
+                axes.fill_between(
+                    times, [0.0, *curve.low], [0.0, *curve.high], step="post", color=colour, alpha=0.15, linewidth=0
+                )
             ends.append(share[-1])
         top = max(*ends, 1e-9)
         places = spread(ends, top * 0.115)
@@ -382,7 +386,7 @@ _DATA: dict[Name, Callable[[Report], bool]] = {
     "timeline": lambda report: bool(report.timeline),
     "segments": lambda report: bool(report.slices),
     "novelty": lambda report: bool(report.novelty),
-    "funnel": lambda report: bool(report.funnel),
+    "funnel": lambda report: any(step.units for step in report.funnel),
     "completion": lambda report: any(curve.times for curve in report.curves),
 }
 _DRAW: dict[Name, Callable[[Report], Figure]] = {

@@ -159,6 +159,8 @@ def _unit(worth: Worth, currency: str, size: float) -> tuple[str, float]:
 
 def _places(error: float) -> int:
     """Decimals that show an error's first digit, and its second where the first is small."""
+    if error < 10.0**-FINEST:
+        return FINEST
     magnitude = math.floor(math.log10(error))
     first = error / 10.0**magnitude
     return min(max(-magnitude + (first < 2.5), 0), FINEST)
@@ -452,7 +454,7 @@ def next_steps(report: Report) -> tuple[str, ...]:
 _STEPS: dict[Code, tuple[str, ...]] = {
     "ship": (
         "Give “{arm}” to everyone: make it the experience's content, and take the experiment out of the playbook.",
-        "Keep the holdout, so that what it earns can still be seen next quarter.",
+        "Keep some shoppers in the shop's holdout, so that what it earns can still be seen next quarter.",
     ),
     "roll_back": (
         "Take “{arm}” back: remove its variation from the playbook. Shoppers then see what control sees.",
