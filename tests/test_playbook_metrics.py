@@ -19,7 +19,7 @@ DAY = 86_400_000
 TEXT = """
 shop: {currency: EUR, time_zone: Europe/Berlin, rates: {USD: {2026-01-01: 0.92, 2026-07-01: "0.950"}, GBP: 1.17}}
 events:
-  Help Opened: {fields: {topic: text, seconds: number, fee: money, amount: money, step: number}}
+  Help Opened: {fields: {topic: text, seconds: number, fee: money, amount: money, step: number, latency: integer}}
 placements:
   hero: {component: message}
 metrics:
@@ -236,6 +236,7 @@ def test_facts_have_the_fields_of_their_events() -> None:
     own = fields_of(["Help Opened"], vocabulary)
     assert own.items() >= {"seconds": "number", "fee": "money", "amount": "money"}.items()
     assert {"topic", "step"}.isdisjoint(own), "a text has no place, and a number none beside a column of texts"
+    assert "latency" not in own, "what a token proves, only exposures have"
     assert fields_of(["Nothing"], vocabulary) == {}
     assert "latency" in fields_of(["Experience Viewed"], vocabulary)
     assert "propensity" not in fields_of(["Experience Viewed"], vocabulary)

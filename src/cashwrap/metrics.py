@@ -52,6 +52,9 @@ RENAMED = {
 }
 """What events call otherwise than the fact table does."""
 NUMERIC = frozenset({"integer", "number", "money"})
+_PROVEN = frozenset({"placement", "experience", "variation", "outcome", "level", "latency"})
+"""Columns that a decision's token fills, so that only exposures have them."""
+_EXPOSURES = frozenset({"Experience Viewed", "Experience Dismissed"})
 _APART = frozenset({"propensity"})
 """A column that is about how shoppers were assigned, and no outcome."""
 _ALWAYS = ("event", "device", "country", "browser", "currency", "trusted")
@@ -121,6 +124,8 @@ def _fields(event: EventType) -> dict[str, Kind]:
     found: dict[str, Kind] = {name: FIELDS[name] for name in _ALWAYS}
     for name, kind in own.items():
         column = RENAMED.get(name, name)
+        if column in _PROVEN and event.name not in _EXPOSURES:
+            continue
         if FIELDS.get(column) == kind:
             found[column] = kind
         elif kind in NUMERIC and name not in FIELDS.keys() | _APART:
