@@ -1,6 +1,7 @@
 """How numbers read."""
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import example, given, settings
@@ -10,6 +11,7 @@ import reports
 from cashwrap.analysis.render import words
 from cashwrap.analysis.render.words import MINUS, scale
 from cashwrap.analysis.results import Interval
+from cashwrap.declarations import Method
 
 INF = math.inf
 
@@ -160,3 +162,7 @@ def test_the_ratio_check_says_whether_it_blocks_warns_or_passes() -> None:
 def test_where_nothing_can_be_told_nothing_is_shipped() -> None:
     assert words.heading(reports.blocked()) == "Cannot tell"
     assert "Do not ship on this" in " ".join(words.next_steps(reports.blocked()))
+
+
+def test_every_method_of_a_design_has_words() -> None:
+    assert set(get_args(Method)) == set(words.METHODS) == set(words.LOOKS)

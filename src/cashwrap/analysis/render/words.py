@@ -59,6 +59,13 @@ METHODS = {
 When = Callable[[int], str]
 """What a point in time, or an age, is called."""
 
+LOOKS = {
+    "group_sequential": "The error is spent over the planned looks. Between looks nothing changes here, so that nobody "
+    "can peek.",
+    "always_valid": "The interval holds at every moment at once: looking often costs nothing but its width.",
+    "fixed": "There is one look, at the planned end. Before it nothing is told.",
+}
+
 _TIMES: tuple[tuple[float, str], ...] = (
     (2 * 86_400_000, "days"),
     (2 * 3_600_000, "h"),
