@@ -89,8 +89,8 @@ class Run(NamedTuple):
 
 
 def written(shown: Collection[str], traffic: int | None = None) -> Playbook:
-    """A playbook that shows these experiences: each in an experiment by the default design, in which ``traffic`` percent
-    of all shoppers take part, or to everybody."""
+    """A playbook that shows these experiences: each in an experiment by the default design, in which ``traffic``
+    percent of all shoppers take part, or to everybody."""
     tested = f"    experiment: {{control: 50%, traffic: {traffic}%, guardrails: {{conversion: 10%}}}}\n"
     experiment = tested if traffic is not None else ""
     lines = ["shop: {currency: EUR}", "holdout: {share: 5%}", "placements:"]

@@ -32,6 +32,7 @@ WALKED = (
     "docs/howto/run-an-experiment.md",
     "docs/howto/run-it.md",
     "docs/howto/run-offers.md",
+    "docs/howto/simulate-a-shop.md",
     "docs/howto/use-as-a-library.md",
     "docs/howto/use-openfeature.md",
 )
