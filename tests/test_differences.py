@@ -33,6 +33,9 @@ placements:
   strip: {component: message}
 layers:
   checkout: {}
+metrics:
+  pieces: {mean: Order Completed, of: quantity, caps: [0%, 99%], window: 3d}
+  spent: {ratio: Order Completed, of: net, per: Order Completed}
 experiences:
   first:
     in: note
@@ -50,6 +53,9 @@ experiences:
     experiment:
       arms: {control: 50%, formal: 25%, casual: 25%}
       holdout: 5%
+      goal: spent
+      guardrails: {pieces: 2%}
+      design: {days: 30, maturity: 2w, detect: 2.5%}
   third:
     in: strip
     show: {text: {en: "A text that is much longer than what fits beside another one"}}
@@ -118,6 +124,34 @@ def test_where_and_how_it_is_written_makes_no_difference() -> None:
             ],
         ),
         ("  vip: {members: pushed}\n", "", ["- segments.vip removed", "    pushed: true"]),
+        (
+            "of: quantity, caps: [0%, 99%]",
+            "of: net, caps: [0.5%, 99%]",
+            ["~ metrics.pieces changed", "    of: quantity -> net", "    caps: 0%, 99% -> 0.5%, 99%"],
+        ),
+        (
+            "days: 30, maturity: 2w, detect: 2.5%",
+            "days: 30, maturity: 1w, detect: 10%",
+            [
+                "~ experiences.second changed",
+                "    experiment.design.maturity: 2w -> 1w",
+                "    experiment.design.detect: 2.5% -> 10%",
+            ],
+        ),
+        (
+            "guardrails: {pieces: 2%}",
+            "guardrails: {pieces: 12.5%}",
+            ["~ experiences.second changed", "    experiment.guardrails.pieces: 2% -> 12.5%"],
+        ),
+        (
+            "currency: EUR",
+            "currency: EUR, rates: {USD: {2026-01-01: 0.92, 2026-07-01: 0.95}, GBP: 1.17}",
+            [
+                "~ shop changed",
+                "    rates.USD: 2026-01-01T00:00Z: 0.92, 2026-07-01T00:00Z: 0.95",
+                "    rates.GBP: 1.17",
+            ],
+        ),
         ("layers:\n", "layers:\n  home: {unit: cart}\n", ["+ layers.home added", "    unit: cart"]),
     ],
 )  # fmt: skip
@@ -199,6 +233,7 @@ PIECES = [
     ("locker: text", ["locker: text, size: integer", "locker: integer"]),
     ("  vip: {members: pushed}\n", ["", "  vip: {members: pushed}\n  gold: {members: pushed}\n"]),
     ("layers:", ["holdout: {share: 5%}\nlayers:", "attention: {all: {day: 9}}\nlayers:"]),
+    ("of: quantity, caps", ["of: net, caps", "of: quantity, better: lower, caps"]),
     ("  third:", ["  fourth: {in: note, show: {text: {en: New}}}\n  third:", "  renamed:"]),
 ]  # fmt: skip
 
@@ -270,7 +305,7 @@ class TestTheCheckerItself:
             differences, "_sections", lambda each: {name: it for name, it in whole(each).items() if name != "layers"}
         )
         with pytest.raises(AssertionError):
-            check(edited([0] * 12), edited([0] * 7 + [1] + [0] * 4), difference)
+            check(edited([0] * 13), edited([0] * 7 + [1] + [0] * 5), difference)
 
     def test_sees_an_order_that_is_not_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
         same = differences._same
@@ -278,4 +313,4 @@ class TestTheCheckerItself:
             differences, "_same", lambda old, new: same(old, new) or differences._flat(old) == differences._flat(new)
         )
         with pytest.raises(AssertionError):
-            check(edited([0] * 12), edited([0] * 5 + [1] + [0] * 6), difference)
+            check(edited([0] * 13), edited([0] * 5 + [1] + [0] * 7), difference)

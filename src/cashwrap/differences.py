@@ -27,8 +27,10 @@ _NAMES: dict[tuple[type, str], str] = {
     (TierDecl, "start"): "from",
 }
 """Where a playbook has another word than the field."""
-_DURATIONS = {"window", "half_life", "cool_down", "lasts", "again_after", "freeze", "holds"}
-_SHARES = {"share", "decision_records", "experiment.holdout"}
+_DURATIONS = {"window", "half_life", "cool_down", "lasts", "again_after", "freeze", "holds", "maturity"}
+_SHARES = {"share", "decision_records", "experiment.holdout", "at"}
+_SHARES |= {f"experiment.design.{name}" for name in ("detect", "alpha", "power")}
+_OF_SHARES = ("experiment.arms.", "experiment.guardrails.")
 _UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -107,6 +109,7 @@ def _sections(declared: Declarations) -> dict[str, Mapping[str, object]]:
         "layers": declared.layers,
         "offers": declared.offers,
         "offer_groups": declared.offer_groups,
+        "metrics": declared.metrics,
         "experiences": declared.experiences,
     }
 
@@ -228,7 +231,9 @@ def _written(key: str, value: object) -> str | None:
         return str(value.name).lower()
     if isinstance(value, int):
         return _number(key, last, value)
-    return _list(last, value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ", ".join(_rate(each) for each in value) if key.startswith("rates.") else _list(last, value)
+    return str(value)
 
 
 def _number(key: str, last: str, value: int) -> str:
@@ -237,7 +242,7 @@ def _number(key: str, last: str, value: int) -> str:
         return f"{value // size}{unit}"
     if last == "percent":
         return _share(value).removesuffix("%")
-    return _share(value) if key in _SHARES or key.startswith("experiment.arms.") else str(value)
+    return _share(value) if key in _SHARES or key.startswith(_OF_SHARES) else str(value)
 
 
 def _list(last: str, value: tuple[object, ...]) -> str:
@@ -249,6 +254,8 @@ def _list(last: str, value: tuple[object, ...]) -> str:
         return "; ".join(_tier(each) for each in value)
     if last == "traffic":
         return ", ".join(_step(each) for each in value)
+    if last == "caps":
+        return ", ".join(_share(each) for each in value if isinstance(each, int))
     return ", ".join(map(str, value))
 
 
@@ -262,6 +269,11 @@ def _tier(tier: object) -> str:
 def _step(step: object) -> str:
     at, part = step if isinstance(step, tuple) else (0, 0)
     return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H:%MZ}: {_share(part)}" if at else _share(part)
+
+
+def _rate(step: object) -> str:
+    at, rate = step if isinstance(step, tuple) else (0, "")
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H:%MZ}: {rate}" if at else str(rate)
 
 
 def _share(part: int) -> str:
