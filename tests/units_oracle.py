@@ -14,7 +14,7 @@ from cashwrap.condition import Environment, Type, check, compile_condition, pars
 
 DAY = 86_400_000
 FORTNIGHT = 14 * DAY
-MONEY = {"amount", "subtotal", "discount", "shipping", "tax", "cost"}
+MONEY = {"amount", "subtotal", "discount", "shipping", "tax"}
 TEXTS = {"event", "device", "country", "browser", "currency", "step", "method", "offer", "placement", "outcome"}
 ORDER = "Order Completed"
 DIGITS = {"EUR": 2, "USD": 2, "JPY": 0}
@@ -160,15 +160,14 @@ def order(reports: Sequence[Fact], question: Question, exposed: int) -> Order:
     whole = any(fact.event == "Order Refunded" for fact in reports) and back >= total
     net = subtotal - min(back, max(0, subtotal))
     factor = rate(parts["currency"], time, question)
-    scaled = {
-        name: parts[name] * (factor or 0) for name in ("shipping", "tax", "discount", "cost") if parts[name] is not None
-    }
+    scaled = {name: parts[name] * (factor or 0) for name in ("shipping", "tax", "discount") if parts[name] is not None}
     fact = Fact(
         "", "", b"", 0, time, ORDER, trusted=True, amount=total * (factor or 0), subtotal=subtotal * (factor or 0),
-        currency=parts["currency"], method=parts["method"], device=parts["device"], country=parts["country"],
+        currency=parts["currency"], method=parts["method"], device=parts["device"],
+        cost=parts["cost"], country=parts["country"],
         measures=content[-1].measures, **scaled,
     )  # fmt: skip
-    profit = (net - (parts["cost"] or 0)) * (factor or 0)
+    profit = net * (factor or 0) - (parts["cost"] or 0)
     stands = not undone and not whole and factor is not None
     return Order(fact, net * (factor or 0), profit, stands, time - exposed, len(completed), factor is not None)
 
@@ -243,7 +242,7 @@ def occurrences(
 
 def columns(fact: Fact, question: Question, factor: float | None = None) -> dict[str, Any]:
     factor = rate(fact.currency, fact.time, question) if factor is None else factor
-    found: dict[str, Any] = {name: getattr(fact, name) for name in (*TEXTS, "trusted", "quantity", "latency")}
+    found: dict[str, Any] = {name: getattr(fact, name) for name in (*TEXTS, "trusted", "quantity", "latency", "cost")}
     for name in MONEY:
         amount = getattr(fact, name)
         found[name] = amount * factor if amount is not None and factor is not None else None

@@ -465,7 +465,7 @@ FROM (
                         "t37"."refunds",
                         "t37"."goods",
                         CAST("t37"."amount" AS DOUBLE) * "t37"."factor" AS "amount",
-                        CAST("t37"."cost" AS DOUBLE) * "t37"."factor" AS "cost",
+                        "t37"."cost",
                         "t37"."currency",
                         CAST("t37"."shipping" AS DOUBLE) * "t37"."factor" AS "shipping",
                         CAST("t37"."subtotal" AS DOUBLE) * "t37"."factor" AS "subtotal",
@@ -489,9 +489,9 @@ FROM (
                           "t37"."factor" IS NOT NULL
                         ) AS "stands",
                         CAST("t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal")) AS DOUBLE) * "t37"."factor" AS "net",
-                        CAST((
-                          "t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal"))
-                        ) - COALESCE("t37"."cost", 0) AS DOUBLE) * "t37"."factor" AS "profit",
+                        (
+                          CAST("t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal")) AS DOUBLE) * "t37"."factor"
+                        ) - COALESCE("t37"."cost", 0) AS "profit",
                         "t37"."time" - "t37"."exposed" AS "age"
                       FROM (
                         SELECT
@@ -1007,7 +1007,7 @@ FROM (
             "t37"."refunds",
             "t37"."goods",
             CAST("t37"."amount" AS DOUBLE) * "t37"."factor" AS "amount",
-            CAST("t37"."cost" AS DOUBLE) * "t37"."factor" AS "cost",
+            "t37"."cost",
             "t37"."currency",
             CAST("t37"."shipping" AS DOUBLE) * "t37"."factor" AS "shipping",
             CAST("t37"."subtotal" AS DOUBLE) * "t37"."factor" AS "subtotal",
@@ -1031,9 +1031,9 @@ FROM (
               "t37"."factor" IS NOT NULL
             ) AS "stands",
             CAST("t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal")) AS DOUBLE) * "t37"."factor" AS "net",
-            CAST((
-              "t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal"))
-            ) - COALESCE("t37"."cost", 0) AS DOUBLE) * "t37"."factor" AS "profit",
+            (
+              CAST("t37"."subtotal" - LEAST("t37"."back", GREATEST(0, "t37"."subtotal")) AS DOUBLE) * "t37"."factor"
+            ) - COALESCE("t37"."cost", 0) AS "profit",
             "t37"."time" - "t37"."exposed" AS "age"
           FROM (
             SELECT

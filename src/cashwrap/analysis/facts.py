@@ -65,8 +65,8 @@ COLUMNS: Mapping[str, str] = {
 }
 """The columns that questions read, as DuckDB types them here."""
 MOMENTS = frozenset({"session_start", "time", "received"})
-MONEY = frozenset({"amount", "subtotal", "discount", "shipping", "tax", "cost"})
-"""In minor units of the fact's own currency."""
+FOREIGN = frozenset({"amount", "subtotal", "discount", "shipping", "tax"})
+"""In minor units of the fact's own currency; what products cost is in the shop's."""
 DAY: Millis = 86_400_000
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import ibis  # type: ignore[import-untyped]
 
 from cashwrap.analysis.exposed import VIEWED, of_tenant, unit_of
-from cashwrap.analysis.facts import Table, Value
+from cashwrap.analysis.facts import FOREIGN, Table, Value
 from cashwrap.analysis.orders import BEFORE, KNOWN, horizon
 from cashwrap.analysis.question import Metric, Part, Question
 from cashwrap.analysis.where import columns_of, predicate, rate
@@ -199,10 +199,10 @@ def _aggregates(rows: Table, question: Question, need: Need, fits: Value) -> dic
 
 def _column(rows: Table, question: Question, name: str) -> Value:
     """A fact's value by name: money in the shop's currency, and measures out of their map."""
-    own = name in FIELDS or name in DERIVED
+    own, booked = name in FIELDS or name in DERIVED, "factor" in rows.columns
     value = rows[name] if own else rows.measures.get(name)
-    booked = "factor" in rows.columns
-    if {**FIELDS, **question.measures}.get(name) != "money" or (own and booked):  # the book's own is converted already
+    foreign = name in FOREIGN and not booked if own else question.measures.get(name) == "money"
+    if not foreign:  # the book's own is converted already
         return value
     return value.cast("float64") * (rows.factor if booked else rate(rows.currency, rows.time, question))
 

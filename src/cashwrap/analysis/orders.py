@@ -9,7 +9,7 @@ from collections.abc import Collection
 import ibis  # type: ignore[import-untyped]
 
 from cashwrap.analysis.exposed import of_tenant, unit_of
-from cashwrap.analysis.facts import DAY, MONEY, Table, Value
+from cashwrap.analysis.facts import DAY, FOREIGN, Table, Value
 from cashwrap.analysis.question import Question
 from cashwrap.analysis.where import rate
 from cashwrap.metrics import DERIVED, ORDER
@@ -107,13 +107,15 @@ def _worth(book: Table, question: Question, columns: Collection[str]) -> Table:
     book = book.mutate(back=back, factor=rate(book.currency, book.time, question))
     stands = ~book.undone & ~((book.refunds > 0) & (book.back >= book.amount))
     net = book.subtotal - ibis.least(book.back, ibis.greatest(0, book.subtotal))  # goods are paid back first
-    money = {name: book[name].cast("float64") * book.factor for name in sorted(MONEY.intersection({*_PARTS, *columns}))}
+    money = {
+        name: book[name].cast("float64") * book.factor for name in sorted(FOREIGN.intersection({*_PARTS, *columns}))
+    }
     return book.mutate(
         event=ibis.literal(ORDER),
         trusted=ibis.literal(True),  # noqa: FBT003 - ibis
         stands=stands & book.factor.notnull(),
         net=net.cast("float64") * book.factor,
-        profit=(net - book.cost.fill_null(0)).cast("float64") * book.factor,
+        profit=net.cast("float64") * book.factor - book.cost.fill_null(0),
         age=book.time - book.exposed,
         **money,
     ).drop("paid")
