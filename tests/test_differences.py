@@ -186,6 +186,10 @@ def test_what_is_named_like_a_place_is_a_part_of_the_version() -> None:
     assert next(words(difference(old.declarations, new.declarations))) == "~ experiences.spot changed"
 
 
+def test_every_section_of_a_playbook_is_compared() -> None:
+    assert set(differences._sections(Declarations())) == plain(Declarations()).keys()
+
+
 # --- against a naive comparison ---
 
 
