@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import reports
-from cashwrap.analysis.render import words
+from cashwrap.analysis.render import phrases, words
 from cashwrap.analysis.render.page import JOINER, POLICY, render_page
 from cashwrap.analysis.render.tables import STANDINGS, lean, metrics
 from cashwrap.analysis.results import Problem
@@ -131,7 +131,7 @@ def test_the_marketers_part_comes_first(which: str) -> None:
         assert words.stake_range(stake, verdict.stake_interval, report.currency) in text
     if verdict.harm is not None:
         assert words.chance(verdict.harm) in text
-    for step in words.next_steps(report):
+    for step in phrases.next_steps(report):
         assert step in text
 
 

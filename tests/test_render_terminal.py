@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import reports
-from cashwrap.analysis.render import words
+from cashwrap.analysis.render import phrases, words
 from cashwrap.analysis.render.terminal import _bar, render_terminal
 
 
@@ -40,7 +40,7 @@ def test_the_verdict_comes_first_and_every_doubt_is_told(which: str, width: int)
         assert words.stake(report.verdict.stake, report.verdict.stake_interval, report.currency) in text
     for tally in report.arms:
         assert words.number(tally.mature) in text
-    assert words.design_said(report.design).split(";")[0] in text
+    assert phrases.design_said(report.design).split(";")[0] in text
 
 
 @pytest.mark.parametrize("which", reports.ALL)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import reports
-from cashwrap.analysis.render import words
+from cashwrap.analysis.render import phrases, words
 from cashwrap.analysis.render.words import MINUS, scale
 from cashwrap.analysis.results import Interval
 from cashwrap.declarations import Method
@@ -123,32 +123,36 @@ def test_what_is_no_number_is_said_and_breaks_nothing(value: float) -> None:
 
 def test_better_is_what_is_better_for_the_shop() -> None:
     found = {
-        result.metric: words.direction(result.effects[1], result) for result in reports.harm().results if result.effects
+        result.metric: phrases.direction(result.effects[1], result)
+        for result in reports.harm().results
+        if result.effects
     }
     assert found["profit"] == "worse"
     assert found["payment_failures"] == "worse"
     assert found["order_value"] == "unclear"
-    assert words.direction(reports.win().results[3].effects[0], reports.win().results[3]) == "better"
+    assert phrases.direction(reports.win().results[3].effects[0], reports.win().results[3]) == "better"
 
 
 def test_the_headline_speaks_of_personalization() -> None:
     report = reports.headline()
-    assert words.title(report) == "What personalization earned"
-    assert words.heading(report) == "It pays"
-    assert any("holdout" in step for step in words.next_steps(report))
-    assert words.heading(reports.win()) == "Ship it"
+    assert phrases.title(report) == "What personalization earned"
+    assert phrases.heading(report) == "It pays"
+    assert any("holdout" in step for step in phrases.next_steps(report))
+    assert phrases.heading(reports.win()) == "Ship it"
 
 
 def test_what_to_do_names_the_arm_the_doubts_and_the_next_look() -> None:
-    assert "wallets_first" in " ".join(words.next_steps(reports.win()))
-    assert words.next_steps(reports.harm())[0].startswith("Read the reasons for doubt")
-    assert "Sep 29, 2026" in " ".join(words.next_steps(reports.nothing()))
-    assert "doubt" not in " ".join(words.next_steps(reports.headline()))
+    assert "wallets_first" in " ".join(phrases.next_steps(reports.win()))
+    assert phrases.next_steps(reports.harm())[0].startswith("Read the reasons for doubt")
+    assert "Sep 29, 2026" in " ".join(phrases.next_steps(reports.nothing()))
+    assert "doubt" not in " ".join(phrases.next_steps(reports.headline()))
 
 
 def test_the_ratio_check_says_whether_it_blocks_warns_or_passes() -> None:
     said = [
-        words.ratio_said(report.ratio) for report in (reports.win(), reports.harm(), reports.blocked()) if report.ratio
+        phrases.ratio_said(report.ratio)
+        for report in (reports.win(), reports.harm(), reports.blocked())
+        if report.ratio
     ]
     assert [text.partition(" (")[0] for text in said] == [
         "Units came in the declared shares, as far as chance lets them",
@@ -160,9 +164,9 @@ def test_the_ratio_check_says_whether_it_blocks_warns_or_passes() -> None:
 
 
 def test_where_nothing_can_be_told_nothing_is_shipped() -> None:
-    assert words.heading(reports.blocked()) == "Cannot tell"
-    assert "Do not ship on this" in " ".join(words.next_steps(reports.blocked()))
+    assert phrases.heading(reports.blocked()) == "Cannot tell"
+    assert "Do not ship on this" in " ".join(phrases.next_steps(reports.blocked()))
 
 
 def test_every_method_of_a_design_has_words() -> None:
-    assert set(get_args(Method)) == set(words.METHODS) == set(words.LOOKS)
+    assert set(get_args(Method)) == set(phrases.METHODS) == set(phrases.LOOKS)

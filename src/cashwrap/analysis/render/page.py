@@ -6,7 +6,7 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from cashwrap.analysis.render import plots, tables, words
+from cashwrap.analysis.render import phrases, plots, tables, words
 from cashwrap.analysis.render.style import inline
 from cashwrap.analysis.render.tables import Table
 from cashwrap.analysis.results import Report
@@ -42,12 +42,13 @@ def render_page(report: Report) -> str:
     return _template().render(
         report=report,
         words=words,
+        phrases=phrases,
         tables=tables,
         policy=POLICY,
         symbol=SYMBOLS[report.verdict.code],
         tiles=tuple(_tiles(report)),
-        facts=tuple(words.facts(report)),
-        outlook=tuple(words.outlook(report)),
+        facts=tuple(phrases.facts(report)),
+        outlook=tuple(phrases.outlook(report)),
         pictures=pictures,
     )
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from cashwrap.analysis.render import words
+from cashwrap.analysis.render import phrases, words
 from cashwrap.analysis.render.style import (
     ARMS,
     CONTROL,
@@ -93,7 +93,7 @@ class _Row(NamedTuple):
 def _metrics(report: Report) -> Figure:
     several = max(len(result.effects) for result in report.results) > 1
     rows = [
-        _metric_row(result, effect, headline=words.label(result) if several and not place else "", several=several)
+        _metric_row(result, effect, headline=phrases.label(result) if several and not place else "", several=several)
         for result in _comparable(report)
         for place, effect in enumerate(_relative(result))
     ]
@@ -101,13 +101,13 @@ def _metrics(report: Report) -> Figure:
 
 
 def _metric_row(result: Result, effect: Effect, *, headline: str, several: bool) -> _Row:
-    direction = words.direction(effect, result)
+    direction = phrases.direction(effect, result)
     interval = cast("Interval", effect.relative_interval)
     limit = None
     if result.margin is not None:
         limit = -result.margin if result.better == "higher" else result.margin
     return _Row(
-        label=short(effect.arm if several else words.label(result)),
+        label=short(effect.arm if several else phrases.label(result)),
         said=f"{words.relative(effect.relative)} ({words.relative_range(interval)})",
         middle=effect.relative or 0.0,
         interval=interval,
@@ -126,7 +126,7 @@ def _relative(result: Result) -> list[Effect]:
 
 
 def _segments(report: Report) -> Figure:
-    primary = words.primary_of(report)
+    primary = phrases.primary_of(report)
     largest = sorted(report.slices, key=lambda part: -part.units)[:MOST]
     parts = [part for part in report.slices if part in largest]
     several = len({part.arm for part in parts}) > 1
@@ -257,9 +257,9 @@ def _novelty(report: Report) -> Figure:
 
 def _points(report: Report, points: Sequence[Point], place: Callable[[Point], float]) -> Figure:
     """One plot for each arm, all on one scale."""
-    primary = words.primary_of(report)
+    primary = phrases.primary_of(report)
     lowered = primary.label[:1].lower() + primary.label[1:] if primary else "the metric"
-    scale = words.scale_of_points(report, points)
+    scale = phrases.scale_of_points(report, points)
     arms = list(dict.fromkeys(point.arm for point in points))
     figure, every = blank(0.7 + 1.9 * len(arms), len(arms))
     reach = _reach(end * scale.factor for point in points for end in (*point.interval, point.boundary or 0.0))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cashwrap.analysis.render import words
+from cashwrap.analysis.render import phrases, words
 from cashwrap.analysis.render.words import NONE
 from cashwrap.analysis.results import Curve, Effect, Interval, Point, Problem, Report, Result
 
@@ -55,14 +55,14 @@ def metrics(report: Report) -> Table:
 
 
 def _metric(report: Report, result: Result, effect: Effect, scale: words.Scale) -> tuple[str, ...]:
-    control = words.control_of(report)
+    control = phrases.control_of(report)
     return (
         _labelled(result),
         effect.arm,
         _level(scale, result, control),
         _level(scale, result, effect.arm),
         scale.change(effect.absolute),
-        MARKS[words.direction(effect, result)],
+        MARKS[phrases.direction(effect, result)],
         scale.between(effect.interval),
         words.relative(effect.relative),
         words.p_value(effect.p),
@@ -76,7 +76,11 @@ def _level(scale: words.Scale, result: Result, arm: str) -> str:
 
 
 def _labelled(result: Result) -> str:
-    return words.label(result) if result.role == "secondary" else f"{words.label(result)} ({words.ROLES[result.role]})"
+    return (
+        phrases.label(result)
+        if result.role == "secondary"
+        else f"{phrases.label(result)} ({phrases.ROLES[result.role]})"
+    )
 
 
 def untold(report: Report) -> tuple[Problem, ...]:
@@ -84,7 +88,7 @@ def untold(report: Report) -> tuple[Problem, ...]:
     reasons: dict[Problem, list[str]] = {}
     for result in report.results:
         if result.problem is not None:
-            reasons.setdefault(result.problem, []).append(words.label(result))
+            reasons.setdefault(result.problem, []).append(phrases.label(result))
     return tuple(Problem(why.code, f"{', '.join(named)}: {why.message}") for why, named in reasons.items())
 
 
@@ -92,7 +96,7 @@ def guardrails(report: Report) -> Table:
     """Each guardrail with the harm that is allowed, and whether it holds."""
     rows = [
         (
-            words.label(result),
+            phrases.label(result),
             effect.arm,
             words.relative(effect.relative),
             words.relative_range(effect.relative_interval),
@@ -170,7 +174,7 @@ def ratio(report: Report) -> Table:
 
 def segments(report: Report) -> Table:
     """The primary effect in parts of the shoppers."""
-    primary = words.primary_of(report)
+    primary = phrases.primary_of(report)
     if primary is None:
         return Table("The effect by kind of shopper", (), ())
     scale = words.scale_of(primary, report.currency)
@@ -213,8 +217,8 @@ def novelty(report: Report) -> Table:
     )
 
 
-def _points(report: Report, points: Sequence[Point], when: words.When) -> tuple[tuple[str, ...], ...]:
-    scale = words.scale_of_points(report, points)
+def _points(report: Report, points: Sequence[Point], when: phrases.When) -> tuple[tuple[str, ...], ...]:
+    scale = phrases.scale_of_points(report, points)
     return tuple(
         (
             when(point.at),
@@ -271,8 +275,8 @@ def said(name: str, report: Report) -> str:
 
 def _said_metrics(report: Report) -> str:
     return "; ".join(
-        f"{words.label(result)}, {effect.arm}: {words.relative(effect.relative)} "
-        f"({words.relative_range(effect.relative_interval)}), {words.direction(effect, result)}"
+        f"{phrases.label(result)}, {effect.arm}: {words.relative(effect.relative)} "
+        f"({words.relative_range(effect.relative_interval)}), {phrases.direction(effect, result)}"
         for result in report.results
         for effect in result.effects
     )
@@ -282,8 +286,8 @@ def _said_rows(table: Table) -> str:
     return "; ".join(f"{row[0]}, {row[1]}: {row[-2]} ({row[-1]})" for row in table.rows)
 
 
-def _said_last(report: Report, points: Sequence[Point], when: words.When) -> str:
-    scale = words.scale_of_points(report, points)
+def _said_last(report: Report, points: Sequence[Point], when: phrases.When) -> str:
+    scale = phrases.scale_of_points(report, points)
     last = {point.arm: point for point in points}
     return "; ".join(
         f"{arm}, {when(point.at)}: {scale.change(point.effect)} ({scale.between(Interval(*point.interval))})"

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from cashwrap.analysis.render import tables, words
+from cashwrap.analysis.render import phrases, tables, words
 from cashwrap.analysis.render.tables import Table
 from cashwrap.analysis.results import Effect, Interval, Problem, Report, Result
 
@@ -35,7 +35,7 @@ def render_terminal(report: Report, width: int = 80) -> Group:
 
 def _top(report: Report) -> Iterator[RenderableType]:
     verdict = report.verdict
-    head = Text(words.title(report), style="bold")
+    head = Text(phrases.title(report), style="bold")
     head.append(f"  store {report.tenant.store} ({report.tenant.environment})", style="dim not bold")
     yield head
     if report.started is not None:
@@ -51,7 +51,7 @@ def _top(report: Report) -> Iterator[RenderableType]:
         yield Text(f"Chance of harm: {words.chance(verdict.harm)} ({words.NOT_A_RULE})")
     yield Text()
     yield _title("What to do next")
-    for place, step in enumerate(words.next_steps(report), 1):
+    for place, step in enumerate(phrases.next_steps(report), 1):
         yield _item(f"{place}.", Text(step))
     if report.doubts:
         yield Text()
@@ -107,13 +107,13 @@ def _forest(results: Sequence[Result], currency: str, width: int) -> Iterator[Re
     yield _line(Text(), Text("change"), Text("interval"), _scale_line(half, reach), style="dim")
     for result in results:
         scale = words.scale_of(result, currency)
-        named = Text(words.label(result), style="bold" if result.role == "primary" else "")
+        named = Text(phrases.label(result), style="bold" if result.role == "primary" else "")
         if result.role != "secondary":
-            named.append(f" ({words.ROLES[result.role]})", style="dim not bold")
+            named.append(f" ({phrases.ROLES[result.role]})", style="dim not bold")
         if several:
             yield named
         for effect in result.effects:
-            direction = words.direction(effect, result)
+            direction = phrases.direction(effect, result)
             change = Text(f"{scale.change(effect.absolute)} {tables.MARKS[direction][0]}", style=STYLES[direction])
             drawn = Text(_bar(effect, half, reach), style=STYLES[direction])
             yield _line(
@@ -190,7 +190,7 @@ def _trust(report: Report) -> Iterator[RenderableType]:
         return
     yield Text()
     yield _title("Shares of the arms")
-    yield Text(words.ratio_said(report.ratio))
+    yield Text(phrases.ratio_said(report.ratio))
     yield from _problems(report.ratio.suspects)
 
 
@@ -198,7 +198,7 @@ def _facts(report: Report) -> Iterator[RenderableType]:
     grid = Grid.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
-    for name, said in (*words.facts(report), *words.outlook(report)):
+    for name, said in (*phrases.facts(report), *phrases.outlook(report)):
         grid.add_row(name, Text(said))
     yield Padding(grid, 0)
     if report.plan is not None:
