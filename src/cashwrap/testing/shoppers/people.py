@@ -16,12 +16,16 @@ IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
     "Version/18.5 Mobile/15E148 Safari/604.1"
 )
+"""The user agent of a telephone."""
 DESKTOP = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+"""The user agent of a browser on a desk."""
 TABLET = (
     "Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
     "Version/18.5 Mobile/15E148 Safari/604.1"
 )
+"""The user agent of a tablet."""
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+"""The user agent of a crawler: whoever has it looks at products and never buys."""
 _DAY: Millis = 86_400_000
 
 
@@ -84,9 +88,13 @@ class Effect(Struct, frozen=True):
 
 
 WALLETS_FIRST = Effect("wallets_first", "payment_methods", lift=60, first=("apple_pay", "google_pay"))
+"""What the starter playbook does to newcomers on telephones."""
 EXPRESS_FIRST = Effect("express_first", "delivery_methods", lift=30, first=("express",))
+"""What it does to regulars."""
 BASKET_WAITED = Effect("basket_waited", "basket_message", lift=60, experience="your_basket_waited")
+"""What it does to those who left a basket behind."""
 FAVOURITES = Effect("favourites", "accessories", adds=250, experience="favourites_for_enthusiasts")
+"""What it does to enthusiasts: it fills baskets, and changes nobody's mind."""
 OPEN_CODE_FIELD = Effect("open_code_field", "coupon_field", experience="open_for_discount_seekers")
 """Changes nothing: whoever finds an effect here is wrong."""
 
