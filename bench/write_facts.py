@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from cashwrap import codec, profiles
-from cashwrap.history import write_facts
+from cashwrap.history import read_events, write_facts
 from cashwrap.library import FACTS, open_world
 from cashwrap.model import Event, Line, Profile, Tenant, Where
 from cashwrap.ports import Changes, Record, Row, ShopperKey
@@ -86,6 +86,15 @@ def timed(what: str, world: World, folder: Path) -> None:
     print(f"{what:12} {count:8,} facts in {clock:6.2f} s ({work:5.2f} s of CPU)  {rate}")
 
 
+def floor(world: World) -> None:
+    """Reading alone: what every way to derive anything from the log has to do at least."""
+    count, work = 0, time.process_time()
+    for record in world.store.log():
+        count += len(read_events(world.vault.open(record.shopper, record.payload)))
+    work = time.process_time() - work
+    print(f"reading      {count:8,} events {' ' * 29} {count / work:8,.0f} a CPU second")
+
+
 def main() -> None:
     total = int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS
     with tempfile.TemporaryDirectory() as name:
@@ -103,6 +112,7 @@ def main() -> None:
 def write_facts_of(data: Path, people: list[ShopperKey], number: int) -> None:
     folder = data / FACTS
     with open_world(data, serving=False) as world:
+        floor(world)
         timed("all at once", world, folder)
     for _ in range(3):
         with open_world(data) as world:

@@ -18,6 +18,7 @@ import msgspec
 from cashwrap import consent, profiles
 from cashwrap.adapters import parquet
 from cashwrap.adapters.parquet import Fact, Seen, Turn, day_of
+from cashwrap.collector import paused
 from cashwrap.declarations import MetricDecl
 from cashwrap.engine import World
 from cashwrap.errors import CashwrapError, Forgotten
@@ -34,6 +35,7 @@ _ANALYTICS: int = Purpose.ANALYTICS.value
 EVENTS = 20_000
 """Events in one step, which others wait for who want a turn."""
 AT_ONCE = 1000
+_DAY: Millis = 86_400_000
 _BYTES = 250
 """Of a sealed event, about."""
 _KEPT = 64 * 1024 * 1024
@@ -129,7 +131,9 @@ class _Run:
         """Take step by step; how many facts each added. Raises ``_Overtaken``: a new run goes on from there."""
         self._settle()
         for batch in _batches(self._world.store.log(self.position), self.tail.newest):
-            yield self._take(batch)
+            with paused():
+                added = self._take(batch)
+            yield added
         with parquet.turn(self._folder) as turn:
             self._check(turn)
             turn.level(self._graves)  # all that was read while they were alive is written, or left out
@@ -436,7 +440,8 @@ def _runs(times: list[tuple[Millis, Millis | None]]) -> tuple[list[Millis], list
 def _sessions_of(turn: Turn, facts: list[Fact]) -> list[Millis]:
     """When the session of each new fact began; facts of the table whose session they change are staged."""
     ids = {fact.analytic_id for fact in facts}
-    days = {day for fact in facts for day in _around(day_of(fact.time))}
+    dated = {fact.time // _DAY * _DAY for fact in facts}
+    days = {day for time in dated for day in _around(day_of(time))}
     while True:
         seen, sessions = turn.seen(ids, days), _Sessions()
         for fact in facts:
