@@ -67,11 +67,12 @@ def read_by(parts: Iterable[Part]) -> set[str]:
 
 class Wanted(NamedTuple):
     """All that is measured in one pass over the facts after the exposure: sums, the ways through funnels, and, where
-    ``active`` is not 0, the last sign of being on the way to an order up to then."""
+    ``active`` is not 0, the last sign of being on the way to an order up to then; ``known`` adds what was before it."""
 
     needs: Sequence[Need] = ()
     funnels: Sequence[Metric] = ()
     active: Millis = 0
+    known: bool = False
 
     def events(self) -> set[str]:
         """The events of facts that it takes; orders come from the book."""
@@ -102,12 +103,17 @@ def measured(units: Table, rows: Table, book: Table, question: Question, wanted:
         sums[1].update(steps_of(book, funnel, [number for number, order in mine.items() if order], final))
         steps += [step_name(funnel, number) for number in mine]
     if wanted.active:
-        sums[0]["active"] = rows.age.max(where=rows.event.isin(sorted(CHECKOUT)) & (rows.age <= wanted.active))
+        on_the_way = rows.event.isin(sorted(CHECKOUT)) & (rows.age >= 0) & (rows.age <= wanted.active)
+        sums[0]["active"] = rows.age.max(where=on_the_way)
+    if wanted.known:
+        sums[0].update(_known(rows, question))
+        sums[1]["spent_before"] = _spent(book)
     units = _beside(_beside(units, rows, "facts", sums[0]), book, "orders", sums[1])
     for funnel in wanted.funnels:
         units = chain(units, funnel)
-    active = {"active": units.active_facts.fill_null(0)} if wanted.active else {}
-    return units.select(*columns, *steps, **active, **{need.name: settled(units, need) for need in wanted.needs})
+    more = _covariates(units) if wanted.known else {}
+    more |= {"active": units.active_facts.fill_null(0)} if wanted.active else {}
+    return units.select(*columns, *steps, **more, **{need.name: settled(units, need) for need in wanted.needs})
 
 
 def _beside(units: Table, rows: Table, side: str, values: Mapping[str, Value]) -> Table:
@@ -122,28 +128,38 @@ def _beside(units: Table, rows: Table, side: str, values: Mapping[str, Value]) -
 
 
 def after(facts: Table, units: Table, question: Question, through: Millis, wanted: Wanted) -> Table:
-    """The facts that are wanted of units that take part, with ``age``: the time since the exposure; no flagged ones."""
-    rows = _of_units(facts, units, question, through, {"step", *read_by(need.part for need in wanted.needs)})
-    rows = rows.filter(rows.event.isin(sorted(wanted.events())))
-    return rows.filter(rows.age >= 0, rows.age <= wanted.longest())
+    """The facts that are wanted of units that take part, with ``age``: the time since the exposure; no flagged ones.
+
+    Where ``known`` is wanted, all of the fortnight before as well: the files are read once and not twice.
+    """
+    columns = {"step", *read_by(need.part for need in wanted.needs), *(["amount"] if wanted.known else [])}
+    rows = _of_units(facts, units, question, through, columns)
+    within = rows.event.isin(sorted(wanted.events())) & (rows.age >= 0) & (rows.age <= wanted.longest())
+    return rows.filter(within | ((rows.age <= 0) & (rows.age >= -BEFORE)) if wanted.known else within)
 
 
-def covariates(facts: Table, units: Table, book: Table, question: Question, through: Millis) -> Table:
-    """The units with what was known of them at the exposure: how much they did in the fortnight before, what was in the
-    cart, what they had spent, and whether they hold a phone. Nothing known of a unit is nothing it did."""
-    columns = units.columns
-    rows = _of_units(facts, units, question, through, {"amount"})
-    rows = rows.filter(rows.age <= 0, rows.age >= -BEFORE)
+def _known(rows: Table, question: Question) -> dict[str, Value]:
+    """How much a unit did in the fortnight before its exposure, and what was in its cart then."""
     amount = rows.amount.cast("float64") * rate(rows.currency, rows.time, question)
-    known = {
-        "events_before": rows.count(where=rows.age < 0),
-        "cart_before": amount.argmax(rows.time, where=rows.event.isin(CARTS) & amount.notnull()),
+    carts = rows.event.isin(CARTS) & (rows.age <= 0) & amount.notnull()
+    return {"events_before": rows.count(where=rows.age < 0), "cart_before": amount.argmax(rows.time, where=carts)}
+
+
+def _spent(book: Table) -> Value:
+    """What a unit's orders of that fortnight were worth, as far as was known at the exposure."""
+    before = (book.age < 0) & (book.age >= -BEFORE)
+    return book.net.sum(where=before & (book.horizon == KNOWN) & book.stands)
+
+
+def _covariates(units: Table) -> dict[str, Value]:
+    """What was known of a unit at its exposure; nothing known of it is nothing it did."""
+    found = {
+        "cart_before": units.cart_before_facts,
+        "events_before": units.events_before_facts,
+        "spent_before": units.spent_before_orders,
+        "mobile": (units.device == "mobile").cast("int64"),
     }
-    spent = book.filter(book.horizon == KNOWN, book.stands, book.age < 0, book.age >= -BEFORE)
-    units = _beside(_beside(units, rows, "known", known), spent, "known", {"spent_before": spent.net.sum()})
-    values = {name: units[f"{name}_known"] for name in ("cart_before", "events_before", "spent_before")}
-    values["mobile"] = (units.device == "mobile").cast("int64")
-    return units.select(*columns, **{name: value.fill_null(0).cast("float64") for name, value in values.items()})
+    return {name: value.fill_null(0).cast("float64") for name, value in found.items()}
 
 
 def _of_units(facts: Table, units: Table, question: Question, through: Millis, columns: set[str]) -> Table:

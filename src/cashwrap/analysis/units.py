@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from cashwrap.analysis.exposed import Epochs, epoch, epochs_of, exposed, exposures, shares
 from cashwrap.analysis.facts import DAY, FactTable, Table, Value, quoted, to_sql
-from cashwrap.analysis.measure import Need, Wanted, after, covariates, measured, needs, read_by, step_name
+from cashwrap.analysis.measure import Need, Wanted, after, measured, needs, read_by, step_name
 from cashwrap.analysis.orders import horizon, orders, reports
 from cashwrap.analysis.question import Metric, Part, Question
 from cashwrap.analysis.results import Interval
@@ -109,9 +109,8 @@ def _read_of_orders(question: Question) -> set[str]:
 def _measured(facts: Table, first: Table, book: Table, asked: _Asked) -> Table:
     question, through, epochs = asked
     funnels = [metric for metric in question.metrics if metric.kind == "funnel"]
-    wanted = Wanted(needs(question.metrics), funnels, active=question.design.window)
+    wanted = Wanted(needs(question.metrics), funnels, active=question.design.window, known=True)
     units = first.mutate(epoch=epoch(first, question, epochs))
-    units = covariates(facts, units, book, question, through)
     return measured(units, after(facts, first, question, through, wanted), book, question, wanted)
 
 
