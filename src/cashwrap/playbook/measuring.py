@@ -9,7 +9,6 @@ from cashwrap.errors import ConditionError
 from cashwrap.events.vocabulary import Vocabulary
 from cashwrap.metrics import DESCRIPTIONS, NUMERIC, PROFIT, RENAMED, derived_of, environment_of, fields_of
 from cashwrap.playbook import features
-from cashwrap.playbook.designs import DAY
 from cashwrap.playbook.faults import Faults
 from cashwrap.playbook.places import Places
 
@@ -85,8 +84,8 @@ def check_designs(declared: Declarations, places: Places) -> None:
         for metric in named(experience.experiment, declared):
             if metric.window is not None and metric.window > design.window + design.maturity:
                 message = (
-                    f"{metric.name!r} counts for {metric.window // DAY} days after an exposure, the design waits for "
-                    f"{(design.window + design.maturity) // DAY}: give it a longer 'maturity'"
+                    f"{metric.name!r} counts for longer after an exposure than the design waits, which is its window "
+                    "and maturity: give the design a longer 'maturity'"
                 )
                 below = ("design",) if places.find("experiences", name, "experiment", "design") else ()
                 spot = places.spot("experiences", name, "experiment", *below)
