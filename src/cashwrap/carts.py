@@ -123,11 +123,17 @@ def _line(event: Event, *, foreign: bool) -> Line | None:
         quantity = 1 if event.name == "Product Added" else _ALL
     price = facts.get("price")
     texts = (facts.get(name) for name in ("category", "brand", "name", "sku", "variant", "coupon"))
+    category, brand, name, sku, variant, coupon = (text[:LONGEST] if isinstance(text, str) else None for text in texts)
     return Line(
         product,
         quantity * _CHANGES[event.name],
         price if isinstance(price, int) and not foreign else None,
-        *(text[:LONGEST] if isinstance(text, str) else None for text in texts),
+        category,
+        brand,
+        name,
+        sku,
+        variant,
+        coupon,
     )
 
 
