@@ -56,7 +56,7 @@ fuzz: $(STAMP)  ## a million conditions through every evaluator; COUNT=n for ano
 chaos: $(STAMP)  ## 10,000 kills, 100,000 power cuts and schedules, every Nth write; ARGS="--kills 100" for less
 	$(BIN)/python tests/long_chaos.py $(ARGS)
 
-proof: $(STAMP)  ## error rates of the statistics over 2,000 simulated shops each; some ten minutes
+proof: $(STAMP)  ## error rates of the statistics over 2,000 simulated shops each; four minutes on two free cores
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/error_rates.py $(COUNT)
 
 bench: $(STAMP)  ## benchmarks as ratios in one run, see bench/README.md
