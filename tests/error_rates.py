@@ -1,4 +1,4 @@
-"""How often the statistics of a report are wrong, counted on simulated shops: `make proof`, four minutes on two free cores.
+"""How often the statistics of a report are wrong, on simulated shops: `make proof`, four minutes on two free cores.
 
 Every figure is of the product's own functions, called as a report calls them. Units are those of a shop: 3 % convert,
 orders are skewed, some come back and cost money, traffic grows and has weekends. `tests/test_error_rates.py` always
