@@ -354,7 +354,7 @@ def harm() -> Report:
         design=DESIGN,
         verdict=Verdict(
             "roll_back",
-            "Roll back ten_percent_now: payment failures is worse by more than the 25 % allowed.",
+            "Roll back ten_percent_now: it makes payment failures worse by more than the 25% allowed.",
             "ten_percent_now",
             harm=1 - (loss.chance_better or 0),
             stake=stake,

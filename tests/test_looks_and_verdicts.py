@@ -50,8 +50,8 @@ def test_a_fixed_design_has_one_look_and_an_always_valid_one_every_day() -> None
     daily = laid_out(replace(DESIGN, method="always_valid"), START, START + 30 * DAY + 5)
     assert len(daily.moments) == 9
     assert daily.next == START + 31 * DAY
-    assert critical(once, [1.0], 1000, 0.05) == pytest.approx((1.96,), abs=0.001)
-    assert critical(daily, [1.0] * 9, 5000, 0.05)[-1] > 2.5
+    assert critical(once, [1.0], [1000], 0.05) == pytest.approx((1.96,), abs=0.001)
+    assert critical(daily, [1.0] * 9, [5000] * 9, 0.05)[-1] > 2.5
 
 
 # --- verdicts ---
@@ -81,9 +81,9 @@ WIN, LOSS, NOTHING = effect(30, significant=True), effect(-30, significant=True)
     ("effects", "standing", "plan", "code", "words"),
     [
         ([WIN], "holds", RUNNING, "ship", "Ship main: profit changes by +€0.30"),
-        ([WIN], "open", RUNNING, "keep_running", "failures may still be worse by more than the 10 % allowed"),
-        ([WIN], "open", OVER, "cannot_tell", "failures may still be worse"),
-        ([WIN], "broken", RUNNING, "roll_back", "Roll back main: failures is worse by more than the 10 % allowed"),
+        ([WIN], "open", RUNNING, "keep_running", "it may still make failures worse by more than the 10% allowed"),
+        ([WIN], "open", OVER, "cannot_tell", "it may still make failures worse"),
+        ([WIN], "broken", RUNNING, "roll_back", "Roll back main: it makes failures worse by more than the 10% allowed"),
         ([LOSS], "holds", RUNNING, "roll_back", "Roll back main: profit changes by −€0.30"),
         ([NOTHING], "holds", RUNNING, "keep_running", "the next look is on Feb 5, 2026"),
         ([NOTHING], "holds", OVER, "cannot_tell", "after the planned 28 days"),

@@ -168,7 +168,7 @@ def test_a_broken_guardrail_outweighs_a_gain(shop: Shop, question: Question) -> 
     assert found(told, "payment_failures").effects[0].standing == "broken"
     assert told.verdict.code == "roll_back"
     assert "payment failures" in told.verdict.sentence
-    assert "10 %" in told.verdict.sentence
+    assert "10%" in told.verdict.sentence
 
 
 def test_nothing_found_by_the_end_is_no_verdict(shop: Shop, question: Question) -> None:

@@ -76,7 +76,7 @@ def test_a_report_is_printed_and_written_in_every_form(data: Path, playbook: Pat
     files = ("--html", page, "--csv", rows, "--png", pictures, "--exposures", tmp_path / "units.parquet")
     done = run("report", "hello", "--data", data, "--playbook", playbook, *files)
     assert done.exit_code == 0, done.output
-    assert "Roll back main: conversion is worse by more than the 5 % allowed." in done.output
+    assert "Roll back main: it makes conversion worse by more than the 5% allowed." in done.output
     assert "Roll back main" in page.read_text()
     assert {row["metric"] for row in csv.DictReader(rows.read_text().splitlines())} >= {"profit", "conversion"}
     assert {path.suffix for path in pictures.iterdir()} == {".png"}

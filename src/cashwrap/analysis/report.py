@@ -42,11 +42,13 @@ class Bounds(NamedTuple):
 
     @property
     def crossed(self) -> int:
-        """The sign of the effect at the first look that crossed its bound; 0 where none did."""
-        for _, found, bound in self.told():
-            if abs(found.absolute) > bound * found.error:
-                return 1 if found.absolute > 0 else -1
-        return 0
+        """The sign of the effect at the newest look that crossed its bound; 0 where none did.
+
+        Not at the first one: what helped while it was new may harm by now. Any crossing is false with the design's
+        alpha at most, and so is the newest.
+        """
+        signs = [1 if found.absolute > 0 else -1 for _, found, z in self.told() if abs(found.absolute) > z * found.error]
+        return signs[-1] if signs else 0
 
 
 def report(
@@ -86,7 +88,8 @@ def _told(units: Units, question: Question, plan: Plan, beside: _Around) -> Repo
     outlook = around.outlook(units, question, primary, plan, beside.now)
     shown = around.views(units, question, primary, plan)
     decided = verdict(results[0], guardrails, plan, found, question.currency)
-    paying = _paying(results, decided.arm)
+    broken = any(effect.standing == "broken" for result in guardrails for effect in result.effects)
+    paying = None if broken else _paying(results, decided.arm)  # what it earns is no reason to keep what it breaks
     return Report(
         experiment=question.experiment,
         tenant=question.tenant,
@@ -145,7 +148,7 @@ def _bounds(units: Units, question: Question, primary: Metric, plan: Plan) -> di
     for arm in treated if looks else ():
         path = [look[arm] for look in looks]
         information = [1 / found.error**2 if isinstance(found, Difference) else 0.0 for found in path]
-        sizes = sum(path[-1].units) if isinstance(path[-1], Difference) else 0
+        sizes = [sum(found.units) if isinstance(found, Difference) else 0 for found in path]
         z_of = partial(critical, plan, information, sizes)
         bounds[arm] = Bounds(path, z_of(alpha), partial(_newest, z_of))
     return bounds
@@ -180,7 +183,7 @@ def _faded(primary: Result, bounds: Mapping[str, Bounds]) -> list[Problem]:
         Problem(
             "faded",
             f"{effect.arm} crossed its bound at an earlier look and would not at this one; the verdict stands by the "
-            "look that crossed, and the effect may be smaller than it seemed",
+            "look that crossed, and the effect may be smaller than it seemed.",
         )
         for effect in primary.effects
         if bounds[effect.arm].crossed and effect.interval.low <= 0 <= effect.interval.high

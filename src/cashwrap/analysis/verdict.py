@@ -21,7 +21,7 @@ def verdict(
     for result in guardrails:
         for effect in result.effects:
             if effect.standing == "broken":
-                said = f"{_lowered(result.label)} is worse by more than the {_allowed(result)} allowed"
+                said = f"it makes {_lowered(result.label)} worse by more than the {_allowed(result)} allowed"
                 return Verdict("roll_back", f"Roll back {effect.arm}: {said}.", effect.arm, harm=_harm(effect))
     if primary.problem is not None:
         return _without_numbers(primary.problem, plan)
@@ -50,7 +50,7 @@ def _unless_open(best: Effect, told: str, guardrails: Sequence[Result], plan: Pl
     )
     if unsure is None:
         return Verdict("ship", f"Ship {best.arm}: {told}.", best.arm, harm=_harm(best))
-    but = f"{told}, but {_lowered(unsure.label)} may still be worse by more than the {_allowed(unsure)} allowed"
+    but = f"{told}, but it may still make {_lowered(unsure.label)} worse by more than the {_allowed(unsure)} allowed"
     if plan.over:
         return Verdict("cannot_tell", f"Cannot tell: {but}.", best.arm, harm=_harm(best))
     return Verdict("keep_running", f"Keep running: {but}.", best.arm, harm=_harm(best))
@@ -106,7 +106,7 @@ def _harm(effect: Effect) -> float | None:
 
 
 def _allowed(guardrail: Result) -> str:
-    return f"{(guardrail.margin or 0) * 100:g} %"
+    return f"{(guardrail.margin or 0) * 100:g}%"
 
 
 def _lowered(text: str) -> str:
