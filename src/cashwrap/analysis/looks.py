@@ -5,7 +5,7 @@ whole window and maturity. So every look adds whole units to those before it, an
 """
 
 from collections.abc import Sequence
-from itertools import count, takewhile
+from itertools import chain, count, takewhile
 from statistics import NormalDist
 
 from msgspec import Struct
@@ -16,6 +16,9 @@ from cashwrap.model import Millis
 
 DAY: Millis = 86_400_000
 WHOLE = 10_000
+DAILY = 14
+"""Always-valid designs are looked at on each of so many days, later once a week, and now: a shop's holdout is years old,
+and each look is a question to all of its facts."""
 
 
 class Plan(Struct, frozen=True):
@@ -47,26 +50,26 @@ def laid_out(design: DesignDecl, first: Millis, now: Millis) -> Plan:
     started = first // DAY * DAY
     ends = started + design.days * DAY + lag(design)
     if design.method == "always_valid":
-        daily = (started + day * DAY + lag(design) for day in count(1))
-        moments = tuple(takewhile(lambda at: at <= now, daily))
-        following = (moments[-1] if moments else started + lag(design)) + DAY
-        return Plan(design, started, moments, 0, ends, following)
+        newest = max(0, (now - started - lag(design)) // DAY)
+        days = takewhile(lambda day: day < newest, chain(range(1, DAILY), count(DAILY, 7)))
+        moments = tuple(started + day * DAY + lag(design) for day in (*days, newest) if day)
+        return Plan(design, started, moments, 0, ends, started + (newest + 1) * DAY + lag(design))
     looks = 1 if design.method == "fixed" else design.looks
     planned = [started + design.days * DAY * look // looks + lag(design) for look in range(1, looks + 1)]
     passed = tuple(at for at in planned if at <= now)
     return Plan(design, started, passed, looks, ends, planned[len(passed)] if len(passed) < looks else None)
 
 
-def critical(plan: Plan, information: Sequence[float], units: int, alpha: float) -> tuple[float, ...]:
+def critical(plan: Plan, information: Sequence[float], units: Sequence[int], alpha: float) -> tuple[float, ...]:
     """The z that counts at each look so far, for a false find with chance ``alpha`` over all of them.
 
-    ``information`` is 1 / variance of the effect at each look, 0 for none; ``units`` are those of the newest one,
-    control and arm together.
+    At each look ``information`` is 1 / variance of the effect, 0 for none, and ``units`` those of control and arm
+    together. What counted at a look never changes afterwards.
     """
     if plan.design.method == "fixed":
         return (NormalDist().inv_cdf(1 - alpha / 2),) * len(information)
     if plan.design.method == "always_valid":
-        return (sequence_critical(units, alpha),) * len(information)
+        return tuple(sequence_critical(count, alpha) for count in units)
     return boundaries([(look + 1) / plan.of for look in range(len(information))], information, alpha)
 
 
