@@ -190,6 +190,7 @@ def test_the_headline_is_what_all_of_personalization_earned(shop: Shop, playbook
         variation=np.where(held, "holdout", "main"),
         outcome=np.where(held, "holdout", "shown"),
         held=np.where(held, "shop", None),
+        propensity=np.where(held, 1_000, 10_000),
     )
     shop.order(np.where(held, 0.1, 0.4))
     told = shop.told(ask_holdout(playbook, Tenant()))

@@ -58,7 +58,11 @@ FROM (
       "t0"."playbook",
       "t0"."mask",
       "t0"."segments",
-      "t0"."propensity",
+      CASE
+        WHEN COALESCE("t0"."held" = 'shop', FALSE)
+        THEN "t0"."propensity"
+        ELSE CAST(NULL AS SMALLINT)
+      END AS "propensity",
       "t0"."analytic_id" AS "unit",
       CASE
         WHEN COALESCE("t0"."held" = 'shop', FALSE)

@@ -41,7 +41,9 @@ def exposures(facts: Table, question: Question, through: Millis) -> Table:
         rows = rows.filter(rows.variation.isin(list(question.arms)))
         arm = rows.variation
     else:
-        arm = ibis.ifelse((rows.held == "shop").fill_null(False), HOLDOUT, PERSONALIZED)  # noqa: FBT003 - ibis
+        held = (rows.held == "shop").fill_null(False)  # noqa: FBT003 - ibis
+        arm = ibis.ifelse(held, HOLDOUT, PERSONALIZED)
+        rows = rows.mutate(propensity=ibis.ifelse(held, rows.propensity, ibis.null("int16")))  # others' is an arm's
     return rows.select("time", "decision", "outcome", "flags", "skewed", *_KNOWN, unit=unit_of(rows, question), arm=arm)
 
 
