@@ -238,16 +238,16 @@ class Oracle:
         contents = self.contents(each, placement)
         if isinstance(contents, str):
             return contents
-        if self.held:
-            share = self.declared.settings.holdout.share
-            self.exposures.append((placement.name, each.name, "holdout", share, "holdout"))
-            return each.name, "holdout", None, "holdout"
         arm, propensity = "main", PLACES
         if each.experiment is not None:
             found = self.arm(each)
             if found is None:
                 return "no_match"
             arm, propensity = found
+        if self.held:
+            share = self.declared.settings.holdout.share
+            self.exposures.append((placement.name, each.name, "holdout", share, "holdout"))
+            return each.name, "holdout", None, "holdout"
         propensity = propensity * chance // PLACES
         if arm not in contents:
             self.exposures.append((placement.name, each.name, arm, propensity, "control"))

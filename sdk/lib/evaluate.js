@@ -285,13 +285,13 @@ class Case {
       content: null,
       reason,
     });
+    const assigned = trial ? this.assign(trial) : { arm: 0, propensity: SHARES };
+    if (!assigned) return "no_match";
     if (this.held) {
       const holdout = experience.arms - 1;
       this.expose(experience, [holdout, this.bundle.holdout?.[0] ?? 0, HELD_OUT]);
       return kept(holdout, "holdout");
     }
-    const assigned = trial ? this.assign(trial) : { arm: 0, propensity: SHARES };
-    if (!assigned) return "no_match";
     const { arm } = assigned;
     const propensity = Math.floor((assigned.propensity * chance) / SHARES);
     if (arm >= contents.length) {

@@ -285,14 +285,14 @@ class _Case:
         if not isinstance(contents, list):
             self._note(experience, contents.reason, "{}", contents.why)
             return contents.reason
+        assigned = self._assign(experience, experience.trial) if experience.trial is not None else _EVERYBODY
+        if assigned is None:
+            return "no_match"  # in the holdout too: it has to be reached by whom it is compared with
         if self.held:
             self._note(experience, "holdout", "the shopper is in the shop's holdout, which sees the default everywhere")
             held = Assigned(len(experience.arms) - 1, self._experiences.holdout.share)
             self._expose(experience, held, HELD_OUT)
             return Answer(experience.name, HOLDOUT, None, "holdout")
-        assigned = self._assign(experience, experience.trial) if experience.trial is not None else _EVERYBODY
-        if assigned is None:
-            return "no_match"
         assigned = Assigned(assigned.arm, assigned.propensity * chance // SHARES)
         arm = experience.arms[assigned.arm]
         if assigned.arm >= len(contents):
