@@ -91,6 +91,7 @@ BUILT_IN: Mapping[str, MetricDecl] = {
             "quantile",
             ("Experience Viewed",),
             of="latency",
+            per=("Experience Viewed",),
             at=9_000,
             better="lower",
             description="wait for the decision",
@@ -101,8 +102,8 @@ BUILT_IN: Mapping[str, MetricDecl] = {
     )
 }
 """What every experiment is measured by, by name; ``profit`` is the goal where none is declared."""
-DESCRIPTIONS = frozenset({"order_value"})
-"""These describe and decide nothing: they look only at those who ordered, and the experiment changes who does."""
+DESCRIPTIONS = frozenset({"order_value", "drop_off"})
+"""These describe and decide nothing: they look only at those who ordered, or began to, which the experiment changes."""
 
 
 def fields_of(events: Iterable[str], vocabulary: Vocabulary) -> dict[str, Kind]:

@@ -123,11 +123,14 @@ def _funnel(units: Units, question: Question, through: Millis) -> tuple[Step, ..
     if not funnels:
         return ()
     counts = units.funnel(funnels[0].name, through=through)
+    steps = funnels[0].steps
+    taken = [any(each[number] for each in counts.values()) for number in range(len(steps))]
     return tuple(
-        Step(arm, step, reached, counts[arm][0])
+        Step(arm, step, counts[arm][number], counts[arm][0])
         for arm in question.arms
         if arm in counts
-        for step, reached in zip(funnels[0].steps, counts[arm], strict=True)
+        for number, step in enumerate(steps)
+        if taken[number]  # what nobody ever does, the shop does not report
     )
 
 

@@ -109,7 +109,7 @@ def at_look(units: Units, question: Question, metric: Metric, through: Millis, c
     )
     values, counts = measured.levels()
     result = told(metric, problem=problems[0] if problems and not effects else None)
-    return replace(result, values=values, units=counts, effects=effects, caps=units.caps(metric.name))
+    return replace(result, values=values, units=counts, effects=effects, caps=units.caps(metric.name, through=through))
 
 
 def told(metric: Metric, problem: Problem | None = None) -> Result:

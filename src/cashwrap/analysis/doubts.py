@@ -75,8 +75,8 @@ def _ratio(ratio: RatioCheck) -> Iterator[Problem]:
     elif found.alarm == "warns":
         yield Problem(
             "sample_ratio_warning",
-            f"The arms may not be the sizes they were given: {said} (p {min(found.p, found.classic):.2g}). By chance "
-            "this happens to one experiment in a hundred; look at it before you believe the figures.",
+            f"The arms may not be the sizes they were given: {said} (p {min(found.p, found.classic):.2g}). Looked "
+            "at once, chance does this to one experiment in a hundred; see to it before you believe the figures.",
         )
 
 
