@@ -430,7 +430,7 @@ def test_ghosts_of_one_arm_are_told(shop: Shop, question: Question) -> None:
 def test_what_is_noted_elsewhere_stands_first(shop: Shop, question: Question) -> None:
     shop.expose()
     changed = Problem("design_changed", "The design was changed.")
-    assert shop.told(question, noted=[changed]).doubts[0] == changed
+    assert shop.told(question, noted=lambda _: [changed]).doubts[0] == changed
 
 
 # --- what stands around ---

@@ -1,12 +1,16 @@
 """From a data folder to reports: which playbook declares the experiment, what servers tallied, and what went before."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
+import duckdb
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cashwrap.adapters.parquet import STATE
 from cashwrap.analysis.asking import ask, ask_holdout
 from cashwrap.analysis.facts import FactTable
 from cashwrap.analysis.question import Question
@@ -26,7 +30,10 @@ VERSIONS = 50
 """Versions that are looked through for an experiment that is over, or for a design that was changed: the newest."""
 QUICK: Millis = 86_400_000
 """How long after an exposure outcomes count when a ramp is guarded: harm is to be seen soon, not to the last refund."""
+TRIES = 3
+"""How often facts are asked that change meanwhile: somebody is forgotten, or another command brings them up to date."""
 _JUDGED = frozenset({"primary", "guardrail"})
+_T = TypeVar("_T")
 
 
 class Harmed(Struct, frozen=True):
@@ -49,16 +56,17 @@ def question_of(world: World, experiment: str, tenant: Tenant, playbook: Playboo
 
 
 def made(world: World, facts: Path, question: Question) -> Report:
-    """The report of now, over the facts as they are."""
+    """The report of now, over the facts as they are. Raises ``CashwrapError`` (``facts_mismatch``)."""
     now = world.clock.now()
-    with FactTable(facts) as table:
-        return report(table, question, now, _tallied(world, question), _changed(world, question, now))
+    tallied, noted = _tallied(world, question), partial(_changed, world, question)
+    return _asked(facts, lambda table: report(table, question, now, tallied, noted))
 
 
 def exported(facts: Path, question: Question, now: Millis, path: Path) -> int:
-    """Write the exposure table, one row per unit; how many there were."""
-    with FactTable(facts) as table:
-        return gather(table, question, now).export(path)
+    """Write the exposure table, one row per unit, for its owner's eyes; how many there were."""
+    count = _asked(facts, lambda table: gather(table, question, now).export(path))
+    path.chmod(0o600)
+    return count
 
 
 def harmed(world: World, facts: Path, tenant: Tenant, playbook: Playbook | None) -> Iterator[Harmed]:
@@ -68,15 +76,42 @@ def harmed(world: World, facts: Path, tenant: Tenant, playbook: Playbook | None)
     """
     if playbook is None:
         playbook = _declaring(Versions(world.registry, world.clock), "")
-    with FactTable(facts) as table:
-        for name, experience in playbook.declarations.experiences.items():
-            if experience.experiment is None or not experience.enabled:
-                continue
+    for name, experience in playbook.declarations.experiences.items():
+        if experience.experiment is None or not experience.enabled:
+            continue
+        try:
             question = _quick(ask(playbook, name, tenant))
-            found = report(table, question, world.clock.now())
-            for harm in harms(found.results):
-                yield Harmed(name, harm, f"{harm.arm} harms {harm.metric} ({harm.by})")
-                break
+        except InvalidInput:
+            continue  # one that has nothing to compare keeps no other from being guarded
+        found = _asked(facts, partial(report, question=question, now=world.clock.now()))
+        for harm in harms(found.results):
+            yield Harmed(name, harm, f"{harm.arm} harms {harm.metric} ({harm.by})")
+            break
+
+
+def _asked(facts: Path, ask: Callable[[FactTable], _T]) -> _T:
+    """What the facts answer as one change left them: asked again where they changed meanwhile."""
+    for _ in range(TRIES):
+        before = _state(facts)
+        try:
+            with FactTable(facts) as table:
+                answer = ask(table)
+        except duckdb.Error as error:
+            if before == _state(facts):
+                message = f"The facts in {facts} cannot be read. 'cashwrap facts --again' writes what the log still has"
+                raise CashwrapError(f"{message}: {error}", code="facts_mismatch") from error
+            continue
+        if before == _state(facts):
+            break
+    else:
+        raise CashwrapError(f"The facts in {facts} change all the time; ask again later", code="facts_mismatch")
+    return answer
+
+
+def _state(facts: Path) -> bytes:
+    """What tells one state of the fact table from another; nothing where it is not of our making."""
+    path = facts / STATE
+    return path.read_bytes() if path.exists() else b""
 
 
 def _quick(question: Question) -> Question:
@@ -102,10 +137,13 @@ def _declaring(versions: Versions, experiment: str) -> Playbook:
     return playbook
 
 
-def _earlier(versions: Versions, since: Millis = 0) -> Iterator[Playbook]:
+def _earlier(versions: Versions) -> Iterator[Playbook]:
     """The versions that have been live, the newest first; those that cannot be read any more are passed over."""
     releases = sorted(versions.releases(), key=lambda release: release.number, reverse=True)
-    hashes = dict.fromkeys(release.hash for release in releases if release.at >= since)
+    yield from _loaded(versions, dict.fromkeys(release.hash for release in releases))
+
+
+def _loaded(versions: Versions, hashes: Collection[str]) -> Iterator[Playbook]:
     for each in islice(hashes, VERSIONS):
         try:
             yield versions.load(each)
@@ -122,11 +160,11 @@ def _tallied(world: World, question: Question) -> Mapping[str, int]:
     return counts
 
 
-def _changed(world: World, question: Question, now: Millis) -> list[Problem]:
-    """A doubt where an earlier release asked something else of the same experiment."""
+def _changed(world: World, question: Question, playbooks: Collection[str]) -> list[Problem]:
+    """A doubt where a release that exposed units asked something else of the same experiment."""
     if not question.salt:
         return []
-    for earlier in _earlier(Versions(world.registry, world.clock), now - 2 * question.design.days * QUICK):
+    for earlier in _loaded(Versions(world.registry, world.clock), playbooks):
         try:
             asked = ask(earlier, question.experiment, question.tenant)
         except InvalidInput:

@@ -24,6 +24,8 @@ from cashwrap.model import Millis
 Tallies = Mapping[str, int]
 """How many decisions servers made, by arm."""
 _NO_TALLIES: Tallies = {}
+Noted = Callable[[Sequence[str]], Sequence[Problem]]
+"""Doubts that are not in the facts, given the releases that exposures came from: a design changed on the way, say."""
 
 
 class Bounds(NamedTuple):
@@ -47,7 +49,9 @@ class Bounds(NamedTuple):
         Not at the first one: what helped while it was new may harm by now. Any crossing is false with the design's
         alpha at most, and so is the newest.
         """
-        signs = [1 if found.absolute > 0 else -1 for _, found, z in self.told() if abs(found.absolute) > z * found.error]
+        signs = [
+            1 if found.absolute > 0 else -1 for _, found, z in self.told() if abs(found.absolute) > z * found.error
+        ]
         return signs[-1] if signs else 0
 
 
@@ -56,16 +60,13 @@ def report(
     question: Question,
     now: Millis,
     tallies: Tallies = _NO_TALLIES,
-    noted: Sequence[Problem] = (),
+    noted: Noted = lambda _: (),
 ) -> Report:
-    """Everything that can be said now about an experiment; what cannot is a ``Problem`` in its place.
-
-    ``noted`` are doubts that are not in the facts, such as a design that was changed on the way.
-    """
+    """Everything that can be said now about an experiment; what cannot is a ``Problem`` in its place."""
     units = gather(table, question, now)
     first = units.started()
     if first is None:
-        return _nobody(question, now, units.sql)
+        return _nobody(table, question, now, units.sql)
     return _told(units, question, laid_out(question.design, first, now), _Around(now, tallies, noted))
 
 
@@ -74,7 +75,7 @@ class _Around(NamedTuple):
 
     now: Millis
     tallies: Tallies
-    noted: Sequence[Problem]
+    noted: Noted
 
 
 def _told(units: Units, question: Question, plan: Plan, beside: _Around) -> Report:
@@ -83,7 +84,7 @@ def _told(units: Units, question: Question, plan: Plan, beside: _Around) -> Repo
     results = _results(units, question, plan, bounds)
     arms = _arms(units, question, beside.tallies)
     ratio = doubts.ratio_check(units, question)
-    found = [*beside.noted, *doubts.doubts(units, arms, ratio), *_faded(results[0], bounds)]
+    found = [*beside.noted(units.playbooks()), *doubts.doubts(units, arms, ratio), *_faded(results[0], bounds)]
     guardrails = [result for result in results if result.role == "guardrail"]
     outlook = around.outlook(units, question, primary, plan, beside.now)
     shown = around.views(units, question, primary, plan)
@@ -116,7 +117,7 @@ def _told(units: Units, question: Question, plan: Plan, beside: _Around) -> Repo
     )
 
 
-def _nobody(question: Question, now: Millis, sql: Mapping[str, str]) -> Report:
+def _nobody(table: FactTable, question: Question, now: Millis, sql: Mapping[str, str]) -> Report:
     problem = Problem(
         "no_exposures",
         "No exposure of it has come back yet. See that it is live, that a page shows its placement, and that "
@@ -132,6 +133,7 @@ def _nobody(question: Question, now: Millis, sql: Mapping[str, str]) -> Report:
         design=question.design,
         verdict=Verdict("cannot_tell", f"Cannot tell: {problem.message}"),
         doubts=(problem,),
+        plan=_prospect(table, question, now) if question.placement else None,
         sql=sql,
     )
 
