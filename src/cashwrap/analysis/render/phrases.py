@@ -167,10 +167,17 @@ def outlook(report: Report) -> Iterator[tuple[str, str]]:
 
 def next_steps(report: Report) -> tuple[str, ...]:
     """What to do now, in the order to do it."""
+    if report.started is None:
+        return _UNSEEN
     steps = []
     if report.doubts:
         steps.append("Read the reasons for doubt first: each says what to mend.")
-    steps += _HOLDOUT_STEPS[report.verdict.code] if is_holdout(report) else _STEPS[report.verdict.code]
+    if is_holdout(report):
+        steps += _HOLDOUT_STEPS[report.verdict.code]
+    elif report.verdict.code == "cannot_tell" and report.verdict.arm is not None:
+        steps += _UNDECIDED
+    else:
+        steps += _STEPS[report.verdict.code]
     if report.look is not None and report.look.next is not None and report.verdict.code == "keep_running":
         steps.append(f"Look again on {day(report.look.next)}. Until then this report does not change.")
     return tuple(step.format(arm=report.verdict.arm or "the arm") for step in steps)
@@ -186,11 +193,15 @@ _STEPS: dict[Code, tuple[str, ...]] = {
         "Write down what was learned before the next idea: segments and guardrails below say where it hurt.",
     ),
     "keep_running": ("Change nothing: no arm, no share, no metric. What is changed on the way cannot be compared.",),
-    "cannot_tell": (
-        "Do not ship on this. Mend what stands in the way and start afresh with a new salt.",
-        "Where nothing stands in the way, the difference is too small for this traffic: keep what is simpler.",
-    ),
+    "cannot_tell": ("Do not ship on this. Mend what stands in the way, and start afresh with a new salt.",),
 }
+_UNDECIDED = (
+    "Keep what is simpler: the planned time is over, and by the rules made before it began nothing is decided.",
+    "To try again, plan for more shoppers or a larger change, with a new salt.",
+)
+"""Where the figures can be trusted, and are not enough."""
+_UNSEEN = ("Mend that, and ask again. Nothing is lost: the planned time begins with the first exposure.",)
+"""Before anything was seen."""
 _HOLDOUT_STEPS: dict[Code, tuple[str, ...]] = {
     "ship": (
         "Leave personalization on, and leave the holdout as it is: it is the only proof that it goes on earning.",
