@@ -263,6 +263,24 @@ def test_no_exposures(shop: Shop, question: Question) -> None:
     assert told.results == ()
 
 
+def test_before_it_begins_a_report_says_how_long_it_will_take(shop: Shop, question: Question) -> None:
+    others = {"experience": "greeting", "experiment": None, "variation": "main", "outcome": "shown", "placement": "top"}
+    shop.expose(**others)
+    shop.order(np.full(len(shop.ids), 0.2), amount=shop.dice.integers(3_000, 20_000, len(shop.ids)))
+    told = shop.told(replace(question, placement="top"), day=30)
+    assert codes(told) == {"no_exposures"}
+    assert told.plan is not None
+    assert told.plan.units_a_day == pytest.approx(4000 / 30, rel=0.05)
+    assert told.plan.units_needed is not None
+    assert told.plan.days_left == pytest.approx(told.plan.units_needed / told.plan.units_a_day)
+    assert told.plan.detectable is not None
+    assert told.plan.detectable > told.plan.wanted
+    assert [each.code for each in told.plan.notes] == ["prospect", "pooling", "underpowered"]
+    elsewhere = shop.told(replace(question, placement="bottom"), day=30)
+    assert elsewhere.plan is not None
+    assert elsewhere.plan.units_a_day == 0
+
+
 def test_one_arm(shop: Shop, question: Question) -> None:
     shop.treated[:] = True
     shop.expose()

@@ -155,7 +155,7 @@ def outlook(units: Units, question: Question, primary: Metric, plan: Plan, now: 
     enrolling = min(now, plan.started + design.days * DAY) - plan.started
     a_day = have / max(1.0, enrolling / DAY)
     wanted = design.detect / WHOLE
-    trial = _trial(question, plan)
+    trial = _trial(question, max(1, plan.of))
     try:
         moments = units.moments(primary.name, through=now)
         control = power.baseline(moments[next(iter(question.arms)), ""])
@@ -165,6 +165,30 @@ def outlook(units: Units, question: Question, primary: Metric, plan: Plan, now: 
     left = power.days_left(needed, have, a_day) if needed is not None and not plan.over else None
     smallest = power.detectable(control, have, trial)
     return Outlook(smallest, wanted, needed, a_day, left, tuple(_notes(control, have, trial, design, left)))
+
+
+def prospect(units: Units, question: Question, primary: Metric, now: Millis) -> Outlook:
+    """The same before the experiment begins, from everybody who lately reached its placement."""
+    design, first = question.design, units.started()
+    wanted = design.detect / WHOLE
+    if first is None:
+        return Outlook(None, wanted, None, 0.0, None)
+    a_day = sum(each.units for each in units.arms()) / max(1.0, (now - first) / DAY)
+    trial = _trial(question, max(1, design.looks))
+    try:
+        moments = units.moments(primary.name, through=now)
+        control = power.baseline(moments[next(iter(question.arms)), ""])
+    except (NoAnswer, KeyError):
+        return Outlook(None, wanted, None, a_day, None)
+    needed = power.units_needed(control, wanted, trial)
+    left = power.days_left(needed, 0, a_day) if needed is not None else None
+    planned = round(a_day * design.days)
+    basis = Problem(
+        "prospect",
+        f"Judged by everybody who lately reached {question.placement}; it may be for fewer, and take longer.",
+    )
+    notes = (basis, *_notes(control, planned, trial, design, left))
+    return Outlook(power.detectable(control, planned, trial), wanted, needed, a_day, left, notes)
 
 
 def _notes(
@@ -187,7 +211,7 @@ def _notes(
         )
 
 
-def _trial(question: Question, plan: Plan) -> power.Trial:
+def _trial(question: Question, looks: int) -> power.Trial:
     design = question.design
     control, *treated = question.arms.values()
     whole = sum(question.arms.values())
@@ -195,7 +219,7 @@ def _trial(question: Question, plan: Plan) -> power.Trial:
         alpha=design.alpha / WHOLE / len(treated),
         power=design.power / WHOLE,
         method=design.method,
-        looks=max(1, plan.of),
+        looks=looks,
         control=control / whole,
         arm=max(treated) / whole,
     )

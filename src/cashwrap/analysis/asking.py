@@ -57,6 +57,7 @@ def ask(playbook: Playbook, experience: str, tenant: Tenant) -> Question:
         experiment=experience,
         tenant=tenant,
         salt=salt_of(declared, experiment),
+        placement=declared.placement,
         arms=arms,
         unit=_unit(layer.unit if layer is not None else experiment.unit),
         metrics=_metrics(playbook, experiment),

@@ -14,6 +14,8 @@ PERSONALIZED = "personalized"
 """The arm, beside the shop's holdout, of everybody who is not in it."""
 ASSIGNED = ("shown", "control", "holdout")
 """Outcomes of exposures that went as assigned; any other is a ghost's: something kept it back."""
+LATELY: Millis = 56 * 86_400_000
+"""How far back it counts who reaches a placement before an experiment begins."""
 _KNOWN = ("device", "country", "browser", "level", "placement", "playbook", "mask", "segments", "propensity")
 Epochs = Mapping[str, int]
 """The releases, each with how often the arms' shares had changed before it."""
@@ -36,7 +38,10 @@ def exposures(facts: Table, question: Question, through: Millis) -> Table:
     rows = rows.filter(rows.event == VIEWED)
     rows = rows.mutate(time=ibis.ifelse(skewed(rows), rows.received, rows.time), skewed=skewed(rows))
     rows = rows.filter(rows.time <= through)
-    if question.salt:
+    if question.reaching:
+        rows = rows.filter(rows.placement == question.placement, rows.time > through - LATELY)
+        arm = ibis.literal(next(iter(question.arms)))
+    elif question.salt:
         rows = rows.filter(rows.experiment == question.salt, rows.outcome != HOLDOUT)
         rows = rows.filter(rows.variation.isin(list(question.arms)))
         arm = rows.variation

@@ -70,6 +70,10 @@ class Question(Struct, frozen=True):
     currency: str
     epochs: tuple[Millis, ...] = ()
     rates: Mapping[str, tuple[tuple[Millis, str], ...]] = {}
+    placement: str = ""
+    """Where it is shown."""
+    reaching: bool = False
+    """Whether everybody counts, as control, who lately reached that placement: asked before an experiment begins."""
     segments: tuple[str, ...] = ()
     """The segments that effects are broken down by, beside device and country."""
     measures: Mapping[str, Kind] = {}

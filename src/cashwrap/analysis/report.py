@@ -15,6 +15,7 @@ from cashwrap.analysis.comparing import Found, at_look, differences, discovered,
 from cashwrap.analysis.looks import WHOLE, Plan, critical, laid_out, spending
 from cashwrap.analysis.question import Metric, Question
 from cashwrap.analysis.results import ArmTally, Effect, Look, Point, Problem, Report, Result, Verdict
+from cashwrap.analysis.results import Plan as Outlook
 from cashwrap.analysis.statistics.compare import Difference, interval
 from cashwrap.analysis.statistics.sequential import repeated_p
 from cashwrap.analysis.units import FactTable, Units, gather
@@ -79,7 +80,7 @@ class _Around(NamedTuple):
 
 
 def _told(units: Units, question: Question, plan: Plan, beside: _Around) -> Report:
-    primary = next(metric for metric in question.metrics if metric.role == "primary")
+    primary = _primary(question)
     bounds = _bounds(units, question, primary, plan)
     results = _results(units, question, plan, bounds)
     arms = _arms(units, question, beside.tallies)
@@ -133,9 +134,22 @@ def _nobody(table: FactTable, question: Question, now: Millis, sql: Mapping[str,
         design=question.design,
         verdict=Verdict("cannot_tell", f"Cannot tell: {problem.message}"),
         doubts=(problem,),
-        plan=_prospect(table, question, now) if question.placement else None,
+        plan=_prospect(table, question, now),
         sql=sql,
     )
+
+
+def _prospect(table: FactTable, question: Question, now: Millis) -> Outlook | None:
+    """How long it will take, from who reaches the placement now."""
+    if not question.placement:
+        return None
+    primary = _primary(question)
+    reaching = replace(question, reaching=True, metrics=(primary,), segments=(), epochs=())
+    return around.prospect(gather(table, reaching, now), question, primary, now)
+
+
+def _primary(question: Question) -> Metric:
+    return next(metric for metric in question.metrics if metric.role == "primary")
 
 
 # --- looks ---

@@ -157,7 +157,10 @@ def outlook(report: Report) -> Iterator[tuple[str, str]]:
         return
     yield "Wanted", f"a relative change of {share(plan.wanted)}"
     if plan.detectable is not None:
-        yield "Could be found now", f"a relative change of {share(plan.detectable)} or more"
+        yield (
+            "Could be found as planned" if report.started is None else "Could be found now",
+            f"a relative change of {share(plan.detectable)} or more",
+        )
     if plan.units_needed is not None:
         yield "Units needed", number(plan.units_needed)
     yield "Units a day", number(plan.units_a_day)
