@@ -17,7 +17,7 @@ from cashwrap.model import Millis
 DAY: Millis = 86_400_000
 WHOLE = 10_000
 DAILY = 14
-"""Always-valid designs are looked at on each of so many days, later once a week, and now: a shop's holdout is years old,
+"""Always-valid designs are looked at on each of so many days, later once a week, and now: a holdout is years old,
 and each look is a question to all of its facts."""
 
 
