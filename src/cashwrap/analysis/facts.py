@@ -84,8 +84,12 @@ class FactTable:
             temp_directory=self._spill.name,
             preserve_insertion_order=False,  # nothing here depends on it, and keeping it costs memory
         )
-        self.sql = self._view(folder)
-        self.run(self.sql)
+        try:
+            self.sql = self._view(folder)
+            self.run(self.sql)
+        except BaseException:
+            self.close()
+            raise
         self.facts: Table = self.connection.table("facts")
         self._questions = 0
 

@@ -79,7 +79,7 @@ def gather(table: FactTable, question: Question, through: Millis) -> "Units":
 
     seen = keep("exposures", exposures(table.facts, question, through))
     first = keep("exposed", exposed(seen))
-    epochs, chances = epochs_of(table.rows(shares(first)) if question.salt else [])
+    epochs, chances = epochs_of(table.rows(shares(first)))
     columns = _read_of_orders(question)
     reported = keep("reports", reports(table.facts, question, through, columns))
     book = keep("orders", orders(reported, first, question, columns))
@@ -182,8 +182,6 @@ class Units:
     def _shares(self, number: int) -> Mapping[str, int]:
         """What each arm ought to get in an epoch: as its release said, where that is known of all arms but one."""
         declared = self._question.arms
-        if not self._question.salt:
-            return declared  # propensities are those of experiments, which the shop's holdout is not
         chances = self._kept.chances[number // (len(self._question.epochs) + 1)]
         missing = [arm for arm in declared if arm not in chances]
         found = {arm: chances.get(arm, SHARES - sum(chances.values())) for arm in declared}
