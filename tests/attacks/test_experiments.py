@@ -106,7 +106,7 @@ class Crowd:
         outcome, arm = np.where(held, "holdout", "shown"), np.where(held, "holdout", "main")
         propensity = np.where(held, share, chance)
         self.expose(
-            which, held=np.where(held, "shop", None), outcome=outcome, variation=arm, propensity=propensity,
+            which, held=np.where(held, "shop", ""), outcome=outcome, variation=arm, propensity=propensity,
             playbook=playbook,
         )  # fmt: skip
 
@@ -236,6 +236,17 @@ def test_names_are_names_wherever_they_come_from(crowd: Crowd, question: Questio
     with duckdb.connect() as analyst:
         for sql in told.sql.values():
             analyst.execute(sql)
+
+
+@pytest.mark.parametrize("failing", [0, 2])
+def test_payments_that_only_treatment_breaks_are_rolled_back(crowd: Crowd, question: Question, failing: int) -> None:
+    """Control's share is nothing, or nearly so, and there is nothing to divide by: that is no reason to look away."""
+    crowd.expose()
+    crowd.order(np.where(crowd.treated, 0.3, 0.2))
+    crowd.add("Payment Failed", crowd.treated & (crowd.dice.random(len(crowd.ids)) < 0.2))
+    crowd.add("Payment Failed", ~crowd.treated & (crowd.ids < 2 * failing))
+    assert crowd.told(question).verdict.code == "roll_back"
+    assert {harm.by for harm in harms(crowd.told(making._quick(question)).results)} == {"guardrail"}
 
 
 # --- what a browser's key may do ---

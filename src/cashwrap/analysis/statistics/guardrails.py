@@ -1,10 +1,11 @@
 """Guardrails: metrics that an experiment may not make worse by more than a margin, whatever else it gains."""
 
 from collections.abc import Iterator, Sequence
+from math import sqrt
 from typing import Literal, NamedTuple
 
 from cashwrap.analysis.results import Result, Standing
-from cashwrap.analysis.statistics.compare import Difference, relative_interval
+from cashwrap.analysis.statistics.compare import Difference, interval, relative_interval
 from cashwrap.declarations import Better
 
 
@@ -21,15 +22,31 @@ def standing(found: Difference, margin: float, better: Better, critical: float) 
 
     It *holds* where the whole interval of its relative effect lies on the good side of the margin, non-inferiority as
     of Piaggio et al. (2012), JAMA 308; it is *broken* as soon as the whole interval lies beyond, else *open*. With a
-    design's ``critical`` z either is wrong with half of its alpha at most, over all looks.
+    design's ``critical`` z either is wrong with half of its alpha at most, over all looks. Where control's value is too
+    close to zero for a relative effect, the difference is held against the margin itself.
     """
     bounds = relative_interval(found, critical)
     if bounds is None:
-        return "open"
+        return _undivided(found, margin, better, critical)
     worst, best = bounds if better == "higher" else (-bounds.high, -bounds.low)
     if worst > -margin:
         return "holds"
     return "broken" if best < -margin else "open"
+
+
+def _undivided(found: Difference, margin: float, better: Better, critical: float) -> Standing:
+    """By how much worse treatment is than the margin allows, worse - margin · |control|, against its own error."""
+    if found.cov is None:
+        return "open"
+    way = 1 if better == "lower" else -1
+    allowed = margin if found.control >= 0 else -margin
+    (own, common), (_, other) = found.cov
+    error = sqrt((way + allowed) ** 2 * own - 2 * (way + allowed) * way * common + other)
+    beyond = way * found.absolute - allowed * found.control
+    reach = error / found.error * (interval(found, critical).high - found.absolute)
+    if abs(beyond) <= reach:
+        return "open"
+    return "broken" if beyond > 0 else "holds"
 
 
 def harms(results: Sequence[Result]) -> tuple[Harm, ...]:
