@@ -133,7 +133,10 @@ def test_a_guardrail_is_open_before_anything_can_be_said() -> None:
     assert standing(found, 0.05, "higher", boundaries([0.1], [1.0], 0.05)[0]) == "broken"
     rare = compare(proportion(0.002, 1_000), proportion(0.05, 1_000))
     assert rare.relative is None
-    assert standing(rare, 0.05, "lower", 1.96) == "open"
+    assert standing(rare, 0.05, "lower", 1.96) == "broken"
+    assert standing(rare, 0.05, "higher", 1.96) == "holds"
+    assert standing(rare, 0.05, "lower", math.inf) == "open"
+    assert standing(compare(proportion(0.002, 1_000), proportion(0.004, 1_000)), 0.05, "lower", 1.96) == "open"
 
 
 def test_a_ramp_stops_for_a_broken_guardrail_and_for_a_harmed_primary() -> None:

@@ -150,7 +150,7 @@ def test_a_share_changed_on_the_way_is_no_effect(crowd: Crowd, question: Questio
     crowd.order(np.where(late, 0.4, 0.1))
     told = crowd.told(replace(question, arms={"control": 1000, "main": 9000}))
     assert told.verdict.code == "cannot_tell"
-    assert codes(told) == set()
+    assert codes(told) == {"guardrail_untold"}
 
 
 def test_a_release_in_which_nobody_was_held_out_does_not_block_the_headline(crowd: Crowd, headline: Question) -> None:
@@ -166,7 +166,6 @@ def test_a_release_in_which_nobody_was_held_out_does_not_block_the_headline(crow
         crowd.hold(which, 1000, chance, name)
     crowd.order(np.where(crowd.treated, 0.4, 0.2))
     told = crowd.told(headline)
-    assert codes(told) == set()
     assert told.verdict.code == "ship"
 
 
@@ -247,6 +246,16 @@ def test_payments_that_only_treatment_breaks_are_rolled_back(crowd: Crowd, quest
     crowd.add("Payment Failed", ~crowd.treated & (crowd.ids < 2 * failing))
     assert crowd.told(question).verdict.code == "roll_back"
     assert {harm.by for harm in harms(crowd.told(making._quick(question)).results)} == {"guardrail"}
+
+
+def test_a_guardrail_that_nothing_can_be_said_of_is_told(crowd: Crowd, question: Question) -> None:
+    crowd.expose()
+    crowd.order(np.where(crowd.treated, 0.3, 0.2))
+    crowd.add("Payment Failed", crowd.treated & (crowd.ids < 20))
+    told = crowd.told(question)
+    assert told.verdict.code == "ship"
+    assert codes(told) == {"guardrail_untold"}
+    assert codes(crowd.told(question, 5)) == set()
 
 
 # --- what a browser's key may do ---

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cashwrap.analysis.question import Question
 from cashwrap.analysis.render.words import number, plural, share
-from cashwrap.analysis.results import ArmTally, Problem, RatioCheck
+from cashwrap.analysis.results import ArmTally, Problem, RatioCheck, Result
 from cashwrap.analysis.statistics.ratio import Ratio, check, drill_down, loss
 from cashwrap.analysis.units import Units
 
@@ -59,6 +59,14 @@ def ratio_check(units: Units, question: Question) -> RatioCheck:
 def doubts(units: Units, arms: Sequence[ArmTally], ratio: RatioCheck) -> list[Problem]:
     """What is to be doubted, as far as facts and tallies tell."""
     return [*_ratio(ratio), *_loss(arms), *_mixing(arms), *_ghosts(arms), *_troubles(units.trouble())]
+
+
+def untold(guardrails: Sequence[Result]) -> Iterator[Problem]:
+    """Guardrails that nothing can be said of, once a look has passed: a verdict goes without them, and must say so."""
+    for result in guardrails:
+        if result.problem is not None and result.problem.code != "too_early":
+            said = f"The guardrail {result.label} could not be judged: {result.problem.message}"
+            yield Problem("guardrail_untold", said)
 
 
 def _ratio(ratio: RatioCheck) -> Iterator[Problem]:

@@ -85,8 +85,9 @@ def _told(units: Units, question: Question, plan: Plan, beside: _Around) -> Repo
     results = _results(units, question, plan, bounds)
     arms = _arms(units, question, beside.tallies)
     ratio = doubts.ratio_check(units, question)
-    found = [*beside.noted(units.playbooks()), *doubts.doubts(units, arms, ratio), *_faded(results[0], bounds)]
     guardrails = [result for result in results if result.role == "guardrail"]
+    found = [*beside.noted(units.playbooks()), *doubts.doubts(units, arms, ratio)]
+    found += [*_faded(results[0], bounds), *doubts.untold(guardrails)]
     outlook = around.outlook(units, question, primary, plan, beside.now)
     shown = around.views(units, question, primary, plan)
     decided = verdict(results[0], guardrails, plan, found, question.currency)
