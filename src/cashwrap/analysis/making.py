@@ -10,7 +10,6 @@ import duckdb
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cashwrap.adapters.parquet import STATE
 from cashwrap.analysis.asking import ask, ask_holdout
 from cashwrap.analysis.facts import FactTable
 from cashwrap.analysis.question import Question
@@ -32,6 +31,8 @@ QUICK: Millis = 86_400_000
 """How long after an exposure outcomes count when a ramp is guarded: harm is to be seen soon, not to the last refund."""
 TRIES = 3
 """How often facts are asked that change meanwhile: somebody is forgotten, or another command brings them up to date."""
+_STATE = "_state.json"
+"""Beside the facts: how far they have come, as whoever changes them writes it (docs/decisions/0035)."""
 _JUDGED = frozenset({"primary", "guardrail"})
 _T = TypeVar("_T")
 
@@ -110,7 +111,7 @@ def _asked(facts: Path, ask: Callable[[FactTable], _T]) -> _T:
 
 def _state(facts: Path) -> bytes:
     """What tells one state of the fact table from another; nothing where it is not of our making."""
-    path = facts / STATE
+    path = facts / _STATE
     return path.read_bytes() if path.exists() else b""
 
 
