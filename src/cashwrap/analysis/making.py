@@ -100,7 +100,7 @@ def _asked(facts: Path, ask: Callable[[FactTable], _T]) -> _T:
         except duckdb.Error as error:
             if before == _state(facts):
                 message = f"The facts in {facts} cannot be read. 'cashwrap facts --again' writes what the log still has"
-                raise CashwrapError(f"{message}: {error}", code="facts_mismatch") from error
+                raise CashwrapError(f"{message}: {str(error).splitlines()[0]}", code="facts_mismatch") from error
             continue
         if before == _state(facts):
             break
