@@ -229,7 +229,7 @@ class _Walk:
 
     @property
     def cart(self) -> str:
-        return f"{self.who.name}-cart-{self.visit}" if self.visit else f"{self.who.name}-cart"
+        return f"{self.who.name}-cart-token-{self.visit}"  # shorter ones could be guessed, and name nobody
 
     @property
     def total(self) -> Minor:
