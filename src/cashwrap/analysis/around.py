@@ -61,10 +61,7 @@ def _sliced(
 ) -> tuple[tuple[Slice, ...], tuple[Heterogeneity, ...]]:
     slices: list[Slice] = []
     tests: list[Heterogeneity] = []
-    dimensions = [*DIMENSIONS, *(f"segment:{name}" for name in question.segments)]
-    if primary.kind in {"quantile", "funnel"}:
-        return (), ()  # their values are not sums of units
-    for dimension in dimensions:
+    for dimension in dimensions(question, primary):
         by_arm = grouped(units.moments(primary.name, by=dimension, through=through))
         control, *treated = question.arms
         for arm in treated:
@@ -81,6 +78,12 @@ def _sliced(
             if chance is not None:
                 tests.append(Heterogeneity(dimension, arm, chance))
     return tuple(slices), tuple(tests)
+
+
+def dimensions(question: Question, primary: Metric) -> list[str]:
+    """What the primary effect is broken down by; nothing where a metric's values are not sums of units."""
+    segments = (f"segment:{name}" for name in question.segments)
+    return [] if primary.kind in {"quantile", "funnel"} else [*DIMENSIONS, *segments]
 
 
 def _largest(control: Mapping[str, object], arm: Mapping[str, object]) -> list[str]:

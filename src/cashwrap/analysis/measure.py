@@ -89,10 +89,12 @@ class Wanted(NamedTuple):
         return max([self.active, *windows])
 
 
-def measured(units: Table, rows: Table, book: Table, question: Question, wanted: Wanted) -> Table:
+def measured(
+    units: Table, rows: Table, book: Table, question: Question, wanted: Wanted, keys: tuple[str, ...] = ("unit",)
+) -> Table:
     """The units with a column for each need, each funnel's step (``step_NAME_0`` ...), and ``active``.
 
-    ``rows`` are ``after``, ``book`` is ``orders``.
+    ``rows`` are ``after``, ``book`` is ``orders``; all three have the ``keys`` by which they belong together.
     """
     columns, steps = units.columns, []
     sums = of_facts(rows, question, wanted.needs), of_orders(book, question, wanted.needs)
@@ -108,7 +110,8 @@ def measured(units: Table, rows: Table, book: Table, question: Question, wanted:
     if wanted.known:
         sums[0].update(_known(rows, question))
         sums[1]["spent_before"] = _spent(book)
-    units = _beside(_beside(units, rows, "facts", sums[0]), book, "orders", sums[1])
+    for side, own, values in (("facts", rows, sums[0]), ("orders", book, sums[1])):
+        units = _beside(units, own, keys, {f"{name}_{side}": value for name, value in values.items()})
     for funnel in wanted.funnels:
         units = chain(units, funnel)
     more = _covariates(units) if wanted.known else {}
@@ -116,12 +119,12 @@ def measured(units: Table, rows: Table, book: Table, question: Question, wanted:
     return units.select(*columns, *steps, **more, **{need.name: settled(units, need) for need in wanted.needs})
 
 
-def _beside(units: Table, rows: Table, side: str, values: Mapping[str, Value]) -> Table:
-    """Units with aggregates over their rows, each under its name and the side's."""
+def _beside(units: Table, rows: Table, keys: tuple[str, ...], values: Mapping[str, Value]) -> Table:
+    """Units with aggregates over their rows."""
     if not values:
         return units
-    grouped = rows.group_by("unit").agg(**{f"{name}_{side}": value for name, value in values.items()})
-    return units.left_join(grouped, "unit").drop("unit_right")
+    grouped = rows.group_by(*keys).agg(**values)
+    return units.left_join(grouped, keys).drop(*(f"{key}_right" for key in keys))
 
 
 # --- facts of units ---

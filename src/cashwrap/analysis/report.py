@@ -81,6 +81,8 @@ class _Around(NamedTuple):
 
 def _told(units: Units, question: Question, plan: Plan, beside: _Around) -> Report:
     primary = _primary(question)
+    if primary.kind != "quantile":
+        units.ahead(primary.name, _asked(question, primary, plan, beside.now))
     bounds = _bounds(units, question, primary, plan)
     results = _results(units, question, plan, bounds)
     arms = _arms(units, question, beside.tallies)
@@ -117,6 +119,15 @@ def _told(units: Units, question: Question, plan: Plan, beside: _Around) -> Repo
         playbooks=units.playbooks(),
         sql=units.sql,
     )
+
+
+def _asked(question: Question, primary: Metric, plan: Plan, now: Millis) -> Iterator[tuple[str | None, Millis]]:
+    """What a report asks of the primary metric: every look by epoch, the newest by parts, and all there is today."""
+    yield None, now
+    for at in plan.moments:
+        yield "epoch", at
+    for dimension in around.dimensions(question, primary) if plan.moments else ():
+        yield dimension, plan.moments[-1]
 
 
 def _nobody(table: FactTable, question: Question, now: Millis, sql: Mapping[str, str]) -> Report:

@@ -5,28 +5,27 @@ an Ibis expression, and the SQL it becomes is kept, in the order in which an ana
 """
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
-from itertools import combinations_with_replacement
-from math import ceil
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import ibis  # type: ignore[import-untyped]
-import numpy as np
 from msgspec import Struct
 
 from cashwrap.analysis.exposed import Epochs, epoch, epochs_of, exposed, exposures, shares
 from cashwrap.analysis.facts import DAY, FactTable, Table, Value, quoted, to_sql
 from cashwrap.analysis.measure import Need, Wanted, after, measured, needs, read_by, step_name
 from cashwrap.analysis.orders import horizon, orders, reports
-from cashwrap.analysis.question import Metric, Part, Question
+from cashwrap.analysis.question import Metric, Question
 from cashwrap.analysis.results import Interval
 from cashwrap.analysis.statistics.compare import NoAnswer
-from cashwrap.analysis.statistics.moments import Moments, moments
+from cashwrap.analysis.statistics.moments import Moments
 from cashwrap.analysis.statistics.quantiles import Quantile, ranks
 from cashwrap.analysis.statistics.ratio import Day
 from cashwrap.analysis.statistics.survival import Ends
+from cashwrap.analysis.summing import UNKNOWN, Ask, Measure, Sums, alone, capped, measure_of, split, values_of
 from cashwrap.errors import CashwrapError
 from cashwrap.experiments import SHARES
 from cashwrap.metrics import ORDER
@@ -38,9 +37,6 @@ COVARIATES = ("cart_before", "mobile", "events_before", "spent_before")
 """What is known of a unit at its exposure, or before."""
 QUIET: Millis = 30 * 60_000
 """Without anything for this long, a checkout is abandoned."""
-_ONE: Value = ibis.literal(1.0, "float64")
-UNKNOWN = "unknown"
-"""The group of units of which nobody knows."""
 _DIMENSIONS = {"browser": "browser", "consent": "mask", "step": "placement", "release": "playbook"}
 
 
@@ -63,6 +59,20 @@ class _Kept(Struct, frozen=True):
     orders: Table
     chances: Sequence[Mapping[str, int]]
     """Each arm's chance of 10,000, as releases had it, by the epochs that releases made."""
+
+
+class _Count(NamedTuple):
+    """Units of one arm and day of the first exposure that are alike."""
+
+    arm: str
+    ghost: str | None
+    playbook: str | None
+    epoch: int
+    day: int
+    units: int
+    mature: int
+    tainted: int
+    first: Millis
 
 
 def gather(table: FactTable, question: Question, through: Millis) -> "Units":
@@ -131,38 +141,47 @@ class Units:
         self._units = kept.units
         self._metrics = {metric.name: metric for metric in question.metrics}
         self._funnels: dict[tuple[str, ...], Table] = {}
-        self._answers: dict[tuple[str, str | None, Millis, tuple[str, ...]], dict[tuple[str, str], Moments]] = {}
+        self._summed = [metric for metric in question.metrics if metric.kind != "quantile"]
+        self._answers: dict[tuple[str, str | None, Millis], dict[tuple[str, str], Moments]] = {}
         self._caps: dict[tuple[str, Millis], Interval | None] = {}
-        self.covariates = self._varying()
+        self._census = self._counted()
+        self.covariates = self._varying() if self._census else ()
         """What units differ in, of what was known of them at the exposure."""
 
     # --- who takes part ---
 
+    def _counted(self) -> list[_Count]:
+        units = self._units
+        by = "arm", "ghost", "playbook", "epoch"
+        over = units.exposed <= self._last(self._question.design.window, self.through)
+        grouped = units.group_by(*by, day=units.exposed // DAY).agg(
+            units=units.count(),
+            mature=units.count(where=over),
+            tainted=units.count(where=units.tainted),
+            first=units.exposed.min(),
+        )
+        return [_Count(*row) for row in self._rows("units by arm and day", grouped)]
+
     def arms(self) -> list[ArmCount]:
         """Every arm of the question, the control first."""
-        rows = self._units
-        over = rows.exposed <= self._last(self._question.design.window, self.through)
-        counted = rows.group_by("arm", "ghost").agg(
-            units=rows.count(), mature=rows.count(where=over), tainted=rows.count(where=rows.tainted)
-        )
-        counts = self._rows("arms", counted)
         found = []
         for arm in self._question.arms:
-            mine = [row for row in counts if row[0] == arm]
-            ghosts = {row[1]: row[2] for row in sorted(mine, key=str) if row[1] is not None}
-            units, mature, tainted = (sum(row[place] for row in mine) for place in (2, 3, 4))
-            found.append(ArmCount(arm, units, mature, tainted, ghosts))
+            mine = [each for each in self._census if each.arm == arm]
+            ghosts: dict[str, int] = {}
+            for each in mine:
+                if each.ghost is not None:
+                    ghosts[each.ghost] = ghosts.get(each.ghost, 0) + each.units
+            mature, tainted = sum(each.mature for each in mine), sum(each.tainted for each in mine)
+            found.append(ArmCount(arm, sum(each.units for each in mine), mature, tainted, dict(sorted(ghosts.items()))))
         return found
 
     def started(self) -> Millis | None:
         """When the first unit was exposed."""
-        ((first,),) = self._table.rows(self._units.agg(first=self._units.exposed.min()))
-        return None if first is None else int(first)
+        return min((each.first for each in self._census), default=None)
 
     def playbooks(self) -> tuple[str, ...]:
         """The releases that first exposures came from."""
-        named = self._units.filter(self._units.playbook.notnull())
-        return tuple(sorted(row[0] for row in self._table.rows(named.select("playbook").distinct())))
+        return tuple(sorted({each.playbook for each in self._census if each.playbook is not None}))
 
     def seen(self) -> dict[str, int]:
         """Decisions that came back as exposures, by arm."""
@@ -172,12 +191,11 @@ class Units:
 
     def days(self) -> list[Day]:
         """Units by day and epoch of their exposure, with the shares that the arms had then."""
-        units = self._units
-        grouped = units.group_by("epoch", "arm", day=units.exposed // DAY).agg(units=units.count())
-        counts: dict[tuple[int, int], dict[str, int]] = {}
-        for number, arm, day, count in self._rows("units by day", grouped):
-            counts.setdefault((day, number), dict.fromkeys(self._question.arms, 0))[arm] = count
-        return [Day(found, self._shares(number)) for (_, number), found in sorted(counts.items())]
+        days: dict[tuple[int, int], dict[str, int]] = {}
+        for each in self._census:
+            counts = days.setdefault((each.day, each.epoch), dict.fromkeys(self._question.arms, 0))
+            counts[each.arm] += each.units
+        return [Day(found, self._shares(number)) for (_, number), found in sorted(days.items())]
 
     def _shares(self, number: int) -> Mapping[str, int]:
         """What each arm ought to get in an epoch: as its release said, where that is known of all arms but one."""
@@ -190,30 +208,37 @@ class Units:
 
     def breakdown(self) -> dict[str, dict[str, dict[str, int]]]:
         """Units by browser, consent, step (the placement) and release at their first exposure, then by arm."""
-        found: dict[str, dict[str, dict[str, int]]] = {}
-        for dimension, column in _DIMENSIONS.items():
-            grouped = self._units.group_by(column, "arm").agg(units=self._units.count())
-            values = found[dimension] = {}
-            for value, arm, count in self._rows(f"units by {dimension}", grouped):
-                name = _consent(value) if column == "mask" else value or UNKNOWN
-                values.setdefault(name, {})[arm] = count
+        units = self._units
+        parts = [
+            ibis.struct({"dimension": dimension, "value": units[column].cast("string")})
+            for dimension, column in _DIMENSIONS.items()
+        ]
+        rows = units.select("arm", part=ibis.array(parts).unnest())
+        counted = rows.group_by(dimension=rows.part["dimension"], value=rows.part["value"], arm=rows.arm)
+        found: dict[str, dict[str, dict[str, int]]] = {dimension: {} for dimension in _DIMENSIONS}
+        for dimension, value, arm, count in self._rows("units by part", counted.agg(units=rows.count())):
+            name = _consent(int(value or 0)) if dimension == "consent" else value or UNKNOWN
+            values = found[dimension].setdefault(name, {})
+            values[arm] = values.get(arm, 0) + count
         return found
 
     def trouble(self) -> dict[str, int]:
         """What is wrong with facts, counted: see ``doubts``."""
         seen, final = self._kept.exposures, self._final()
         early = (final.age < 0) & (final.age >= -DAY)
-        counted = {
-            "flagged_exposures": seen.agg(n=seen.count(where=seen.flags != 0)),
-            "skewed_exposures": seen.agg(n=seen.count(where=seen.skewed)),
-            "exposures_without_unit": seen.agg(n=seen.count(where=seen.unit.isnull())),
-            "orders_before_exposure": final.agg(n=final.count(where=early)),
-            "duplicate_orders": final.agg(n=final.count(where=(final.reports > 1) & (final.age >= 0))),
-            "orders_without_rate": final.agg(n=final.count(where=final.factor.isnull() & (final.age >= 0))),
-            "refunds_without_order": self._loose_refunds(),
-            "negative_units": self._negative(final),
-        }
-        return {name: int(self._rows(name.replace("_", " "), query)[0][0]) for name, query in counted.items()}
+        exposed = seen.agg(
+            flagged_exposures=seen.count(where=seen.flags != 0),
+            skewed_exposures=seen.count(where=seen.skewed),
+            exposures_without_unit=seen.count(where=seen.unit.isnull()),
+        )
+        ordered = final.agg(
+            orders_before_exposure=final.count(where=early),
+            duplicate_orders=final.count(where=(final.reports > 1) & (final.age >= 0)),
+            orders_without_rate=final.count(where=final.factor.isnull() & (final.age >= 0)),
+        )
+        counted = exposed.cross_join(ordered, self._loose_refunds(), self._negative(final))
+        (found,) = self._rows("trouble", counted)
+        return {name: int(count) for name, count in zip(counted.columns, found, strict=True)}
 
     def _final(self) -> Table:
         """The orders as they were when nothing about them counts any more."""
@@ -226,13 +251,13 @@ class Units:
         placed = rows.event.isin(["Order Completed", "Order Updated"])
         named = rows.group_by("order").agg(placed=placed.any(), refunds=(~placed).sum(), unit=rows.unit.min())
         loose = named.filter(~named.placed).semi_join(self._units, "unit")
-        return loose.agg(n=loose.refunds.sum().fill_null(0))
+        return loose.agg(refunds_without_order=loose.refunds.sum().fill_null(0))
 
     def _negative(self, final: Table) -> Table:
         """Units that gave back more than they bought."""
         mine = final.filter(final.stands, final.age >= 0, final.age <= self._question.design.window)
         sums = mine.group_by("unit").agg(net=mine.net.sum())
-        return sums.agg(n=sums.count(where=sums.net < 0))
+        return sums.agg(negative_units=sums.count(where=sums.net < 0))
 
     # --- moments ---
 
@@ -245,71 +270,88 @@ class Units:
         ``in`` and ``out``); without it the only group is ``""``. A funnel's numerator is who took the last step, its
         denominator who took the first.
         """
-        names = self.covariates if covariates else ()
-        asked = metric, by, self.through if through is None else through, names
-        if asked not in self._answers:
-            rows = self._valued(self._metrics[metric], through)
-            values = rows.select("arm", "num", "den", *names, group=self._group(rows, by))
-            label = f"moments of {metric}" + (f" by {by}" if by else "")
-            self._answers[asked] = self._moments(label, values, ["num", "den", *names])
-        return self._answers[asked]
+        asked = by, self.through if through is None else through
+        if (metric, *asked) not in self._answers:
+            label = f"moments by {by}" if by else "moments"
+            mine = self._metrics[metric]
+            self._answer(label, [mine] if mine.kind == "quantile" else self._summed, [asked])
+        found = self._answers[metric, *asked]
+        return found if covariates else {key: alone(each) for key, each in found.items()}
+
+    def ahead(self, metric: str, asked: Iterable[tuple[str | None, Millis]]) -> None:
+        """Work out in one pass what ``moments`` will be asked of a metric: by what, and up to when."""
+        self._answer(f"moments of {metric}", [self._metrics[metric]], list(dict.fromkeys(asked)))
+
+    def _answer(self, label: str, metrics: Sequence[Metric], asked: Sequence[tuple[str | None, Millis]]) -> None:
+        windows = {metric.window for metric in metrics}
+        asks = [Ask(by or "", self._last(window, through)) for by, through in asked for window in windows]
+        rows = self._within(metrics, sorted(set(asks)), sorted({through for _, through in asked}))
+        sums = Sums({metric.name: measure_of(metric) for metric in metrics}, self.covariates)
+        found: dict[Ask, dict[tuple[str, str], dict[str, Moments]]] = {}
+        counted = self._rows(label, sums.of(rows, ("arm", "by", "until", "group")))
+        for arm, by, until, group, n, *values in sorted(counted, key=lambda row: (-row[4], row[3])):
+            found.setdefault(Ask(by, until), {})[arm, group] = sums.read(n, values)
+        for (by, through), metric in product(asked, metrics):
+            there = found.get(Ask(by or "", self._last(metric.window, through)), {})
+            self._answers[metric.name, by, through] = {key: each[metric.name] for key, each in there.items()}
+
+    def _within(self, metrics: Sequence[Metric], asks: Sequence[Ask], moments: Sequence[Millis]) -> Table:
+        """Units, split, with the columns that these metrics are measured by, within the caps of each moment."""
+        values = {name: self._units[name] for name in self.covariates}
+        for metric in metrics:
+            values |= values_of(self._units, metric)
+            self._find_caps(metric, moments)
+        rows = split(self._units, asks, values)
+        clipped: dict[str, Value] = {}
+        for metric in metrics:
+            num = rows[measure_of(metric).num]
+            caps = [(self._last(metric.window, through), self.caps(metric.name, through)) for through in moments]
+            within = [(rows.until == until, num.clip(*each)) for until, each in caps if each is not None]
+            clipped |= {measure_of(metric).num: ibis.cases(*within, else_=num)} if within else {}
+        rows = rows.mutate(**clipped) if clipped else rows
+        missing = [rows[measure_of(metric).num].notnull() for metric in metrics if metric.kind == "quantile"]
+        return rows.filter(*missing) if missing else rows
 
     def moments_by_age(self, metric: str, days: int) -> dict[tuple[str, int], Moments]:
         """A metric's moments by arm and day after the exposure, of that day's outcome alone, over the units whose day
         is over. No day is later than the metric's window; covariates are left out."""
         asked = self._metrics[metric]
         days = min(days, asked.window // DAY)
-        wanted = Wanted([*_daily(asked, asked.numerator, "num", days), *_daily(asked, asked.per, "den", days)])
-        first = self._units.select("unit", "exposed", "arm")
-        rows = after(self._table.facts, first, self._question, self.through, wanted)
-        kept = self._keep(f"{metric} by age", measured(first, rows, self._kept.orders, self._question, wanted))
-        found: dict[tuple[str, int], Moments] = {}
-        for day in range(days):
-            over = kept.filter(kept.exposed <= self.through - (day + 1) * DAY)
-            den = over[f"den_{day}"] if asked.per is not None else _ONE
-            values = over.select("arm", group=ibis.literal(""), num=over[f"num_{day}"], den=den)
-            part = self._moments(f"moments of {metric} on day {day}", values, ["num", "den"])
-            found |= {(arm, day): each for (arm, _), each in part.items()}
-        return found
-
-    def _moments(self, label: str, rows: Table, names: Sequence[str]) -> dict[tuple[str, str], Moments]:
-        pairs = list(combinations_with_replacement(range(len(names)), 2))
-        means = {f"mean_{name}": rows[name].mean() for name in names}
-        covs = {f"cov_{names[i]}_{names[j]}": rows[names[i]].cov(rows[names[j]], how="sample") for i, j in pairs}
-        grouped = rows.group_by("arm", "group").agg(n=rows.count(), **means, **covs)
-        found = {}
-        for arm, group, n, *values in self._rows(label, grouped.order_by(ibis.desc("n"))):
-            cov = np.zeros((len(names), len(names)))
-            for (i, j), value in zip(pairs, values[len(names) :], strict=True):
-                cov[i, j] = cov[j, i] = value or 0.0
-            found[arm, group] = moments(n, np.array(values[: len(names)]), cov)
-        return found
+        first = self._units.select("unit", "exposed", "arm", day=ibis.range(days).unnest().cast("int64"))
+        first = first.filter(first.exposed <= self.through - (first.day + 1) * DAY)
+        parts = [("num", asked.numerator), ("den", asked.per)]
+        wanted = Wanted([Need(name, asked, part, 0, days * DAY - 1) for name, part in parts if part is not None])
+        rows = after(self._table.facts, self._units, self._question, self.through, wanted)
+        rows, book = (each.mutate(day=each.age // DAY) for each in (rows, self._kept.orders))
+        values = measured(first, rows, book, self._question, wanted, keys=("unit", "day"))
+        sums = Sums({metric: Measure("num", "den" if asked.per is not None else None)}, ())
+        found = self._rows(f"moments of {metric} by day", sums.of(values, ("arm", "day")))
+        return {(arm, day): sums.read(n, each)[metric] for arm, day, n, *each in found}
 
     def caps(self, metric: str, through: Millis | None = None) -> Interval | None:
         """What a metric's values are capped at: the values at both of its quantiles, of all arms together."""
         asked = metric, self.through if through is None else through
-        if asked not in self._caps:
-            self._caps[asked] = self._found_caps(self._metrics[metric], through)
-        return self._caps[asked]
+        self._find_caps(self._metrics[metric], asked[1:])
+        return self._caps.get(asked)
 
-    def _found_caps(self, metric: Metric, through: Millis | None) -> Interval | None:
-        if metric.caps is None:
-            return None
-        rows = self._raw(metric, through)
-        ((n,),) = self._table.rows(rows.agg(n=rows.count()))
-        if not n:
-            return None
-        places = [min(n, max(1, ceil(n * share - 1e-9))) for share in metric.caps]
-        ordered = rows.select("num", place=ibis.row_number().over(ibis.window(order_by=rows.num)) + 1)
-        chosen = ordered.filter(ordered.place.isin(places)).select("place", "num")
-        found = dict(self._rows(f"caps of {metric.name}", chosen))
-        return Interval(found[places[0]], found[places[1]])
+    def _find_caps(self, metric: Metric, moments: Sequence[Millis]) -> None:
+        """Work out a metric's caps at these moments, as far as they are not known."""
+        missing = {each: self._last(metric.window, each) for each in moments if (metric.name, each) not in self._caps}
+        if metric.caps is None or not missing:
+            return
+        value = values_of(self._units, metric)[measure_of(metric).num]
+        rows = split(self._units, [Ask("", until) for until in sorted(set(missing.values()))], {"value": value})
+        found = {until: caps for until, *caps in self._rows(f"caps of {metric.name}", capped(rows, metric.caps))}
+        for through, until in missing.items():
+            self._caps[metric.name, through] = Interval(*found[until]) if until in found else None
 
     def quantile(self, metric: str, through: Millis | None = None) -> dict[str, Quantile]:
         """A metric's quantile by arm, with the ends of its interval: not numbers where an arm has too few units."""
         asked = self._metrics[metric]
         at = asked.at if asked.at is not None else 0.5
-        rows = self._valued(asked, through)
+        moment = self.through if through is None else through
+        rows = self._within([asked], [Ask("", self._last(asked.window, moment))], [moment])
+        rows = rows.select("arm", num=rows[measure_of(asked).num])
         sizes = dict(self._table.rows(rows.group_by("arm").agg(n=rows.count())))
         ordered = rows.select(
             "arm", "num", place=ibis.row_number().over(ibis.window(group_by=rows.arm, order_by=rows.num)) + 1
@@ -325,35 +367,6 @@ class Units:
             arm: Quantile(sizes[arm], at, *(found.get((arm, place), nothing) for place in _value_first(each)))
             for arm, each in places.items()
         }
-
-    def _valued(self, metric: Metric, through: Millis | None) -> Table:
-        """Units whose time is over, with ``num`` and ``den``, within the metric's caps."""
-        rows = self._raw(metric, through)
-        caps = self.caps(metric.name, through)
-        return rows if caps is None else rows.mutate(num=rows.num.clip(*caps))
-
-    def _raw(self, metric: Metric, through: Millis | None) -> Table:
-        units = self._units
-        rows = units.filter(units.exposed <= self._last(metric.window, self.through if through is None else through))
-        if metric.kind == "funnel":
-            first, last = (rows[step_name(metric, step)] for step in (0, len(metric.steps) - 1))
-            return rows.mutate(num=last.notnull().cast("float64"), den=first.notnull().cast("float64"))
-        num = rows[f"of_{metric.name}"]
-        den = rows[f"per_{metric.name}"] if metric.per is not None else _ONE
-        if metric.kind != "quantile":
-            return rows.mutate(num=num, den=den)
-        rows = rows.mutate(num=num / den.nullif(0), den=_ONE)  # an average of the unit's own, with ``per``
-        return rows.filter(rows.num.notnull())
-
-    def _group(self, rows: Table, by: str | None) -> Value:
-        if by is None:
-            return ibis.literal("")
-        if by == "epoch":
-            return rows.epoch.cast("string")
-        kind, _, name = by.partition(":")
-        if kind == "segment":
-            return ibis.ifelse(rows.segments.contains(name).fill_null(False), "in", "out")  # noqa: FBT003 - ibis
-        return rows[by].fill_null(UNKNOWN)
 
     # --- the way through the checkout ---
 
@@ -449,8 +462,12 @@ class Units:
         return through - window - self._question.design.maturity
 
     def _rows(self, label: str, expression: Table) -> list[tuple[Any, ...]]:
-        self._sql[label] = to_sql(expression)
-        return self._table.run(self._sql[label])
+        sql, number, name = to_sql(expression), 1, label
+        while self._sql.get(name, sql) != sql:  # asked of another moment
+            number += 1
+            name = f"{label} ({number})"
+        self._sql[name] = sql
+        return self._table.run(sql)
 
     def _keep(self, label: str, expression: Table) -> Table:
         kept, self._sql[label] = self._table.keep(f"{self._units.get_name()} {label}", expression)
@@ -461,13 +478,6 @@ class Units:
         spread = {name: self._units[name].max() > self._units[name].min() for name in COVARIATES}
         (found,) = self._table.rows(self._units.agg(**spread))
         return tuple(name for name, varies in zip(COVARIATES, found, strict=True) if varies)
-
-
-def _daily(metric: Metric, part: Part | None, name: str, days: int) -> list[Need]:
-    """A part's value on each day after the exposure."""
-    if part is None:
-        return []
-    return [Need(f"{name}_{day}", metric, part, day * DAY, (day + 1) * DAY - 1) for day in range(days)]
 
 
 def _ranks(n: int, at: float) -> tuple[int, ...]:
