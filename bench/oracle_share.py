@@ -79,8 +79,8 @@ WORLD = World(personas=PERSONAS, effects=EFFECTS, refunds=60)
 EXPERIENCES = {each.experience: each.placement for each in EFFECTS}
 NAMES = {name: frozenset(each.name for each in EFFECTS if each.experience == name) for name in EXPERIENCES}
 MARGIN = 0.03
-"""How far below the holdout the playbook may fall over all days, as a share of the holdout's profit: half a percent of a
-year's, for eight weeks that test six ideas of which none may be any good."""
+"""How far below the holdout the playbook may fall over all days, as a share of the holdout's profit: half a percent of
+a year's, for eight weeks that test six ideas of which none may be any good."""
 
 
 class Setting(NamedTuple):
