@@ -21,6 +21,7 @@ from cashwrap.analysis import units as units_module
 from cashwrap.analysis.exposed import exposures
 from cashwrap.analysis.facts import COLUMNS, to_sql
 from cashwrap.analysis.question import Metric, Part, Question
+from cashwrap.analysis.report import report
 from cashwrap.analysis.units import FactTable, Units, gather
 from cashwrap.declarations import Condition, DesignDecl
 from cashwrap.errors import CashwrapError
@@ -483,6 +484,34 @@ def test_what_was_spilled_goes(folder: Path) -> None:
         assert spill.is_dir()
         assert opened.run("SELECT current_setting('threads')") == [(2,)]
     assert not spill.exists()
+
+
+@pytest.mark.parametrize(("kept", "memory"), [(b"no Parquet", "1GB"), (None, "a lot")])
+def test_what_cannot_be_opened_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bytes | None, memory: str
+) -> None:
+    file = tmp_path / "facts" / "day=2024-10-04" / "bucket=00" / "a.parquet"
+    file.parent.mkdir(parents=True)
+    if kept is not None:
+        file.write_bytes(kept)
+    spilled = tmp_path / "spilled"
+    spilled.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(spilled))
+    with pytest.raises(duckdb.Error):
+        FactTable(tmp_path / "facts", memory=memory)
+    assert list(spilled.iterdir()) == []
+
+
+def test_a_report_asks_little(folder: Path) -> None:
+    """Whatever the number of metrics, segments and looks: each statement costs more to write than to answer."""
+    fewer = replace(QUESTION, design=replace(DESIGN, days=8, looks=2))
+    more = replace(fewer, segments=tuple(f"s{number}" for number in range(50)), design=replace(DESIGN, days=8, looks=4))
+    with FactTable(folder) as opened:
+        few, many = (report(opened, question, START + 40 * DAY) for question in (fewer, more))
+    assert many.look is not None
+    assert many.look.number == 4
+    assert few.sql.keys() == many.sql.keys()
+    assert len(many.sql) <= 16
 
 
 @pytest.mark.parametrize("name", ["experiment", "headline", "cart"])

@@ -5,6 +5,7 @@ could answer as well. Moments are milliseconds since 1970, in UTC.
 """
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -77,20 +78,19 @@ class FactTable:
     """
 
     def __init__(self, folder: Path, *, threads: int = 2, memory: str = "1GB") -> None:
-        self._spill = TemporaryDirectory(prefix="cashwrap-report-")
-        self.connection: Any = ibis.duckdb.connect(
-            threads=threads,
-            memory_limit=memory,
-            temp_directory=self._spill.name,
-            preserve_insertion_order=False,  # nothing here depends on it, and keeping it costs memory
-        )
-        try:
+        with ExitStack() as opened:
+            spill = opened.enter_context(TemporaryDirectory(prefix="cashwrap-report-"))
+            self.connection: Any = ibis.duckdb.connect(
+                threads=threads,
+                memory_limit=memory,
+                temp_directory=spill,
+                preserve_insertion_order=False,  # nothing here depends on it, and keeping it costs memory
+            )
+            opened.callback(self.connection.disconnect)
             self.sql = self._view(folder)
             self.run(self.sql)
-        except BaseException:
-            self.close()
-            raise
-        self.facts: Table = self.connection.table("facts")
+            self.facts = self._named("facts")
+            self._opened = opened.pop_all()  # what fails before this leaves nothing behind
         self._questions = 0
 
     def __enter__(self) -> "FactTable":
@@ -101,8 +101,7 @@ class FactTable:
 
     def close(self) -> None:
         """Let go of the files, and remove what was spilled."""
-        self.connection.disconnect()
-        self._spill.cleanup()
+        self._opened.close()
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows that a statement answers with."""
@@ -117,7 +116,11 @@ class FactTable:
         """Work an expression out, once, into a temporary table; and the statement that did it."""
         statement = f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS\n{to_sql(expression)}"
         self.run(statement)
-        return self.connection.table(name), statement
+        return self._named(name), statement
+
+    def _named(self, name: str) -> Table:
+        """A table by its name alone, so that statements about it are those of any connection."""
+        return self.connection.table(name).unbind()
 
     def suffix(self) -> str:
         """What tells the tables of one question from those of another."""
@@ -140,7 +143,7 @@ class FactTable:
 
 def to_sql(expression: Table) -> str:
     """An expression as the SQL that DuckDB runs."""
-    return str(ibis.to_sql(expression, dialect="duckdb"))
+    return str(ibis.duckdb.compile(expression, pretty=True))
 
 
 def quoted(name: str) -> str:
