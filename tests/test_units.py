@@ -367,6 +367,20 @@ def test_quantiles_caps_and_funnels(units: Units, expected: dict[bytes, oracle.U
     assert units.funnel(("Checkout Started", "Cart Viewed"))["b"][1] == 0  # the cart was looked at before
 
 
+def test_caps_of_a_quantile_leave_out_who_has_no_value(facts: list[Fact], tmp_path: Path) -> None:
+    few = [replace(each, latency=None) if each.analytic_id[0] % 2 else each for each in facts]
+    question = replace(QUESTION, metrics=(replace(METRICS[10], caps=(0.1, 0.9)),))
+    write_facts(tmp_path, few)
+    numbers = [
+        number
+        for _, number, _ in oracle.valued(oracle.units(few, question, THROUGH), question.metrics[0], question, THROUGH)
+    ]
+    with FactTable(tmp_path) as opened:
+        units = gather(opened, question, THROUGH)
+        assert units.caps("wait") == (min(numbers), max(numbers))
+        assert sum(each.n for each in units.moments("wait").values()) == len(numbers) < 60
+
+
 def test_ages_add_up_to_the_whole_window(units: Units) -> None:
     by_age = units.moments_by_age("revenue", 14)
     assert sorted(by_age) == [(arm, day) for arm in ("b", "control") for day in range(3)]

@@ -102,6 +102,7 @@ def capped(rows: Table, shares: tuple[float, float]) -> Table:
 
     Values are counted before they are put in order, for most units have bought nothing and share one.
     """
+    rows = rows.filter(rows.value.notnull())
     counted = rows.group_by("until", "value").agg(units=rows.count())
     whole = ibis.window(group_by=counted.until)
     upto = ibis.window(group_by=counted.until, order_by=counted.value, preceding=None, following=0)
