@@ -111,7 +111,7 @@ def test_what_is_left_out_asks_for_profit(playbook: Playbook) -> None:
     roles = {each.name: each.role for each in asked.metrics}
     assert roles.keys() == BUILT_IN.keys()
     assert (asked.metrics[0].name, roles["profit"], roles["order_value"]) == ("profit", "primary", "description")
-    assert {role for name, role in roles.items() if name not in {"profit", "order_value"}} == {"secondary"}
+    assert {role for name, role in roles.items() if name not in {"profit", "order_value", "drop_off"}} == {"secondary"}
 
 
 def test_metrics_play_one_part_each(playbook: Playbook) -> None:

@@ -139,7 +139,7 @@ def test_what_earns_more_is_shipped_with_what_a_year_of_it_is_worth(shop: Shop, 
     told = shop.told(whole)
     assert told.verdict.code == "ship"
     assert told.verdict.arm == "main"
-    assert told.verdict.sentence.startswith("Ship main: profit changes by +")
+    assert told.verdict.sentence.startswith("Ship main: profit per shopper changes by +")
     effect = found(told, "profit").effects[0]
     assert effect.significant
     assert effect.interval.low > 0

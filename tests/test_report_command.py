@@ -133,7 +133,8 @@ def test_guard_rolls_back_what_does_harm_and_says_why(data: Path, playbook: Path
     assert "Rolled back hello: main harms" in run(*watch).output
     assert off(data).keys() == {"hello"}
     assert off(data)["hello"].startswith("guard: main harms")
-    assert "No experiment does harm." in run(*watch).output
+    assert "No experiment that runs does harm." in run(*watch).output
+    assert "switched_off" in run("report", "hello", "--data", data, "--playbook", playbook).output
     told = run("audit", "list", "--data", data, "--json").output
     assert "switch.off" in told
     assert "experience hello" in told

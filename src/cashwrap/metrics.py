@@ -64,9 +64,9 @@ _TRUSTED = Condition("trusted")
 BUILT_IN: Mapping[str, MetricDecl] = {
     each.name: each
     for each in (
-        MetricDecl(PROFIT, "mean", (ORDER,), of=PROFIT, description="profit"),
+        MetricDecl(PROFIT, "mean", (ORDER,), of=PROFIT, description="profit per shopper"),
         MetricDecl("conversion", "proportion", (ORDER,), where=_TRUSTED, description="conversion"),
-        MetricDecl("revenue", "mean", (ORDER,), of=NET, description="revenue"),
+        MetricDecl("revenue", "mean", (ORDER,), of=NET, description="revenue per shopper"),
         MetricDecl(
             "abandonment",
             "proportion",
@@ -84,7 +84,12 @@ BUILT_IN: Mapping[str, MetricDecl] = {
         ),
         MetricDecl("payment_failures", "proportion", (FAILED,), better="lower", description="payment failures"),
         MetricDecl(
-            "offer_cost", "mean", ("Offer Redeemed",), of="amount", better="lower", description="cost of offers"
+            "offer_cost",
+            "mean",
+            ("Offer Redeemed",),
+            of="amount",
+            better="lower",
+            description="cost of offers per shopper",
         ),
         MetricDecl(
             "decision_latency",
@@ -94,10 +99,16 @@ BUILT_IN: Mapping[str, MetricDecl] = {
             per=("Experience Viewed",),
             at=9_000,
             better="lower",
-            description="wait for the decision",
+            description="wait for the decision, 90th percentile",
         ),
         MetricDecl(
-            "order_value", "ratio", (ORDER,), of=NET, per=(ORDER,), per_where=_TRUSTED, description="order value"
+            "order_value",
+            "ratio",
+            (ORDER,),
+            of=NET,
+            per=(ORDER,),
+            per_where=_TRUSTED,
+            description="average order value",
         ),
     )
 }

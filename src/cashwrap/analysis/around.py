@@ -28,6 +28,8 @@ BINS = 100
 """Points of a curve."""
 USUAL = 1.96
 """The z of a pointwise 95 % interval, which nothing is decided by."""
+CHECKOUT = "drop_off"
+"""The metric that follows every shopper through the checkout."""
 TOGETHER = 5
 """How many experiments of the same traffic are imagined as read together."""
 
@@ -122,18 +124,20 @@ def _by_age(units: Units, question: Question, primary: Metric) -> tuple[Point, .
 
 
 def _funnel(units: Units, question: Question, through: Millis) -> tuple[Step, ...]:
+    """The way through the checkout; a step that nobody ever takes is one that the shop does not report."""
     funnels = [metric for metric in question.metrics if metric.kind == "funnel"]
     if not funnels:
         return ()
-    counts = units.funnel(funnels[0].name, through=through)
-    steps = funnels[0].steps
-    taken = [any(each[number] for each in counts.values()) for number in range(len(steps))]
+    steps = next((each for each in funnels if each.name == CHECKOUT), funnels[0]).steps
+    counts = units.funnel(steps, through=through)
+    while missing := [number for number in range(1, len(steps)) if not any(each[number] for each in counts.values())]:
+        steps = (*steps[: missing[0]], *steps[missing[0] + 1 :])
+        counts = units.funnel(steps, through=through)
     return tuple(
-        Step(arm, step, counts[arm][number], counts[arm][0])
+        Step(arm, step, reached, counts[arm][0])
         for arm in question.arms
         if arm in counts
-        for number, step in enumerate(steps)
-        if taken[number]  # what nobody ever does, the shop does not report
+        for step, reached in zip(steps, counts[arm], strict=True)
     )
 
 
@@ -175,14 +179,16 @@ def prospect(units: Units, question: Question, primary: Metric, now: Millis) -> 
     design, first = question.design, units.started()
     wanted = design.detect / WHOLE
     if first is None:
-        return Outlook(None, wanted, None, 0.0, None)
-    a_day = sum(each.units for each in units.arms()) / max(1.0, (now - first) / DAY)
+        nobody = f"Nobody has reached {question.placement} lately, so nothing says how long it will take."
+        return Outlook(None, wanted, None, 0.0, None, (Problem("prospect", nobody),))
+    a_day = sum(each.units for each in units.arms()) / max(1.0, (now - first) / DAY) * question.traffic / WHOLE
     trial = _trial(question, max(1, design.looks))
     try:
         moments = units.moments(primary.name, through=now)
         control = power.baseline(moments[next(iter(question.arms)), ""])
     except (NoAnswer, KeyError):
-        return Outlook(None, wanted, None, a_day, None)
+        unknown = f"{a_day:,.0f} units a day reach {question.placement}; of what they earn too little is known yet."
+        return Outlook(None, wanted, None, a_day, None, (Problem("prospect", unknown),))
     needed = power.units_needed(control, wanted, trial)
     left = power.days_left(needed, 0, a_day) if needed is not None else None
     planned = round(a_day * design.days)
@@ -209,7 +215,7 @@ def _notes(
     if left is not None and left > design.days:
         yield Problem(
             "underpowered",
-            f"At this traffic it takes {left:,.0f} days more to find {relative(wanted)}, and {design.days} are planned:"
+            f"At this traffic it takes {left:,.0f} days to find {relative(wanted)}, and {design.days} are planned:"
             " plan longer, give it more traffic, or look for a larger effect.",
         )
 

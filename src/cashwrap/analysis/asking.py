@@ -28,8 +28,9 @@ PERSONALIZED = "personalized"
 """The arm of everybody whom the shop's holdout does not keep out."""
 MAX_SEGMENTS = 50
 """Segments that effects are broken down by: the first ones of the playbook."""
-ALWAYS = DesignDecl(method="always_valid", days=365, looks=1)
+ALWAYS = DesignDecl(method="always_valid", days=36_500, looks=1)
 """How the shop's holdout is read: it is there for good, so it has no last look and may be looked at every day."""
+Assigned = Literal["shopper", "cart"]
 _SHARES: frozenset[MetricKind] = frozenset({"proportion", "funnel"})
 
 
@@ -53,14 +54,16 @@ def ask(playbook: Playbook, experience: str, tenant: Tenant) -> Question:
         message = f"The experiment of {experience!r} has one arm that anybody is in, so there is nothing to compare"
         raise InvalidInput(message, code="one_arm")
     layer = playbook.declarations.layers.get(experiment.layer or "")
+    unit = _unit(layer.unit if layer is not None else experiment.unit)
     return Question(
         experiment=experience,
         tenant=tenant,
         salt=salt_of(declared, experiment),
         placement=declared.placement,
+        traffic=experiment.traffic[-1][1],
         arms=arms,
-        unit=_unit(layer.unit if layer is not None else experiment.unit),
-        metrics=_metrics(playbook, experiment),
+        unit=unit,
+        metrics=_metrics(playbook, experiment, unit),
         design=experiment.design,
         currency=playbook.settings.currency,
         epochs=tuple(since for since, _ in experiment.traffic[1:]),
@@ -88,7 +91,7 @@ def ask_holdout(playbook: Playbook, tenant: Tenant) -> Question:
         salt="",
         arms={HOLDOUT: holdout.share, PERSONALIZED: SHARES - holdout.share},
         unit=_unit(holdout.unit),
-        metrics=_metrics(playbook, ExperimentDecl({}, design=ALWAYS)),
+        metrics=_metrics(playbook, ExperimentDecl({}, design=ALWAYS), _unit(holdout.unit)),
         design=ALWAYS,
         currency=playbook.settings.currency,
         rates=playbook.settings.rates,
@@ -97,7 +100,7 @@ def ask_holdout(playbook: Playbook, tenant: Tenant) -> Question:
     )
 
 
-def _unit(unit: Unit) -> Literal["shopper", "cart"]:
+def _unit(unit: Unit) -> Assigned:
     return "cart" if unit[0] == "cart" else "shopper"
 
 
@@ -110,13 +113,13 @@ def _kinds(declared: Declarations, vocabulary: Vocabulary) -> Mapping[str, Kind]
 # --- metrics ---
 
 
-def _metrics(playbook: Playbook, experiment: ExperimentDecl) -> tuple[Metric, ...]:
+def _metrics(playbook: Playbook, experiment: ExperimentDecl, unit: Assigned) -> tuple[Metric, ...]:
     """The goal first, then what it must not harm, what it names, and what every experiment has."""
     names = dict.fromkeys((experiment.goal, *experiment.guardrails, *experiment.metrics, *BUILT_IN))
-    return tuple(_metric(name, playbook, experiment) for name in names)
+    return tuple(_metric(name, playbook, experiment, unit) for name in names)
 
 
-def _metric(name: str, playbook: Playbook, experiment: ExperimentDecl) -> Metric:
+def _metric(name: str, playbook: Playbook, experiment: ExperimentDecl, unit: Assigned) -> Metric:
     declared = BUILT_IN.get(name) or playbook.declarations.metrics.get(name)
     if declared is None:
         raise InvalidInput(f"There is no metric {name!r}", code="no_such_metric")
@@ -124,7 +127,7 @@ def _metric(name: str, playbook: Playbook, experiment: ExperimentDecl) -> Metric
     margin = experiment.guardrails.get(name)
     return Metric(
         name=name,
-        label=declared.description or name.replace("_", " "),
+        label=_label(declared, unit),
         kind=declared.kind,
         role=_role(name, experiment),
         worth=_worth(declared, playbook.vocabulary),
@@ -137,6 +140,11 @@ def _metric(name: str, playbook: Playbook, experiment: ExperimentDecl) -> Metric
         caps=(declared.caps[0] / SHARES, declared.caps[1] / SHARES) if declared.caps is not None else None,
         margin=margin / SHARES if margin is not None and name != experiment.goal else None,
     )
+
+
+def _label(declared: MetricDecl, unit: Assigned) -> str:
+    label = declared.description or declared.name.replace("_", " ")
+    return label.replace("per shopper", f"per {unit}")
 
 
 def _numerator(declared: MetricDecl) -> Part:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from cashwrap.analysis.asking import ask, ask_holdout
 from cashwrap.analysis.facts import FactTable
 from cashwrap.analysis.question import Question
+from cashwrap.analysis.render.words import day
 from cashwrap.analysis.report import report
 from cashwrap.analysis.results import Problem, Report
 from cashwrap.analysis.statistics.guardrails import Harm, harms
@@ -21,6 +22,7 @@ from cashwrap.declarations import HOLDOUT
 from cashwrap.errors import CashwrapError, InvalidInput
 from cashwrap.model import Millis, Tenant
 from cashwrap.playbook import Playbook
+from cashwrap.switches import Switch, Switches
 from cashwrap.tallies import tallies
 from cashwrap.versions import Versions
 from cashwrap.world import World
@@ -59,7 +61,7 @@ def question_of(world: World, experiment: str, tenant: Tenant, playbook: Playboo
 def made(world: World, facts: Path, question: Question) -> Report:
     """The report of now, over the facts as they are. Raises ``CashwrapError`` (``facts_mismatch``)."""
     now = world.clock.now()
-    tallied, noted = _tallied(world, question), partial(_changed, world, question)
+    tallied, noted = _tallied(world, question), partial(_noted, world, question)
     return _asked(facts, lambda table: report(table, question, now, tallied, noted))
 
 
@@ -161,10 +163,29 @@ def _tallied(world: World, question: Question) -> Mapping[str, int]:
     return counts
 
 
-def _changed(world: World, question: Question, playbooks: Collection[str]) -> list[Problem]:
-    """A doubt where a release that exposed units asked something else of the same experiment."""
+def _noted(world: World, question: Question, playbooks: Collection[str]) -> list[Problem]:
+    """Doubts about the experiment itself: switched off, or not what it was when it began."""
     if not question.salt:
         return []
+    off = [each for each in Switches(world.registry).of(question.tenant) if _touches(each, question)]
+    stopped = [Problem("switched_off", f"It is switched off since {day(each.since)}: {_reason(each)}") for each in off]
+    return stopped[:1] + _changed(world, question, playbooks)
+
+
+def _touches(switch: Switch, question: Question) -> bool:
+    return (switch.scope, switch.name) in {
+        ("all", ""),
+        ("placement", question.placement),
+        ("experience", question.experiment),
+    }
+
+
+def _reason(switch: Switch) -> str:
+    return f"{switch.reason.rstrip('.')}." if switch.reason else "no reason was given."
+
+
+def _changed(world: World, question: Question, playbooks: Collection[str]) -> list[Problem]:
+    """A doubt where a release that exposed units asked something else of the same experiment."""
     for earlier in _loaded(Versions(world.registry, world.clock), playbooks):
         try:
             asked = ask(earlier, question.experiment, question.tenant)

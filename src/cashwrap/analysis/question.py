@@ -72,6 +72,8 @@ class Question(Struct, frozen=True):
     rates: Mapping[str, tuple[tuple[Millis, str], ...]] = {}
     placement: str = ""
     """Where it is shown."""
+    traffic: int = 10_000
+    """The share of units that take part, of 10,000, after its last step."""
     reaching: bool = False
     """Whether everybody counts, as control, who lately reached that placement: asked before an experiment begins."""
     segments: tuple[str, ...] = ()

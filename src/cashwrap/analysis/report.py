@@ -68,7 +68,9 @@ def report(
     first = units.started()
     if first is None:
         return _nobody(table, question, now, units.sql)
-    return _told(units, question, laid_out(question.design, first, now), _Around(now, tallies, noted))
+    judged = max(each.window for each in question.metrics if each.role in {"primary", "guardrail"})
+    design = replace(question.design, window=max(question.design.window, judged))
+    return _told(units, question, laid_out(design, first, now), _Around(now, tallies, noted))
 
 
 class _Around(NamedTuple):

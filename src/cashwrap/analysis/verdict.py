@@ -29,6 +29,8 @@ def verdict(
     better = [effect for effect in primary.effects if effect.significant and _gain(primary, effect) > 0]
     if better:
         best = max(better, key=lambda effect: _gain(primary, effect))
+        if changed := next((doubt for doubt in doubts if doubt.code == "design_changed"), None):
+            return Verdict("cannot_tell", f"Cannot tell: {_lowered(changed.message)}", best.arm, harm=_harm(best))
         return _unless_open(best, words.told(best), guardrails, plan)
     if worse and (len(worse) == len(primary.effects) or plan.over):
         worst = min(worse, key=lambda effect: _gain(primary, effect))
@@ -91,7 +93,7 @@ class _Words:
 
     def open(self, effect: Effect) -> str:
         """What may still be."""
-        return f"the change of {_lowered(self._result.label)} may be anything {self._interval(effect)}"
+        return f"{effect.arm} may change {_lowered(self._result.label)} by anything {self._interval(effect)}"
 
     def _interval(self, effect: Effect) -> str:
         return range_of(effect.interval, self._result.worth, self._currency)

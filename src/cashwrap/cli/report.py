@@ -112,7 +112,7 @@ def guard(  # noqa: PLR0913 - each one is an option of the command
             for each in found:
                 typer.secho(f"{'Would roll' if dry_run else 'Rolled'} back {each.experience}: {each.reason}.", fg="red")
             if not found:
-                typer.echo("No experiment does harm.")
+                typer.echo("No experiment that runs does harm.")
         if not every:
             return
         time.sleep(every * 60)

@@ -134,15 +134,16 @@ def notes(report: Report) -> tuple[str, ...]:
 
 def facts(report: Report) -> Iterator[tuple[str, str]]:
     """The design and where it stands, each with its name."""
-    yield "Design", design_said(report.design)
+    yield "Design", METHODS[report.design.method] if is_holdout(report) else design_said(report.design)
     window, maturity = duration(report.design.window), duration(report.design.maturity)
     more = f"; refunds and returns for {maturity} more" if report.design.maturity else ""
     yield "Outcomes count", f"for {window} after the first exposure{more}"
     if report.started is not None:
-        yield "First exposure", moment(report.started)
+        yield "Counted from", moment(report.started)
     yield "Counted through", moment(report.through)
     if report.look is not None:
-        yield "Ends", moment(report.look.ends)
+        if not is_holdout(report):  # which is there for good
+            yield "Ends", moment(report.look.ends)
         yield "Error spent so far", share(report.look.spent)
         yield "z that counts now", critical(report.look.critical)
     if report.playbooks:

@@ -147,7 +147,8 @@ def _number(count: int | None) -> str:
 
 
 def _returned(seen: int | None, decided: int | None) -> str:
-    return NONE if seen is None or not decided else words.share(seen / decided)
+    """The share of decisions that came back; tallies are written a moment after exposures are."""
+    return NONE if seen is None or not decided else words.share(min(1.0, seen / decided))
 
 
 def _part(count: int, whole: int) -> str:

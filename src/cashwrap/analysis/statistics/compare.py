@@ -217,7 +217,10 @@ def _chance(sides: Sequence[_Side]) -> list[list[_Arm]]:
     """
     alike = [side.together.cov[0, 0] == 0 for side in sides]
     if all(alike):
-        raise NoAnswer("All units of an arm have the same value: chance has nothing to show.", code="zero_variance")
+        raise NoAnswer(
+            "All units of an arm have the same value, perhaps none at all: see that its events arrive.",
+            code="zero_variance",
+        )
     if not any(alike):
         return [side.arms for side in sides]
     everyone = pooled([side.whole for side in sides])
