@@ -284,11 +284,11 @@ class Naive(NamedTuple):
             if each.name in kills.experiences:
                 killed = killed or ghost is None
                 continue
-            if held:
-                return each.name, "holdout", "holdout"
             arm = self.arm(each, case, unit)
             if arm is None:
                 continue
+            if held:
+                return each.name, "holdout", "holdout"
             shows_next = each.experiment is None or each.experiment.control_sees == "next"
             if arm == "control":
                 kept_back = each.name, arm, "control"

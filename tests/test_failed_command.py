@@ -170,6 +170,8 @@ CHANGES: dict[str, str | None] = {
     "audience import": "audience.import",
     "kill": "switch.off",
     "facts": "facts.write",
+    "report": "exposures.export",
+    "guard": "switch.off",
     "failed show": "failed.read",
     "failed repair": "failed.repair",
     "failed replay": "failed.replay",
@@ -199,7 +201,7 @@ NOTHING = {
     "offers entries",
 }
 """Those that show no person and change no rule; a server leaves entries of its own."""
-ELSEWHERE = {"offers codes", "import"}
+ELSEWHERE = {"offers codes", "import", "report", "guard"}
 """Shown by the tests of their own rooms."""
 
 

@@ -83,6 +83,7 @@ def test_a_report_is_printed_and_written_in_every_form(data: Path, playbook: Pat
     units = parquet.read_table(tmp_path / "units.parquet")
     assert units.num_rows == SHOPPERS
     assert set(units["arm"].to_pylist()) == {"main", "control"}
+    assert "exposures.export" in run("audit", "list", "--data", data, "--json").output
     told = json.loads(run("report", "hello", "--data", data, "--playbook", playbook, "--json").output)
     assert told["verdict"]["code"] == "roll_back"
 
