@@ -173,7 +173,7 @@ def checkout(
         ),
         metric(
             "decision_latency",
-            "Decision latency, 95th percentile",
+            "Decision latency, 90th percentile",
             {arm: (38.0 * hurt[arm] ** 0.5, 64.0) for arm in arms},
             arms,
             kind="quantile",

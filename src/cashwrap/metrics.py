@@ -75,7 +75,9 @@ BUILT_IN: Mapping[str, MetricDecl] = {
             better="lower",
             description="checkouts abandoned",
         ),
-        MetricDecl("time_to_order", "time", (ORDER,), where=_TRUSTED, better="lower", description="time to order"),
+        MetricDecl(
+            "time_to_order", "time", (ORDER,), where=_TRUSTED, better="lower", description="time lost to completing"
+        ),
         MetricDecl(
             "drop_off",
             "funnel",
@@ -89,7 +91,7 @@ BUILT_IN: Mapping[str, MetricDecl] = {
             ("Offer Redeemed",),
             of="amount",
             better="lower",
-            description="cost of offers per shopper",
+            description="offers' cost per shopper",
         ),
         MetricDecl(
             "decision_latency",
@@ -99,7 +101,7 @@ BUILT_IN: Mapping[str, MetricDecl] = {
             per=("Experience Viewed",),
             at=9_000,
             better="lower",
-            description="wait for the decision, 90th percentile",
+            description="decision latency, 90th percentile",
         ),
         MetricDecl(
             "order_value",
