@@ -47,16 +47,16 @@ def units(facts: Sequence[Fact], question: Question, through: int) -> dict[bytes
     facts = [
         fact for fact in facts if (fact.store, fact.environment) == (question.tenant.store, question.tenant.environment)
     ]
-    seen: dict[bytes, list[tuple[int, str, str, Fact]]] = defaultdict(list)
+    seen: dict[bytes, list[tuple[int, int, str, str, Fact]]] = defaultdict(list)
     for fact in facts:
         arm, time, unit = arm_of(fact, question), moment(fact), unit_of(fact, question)
         if arm is not None and not fact.flags and time <= through and unit is not None:
-            seen[unit].append((time, fact.decision or "", arm, fact))
+            seen[unit].append((time, fact.received, fact.decision or "", arm, fact))
     found = {}
     for unit, times in seen.items():
-        time, _, arm, fact = min(times, key=lambda each: each[:2])
+        time, _, _, arm, fact = min(times, key=lambda each: (*each[:4], each[4].outcome or ""))
         ghost = None if fact.outcome in {"shown", "control", "holdout"} else fact.outcome
-        tainted = len({each[2] for each in times}) > 1
+        tainted = len({each[3] for each in times}) > 1
         mine = [each for each in facts if unit_of(each, question) == unit and not each.flags and each.time <= through]
         values, steps = {}, {}
         for metric in question.metrics:

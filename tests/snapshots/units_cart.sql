@@ -22,7 +22,7 @@ FROM (
     "t1"."unit",
     MIN("t1"."time") AS "exposed",
     FIRST(
-      {'arm': "t1"."arm", 'outcome': "t1"."outcome", 'device': "t1"."device", 'country': "t1"."country", 'browser': "t1"."browser", 'level': "t1"."level", 'placement': "t1"."placement", 'playbook': "t1"."playbook", 'mask': "t1"."mask", 'segments': "t1"."segments", 'propensity': "t1"."propensity"} ORDER BY {'time': "t1"."time", 'decision': COALESCE("t1"."decision", '')}
+      {'arm': "t1"."arm", 'outcome': "t1"."outcome", 'device': "t1"."device", 'country': "t1"."country", 'browser': "t1"."browser", 'level': "t1"."level", 'placement': "t1"."placement", 'playbook': "t1"."playbook", 'mask': "t1"."mask", 'segments': "t1"."segments", 'propensity': "t1"."propensity"} ORDER BY {'time': "t1"."time", 'received': COALESCE("t1"."received", 0), 'decision': COALESCE("t1"."decision", ''), 'arm': "t1"."arm", 'outcome': COALESCE("t1"."outcome", '')}
     ) AS "first",
     MIN("t1"."arm") <> MAX("t1"."arm") AS "tainted"
   FROM (
@@ -39,6 +39,7 @@ FROM (
         THEN "t0"."received"
         ELSE "t0"."time"
       END AS "time",
+      "t0"."received",
       "t0"."decision",
       "t0"."outcome",
       "t0"."flags",

@@ -48,7 +48,7 @@ WITH "t3" AS (
     "t6"."unit",
     MIN("t6"."time") AS "exposed",
     FIRST(
-      {'arm': "t6"."arm", 'outcome': "t6"."outcome", 'device': "t6"."device", 'country': "t6"."country", 'browser': "t6"."browser", 'level': "t6"."level", 'placement': "t6"."placement", 'playbook': "t6"."playbook", 'mask': "t6"."mask", 'segments': "t6"."segments", 'propensity': "t6"."propensity"} ORDER BY {'time': "t6"."time", 'decision': COALESCE("t6"."decision", '')}
+      {'arm': "t6"."arm", 'outcome': "t6"."outcome", 'device': "t6"."device", 'country': "t6"."country", 'browser': "t6"."browser", 'level': "t6"."level", 'placement': "t6"."placement", 'playbook': "t6"."playbook", 'mask': "t6"."mask", 'segments': "t6"."segments", 'propensity': "t6"."propensity"} ORDER BY {'time': "t6"."time", 'received': COALESCE("t6"."received", 0), 'decision': COALESCE("t6"."decision", ''), 'arm': "t6"."arm", 'outcome': COALESCE("t6"."outcome", '')}
     ) AS "first",
     MIN("t6"."arm") <> MAX("t6"."arm") AS "tainted"
   FROM (
@@ -65,6 +65,7 @@ WITH "t3" AS (
         THEN "t0"."received"
         ELSE "t0"."time"
       END AS "time",
+      "t0"."received",
       "t0"."decision",
       "t0"."outcome",
       "t0"."flags",

@@ -49,7 +49,8 @@ def exposures(facts: Table, question: Question, through: Millis) -> Table:
         held = (rows.held == "shop").fill_null(False)  # noqa: FBT003 - ibis
         arm = ibis.ifelse(held, HOLDOUT, PERSONALIZED)
         rows = rows.mutate(propensity=ibis.ifelse(held, rows.propensity, ibis.null("int16")))  # others' is an arm's
-    return rows.select("time", "decision", "outcome", "flags", "skewed", *_KNOWN, unit=unit_of(rows, question), arm=arm)
+    named = ("time", "received", "decision", "outcome", "flags", "skewed", *_KNOWN)
+    return rows.select(*named, unit=unit_of(rows, question), arm=arm)
 
 
 def skewed(rows: Table) -> Value:
@@ -63,10 +64,15 @@ def unit_of(rows: Table, question: Question) -> Value:
 
 
 def exposed(rows: Table) -> Table:
-    """One row per unit of ``exposures``: the first one by time, then decision; whether it saw another arm as well."""
+    """One row per unit of ``exposures``: the first one, and whether it saw another arm as well.
+
+    The first one by time, then receipt and decision; what is left of ties is told apart by arm and outcome, so that the
+    same facts are always the same units.
+    """
     rows = rows.filter(rows.flags == 0, rows.unit.notnull())
     first = ibis.struct({"arm": rows.arm, "outcome": rows.outcome, **{name: rows[name] for name in _KNOWN}})
-    key = ibis.struct({"time": rows.time, "decision": rows.decision.fill_null("")})
+    order = {"time": rows.time, "received": rows.received.fill_null(0), "decision": rows.decision.fill_null("")}
+    key = ibis.struct({**order, "arm": rows.arm, "outcome": rows.outcome.fill_null("")})
     units = rows.group_by("unit").agg(
         exposed=rows.time.min(),
         first=first.argmin(key),
