@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cashwrap.analysis.comparing import compared, effect_of, grouped
-from cashwrap.analysis.looks import DAY, WHOLE, Plan
+from cashwrap.analysis.looks import DAY, Plan
 from cashwrap.analysis.question import Metric, Question
 from cashwrap.analysis.render.words import relative
 from cashwrap.analysis.results import Curve, Heterogeneity, Point, Problem, Slice, Step
@@ -16,6 +16,7 @@ from cashwrap.analysis.statistics.shrink import heterogeneity, shrink
 from cashwrap.analysis.statistics.survival import incidence, time_lost
 from cashwrap.analysis.units import Units
 from cashwrap.declarations import DesignDecl
+from cashwrap.experiments import SHARES
 from cashwrap.model import Millis
 
 DIMENSIONS = ("device", "country")
@@ -161,12 +162,10 @@ def outlook(units: Units, question: Question, primary: Metric, plan: Plan, now: 
     have = sum(each.units for each in units.arms() if each.arm in question.arms)
     enrolling = min(now, plan.started + design.days * DAY) - plan.started
     a_day = have / max(1.0, enrolling / DAY)
-    wanted = design.detect / WHOLE
+    wanted = design.detect / SHARES
     trial = _trial(question, max(1, plan.of))
-    try:
-        moments = units.moments(primary.name, through=now)
-        control = power.baseline(moments[next(iter(question.arms)), ""])
-    except (NoAnswer, KeyError):
+    control = _control(units, question, primary, now)
+    if control is None:
         return Outlook(None, wanted, None, a_day, None)
     needed = power.units_needed(control, wanted, trial)
     left = power.days_left(needed, have, a_day) if needed is not None and not plan.over else None
@@ -177,16 +176,14 @@ def outlook(units: Units, question: Question, primary: Metric, plan: Plan, now: 
 def prospect(units: Units, question: Question, primary: Metric, now: Millis) -> Outlook:
     """The same before the experiment begins, from everybody who lately reached its placement."""
     design, first = question.design, units.started()
-    wanted = design.detect / WHOLE
+    wanted = design.detect / SHARES
     if first is None:
         nobody = f"Nobody has reached {question.placement} lately, so nothing says how long it will take."
         return Outlook(None, wanted, None, 0.0, None, (Problem("prospect", nobody),))
-    a_day = sum(each.units for each in units.arms()) / max(1.0, (now - first) / DAY) * question.traffic / WHOLE
+    a_day = sum(each.units for each in units.arms()) / max(1.0, (now - first) / DAY) * question.traffic / SHARES
     trial = _trial(question, max(1, design.looks))
-    try:
-        moments = units.moments(primary.name, through=now)
-        control = power.baseline(moments[next(iter(question.arms)), ""])
-    except (NoAnswer, KeyError):
+    control = _control(units, question, primary, now)
+    if control is None:
         unknown = f"{a_day:,.0f} units a day reach {question.placement}; of what they earn too little is known yet."
         return Outlook(None, wanted, None, a_day, None, (Problem("prospect", unknown),))
     needed = power.units_needed(control, wanted, trial)
@@ -200,11 +197,20 @@ def prospect(units: Units, question: Question, primary: Metric, now: Millis) -> 
     return Outlook(power.detectable(control, planned, trial), wanted, needed, a_day, left, notes)
 
 
+def _control(units: Units, question: Question, primary: Metric, now: Millis) -> power.Baseline | None:
+    """What control says of the metric by now; ``None`` where that is too little."""
+    moments = units.moments(primary.name, through=now)
+    try:
+        return power.baseline(moments[next(iter(question.arms)), ""])
+    except (NoAnswer, KeyError):
+        return None
+
+
 def _notes(
     control: power.Baseline, have: int, trial: power.Trial, design: DesignDecl, left: float | None
 ) -> Iterator[Problem]:
     """What else would help where the experiment is too small for what it is to find."""
-    wanted = design.detect / WHOLE
+    wanted = design.detect / SHARES
     alone, together = power.detectable(control, have, trial), power.pooled(control, have, trial, TOGETHER)
     if alone is not None and together is not None and alone > wanted:
         yield Problem(
@@ -225,8 +231,8 @@ def _trial(question: Question, looks: int) -> power.Trial:
     control, *treated = question.arms.values()
     whole = sum(question.arms.values())
     return power.Trial(
-        alpha=design.alpha / WHOLE / len(treated),
-        power=design.power / WHOLE,
+        alpha=design.alpha / SHARES / len(treated),
+        power=design.power / SHARES,
         method=design.method,
         looks=looks,
         control=control / whole,

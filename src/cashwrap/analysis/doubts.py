@@ -1,6 +1,7 @@
 """Every reason to doubt an experiment's figures, as sentences with stable codes: the gravest first.
 
-``sample_ratio`` and ``exposure_loss`` are such that no figure may decide (see ``verdict``); the others only warn.
+``sample_ratio`` and ``exposure_loss`` are such that no figure may decide, and nothing is shipped on a
+``design_changed`` (see ``verdict``); the others only warn.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

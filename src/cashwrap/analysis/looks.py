@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from cashwrap.analysis.statistics.sequential import boundaries, sequence_critical, spent
 from cashwrap.declarations import DesignDecl
+from cashwrap.experiments import SHARES
 from cashwrap.model import Millis
 
 DAY: Millis = 86_400_000
-WHOLE = 10_000
 DAILY = 14
 """Always-valid designs are looked at on each of so many days, later once a week, and now: a holdout is years old,
 and each look is a question to all of its facts."""
@@ -77,5 +77,5 @@ def spending(plan: Plan) -> float:
     """The share of the error that the looks so far have used up."""
     if plan.of == 0:
         return 1.0
-    alpha = plan.design.alpha / WHOLE
+    alpha = plan.design.alpha / SHARES
     return spent(len(plan.moments) / plan.of, alpha) / alpha if plan.moments else 0.0

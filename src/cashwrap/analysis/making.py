@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from cashwrap.analysis.asking import ask, ask_holdout
 from cashwrap.analysis.facts import FactTable
-from cashwrap.analysis.question import Question
+from cashwrap.analysis.question import JUDGED, Question
 from cashwrap.analysis.render.words import day
 from cashwrap.analysis.report import report
 from cashwrap.analysis.results import Problem, Report
@@ -35,7 +35,6 @@ TRIES = 3
 """How often facts are asked that change meanwhile: somebody is forgotten, or another command brings them up to date."""
 _STATE = "_state.json"
 """Beside the facts: how far they have come, as whoever changes them writes it (docs/decisions/0035)."""
-_JUDGED = frozenset({"primary", "guardrail"})
 _T = TypeVar("_T")
 
 
@@ -120,7 +119,7 @@ def _state(facts: Path) -> bytes:
 def _quick(question: Question) -> Question:
     window = min(question.design.window, QUICK)
     design = replace(question.design, method="always_valid", window=window, maturity=0)
-    metrics = [each for each in question.metrics if each.role in _JUDGED]
+    metrics = [each for each in question.metrics if each.role in JUDGED]
     kept = tuple(replace(each, window=min(each.window, window)) for each in metrics)
     return replace(question, design=design, metrics=kept, segments=())
 
@@ -205,5 +204,5 @@ def _changed(world: World, question: Question, playbooks: Collection[str]) -> li
 
 def _pledge(question: Question) -> object:
     """What has to be declared before an experiment begins."""
-    judged = [(each.name, each.role, each.margin) for each in question.metrics if each.role in _JUDGED]
+    judged = [(each.name, each.role, each.margin) for each in question.metrics if each.role in JUDGED]
     return question.design, judged

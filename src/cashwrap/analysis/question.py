@@ -9,6 +9,8 @@ from cashwrap.declarations import Better, Condition, DesignDecl, Kind, MetricKin
 from cashwrap.model import Millis, Tenant
 
 Role = Literal["primary", "secondary", "guardrail", "description"]
+JUDGED: frozenset[Role] = frozenset({"primary", "guardrail"})
+"""The parts that a verdict rests on."""
 Worth = Literal["money", "share", "milliseconds", "count"]
 """What a metric's values are: minor units of the shop's currency, parts of one, or as they are."""
 

@@ -12,14 +12,15 @@ from msgspec.structs import replace
 
 from cashwrap.analysis import around, doubts
 from cashwrap.analysis.comparing import Found, at_look, differences, discovered, told
-from cashwrap.analysis.looks import WHOLE, Plan, critical, laid_out, spending
-from cashwrap.analysis.question import Metric, Question
+from cashwrap.analysis.looks import Plan, critical, laid_out, spending
+from cashwrap.analysis.question import JUDGED, Metric, Question
 from cashwrap.analysis.results import ArmTally, Effect, Look, Point, Problem, Report, Result, Verdict
 from cashwrap.analysis.results import Plan as Outlook
 from cashwrap.analysis.statistics.compare import Difference, interval
 from cashwrap.analysis.statistics.sequential import repeated_p
 from cashwrap.analysis.units import FactTable, Units, gather
 from cashwrap.analysis.verdict import staked, too_early, verdict
+from cashwrap.experiments import SHARES
 from cashwrap.model import Millis
 
 Tallies = Mapping[str, int]
@@ -68,7 +69,7 @@ def report(
     first = units.started()
     if first is None:
         return _nobody(table, question, now, units.sql)
-    judged = max(each.window for each in question.metrics if each.role in {"primary", "guardrail"})
+    judged = max(each.window for each in question.metrics if each.role in JUDGED)
     design = replace(question.design, window=max(question.design.window, judged))
     return _told(units, question, laid_out(design, first, now), _Around(now, tallies, noted))
 
@@ -173,7 +174,7 @@ def _bounds(units: Units, question: Question, primary: Metric, plan: Plan) -> di
     """Each arm's way through the looks so far; a look that had too little to tell spent nothing."""
     treated = list(question.arms)[1:]
     looks = [differences(units, question, primary, at) for at in plan.moments]
-    alpha = question.design.alpha / WHOLE / len(treated)  # Bonferroni: a find in any arm is false as seldom as one
+    alpha = question.design.alpha / SHARES / len(treated)  # Bonferroni: a find in any arm is false as seldom as one
     bounds = {}
     for arm in treated if looks else ():
         path = [look[arm] for look in looks]
@@ -230,7 +231,7 @@ def _results(units: Units, question: Question, plan: Plan, bounds: Mapping[str, 
         return [told(metric, problem=too_early(plan)) for metric in ordered]
     critical = {arm: each.critical[-1] for arm, each in bounds.items()}
     results = [at_look(units, question, metric, plan.moments[-1], critical) for metric in ordered]
-    alpha, arms = question.design.alpha / WHOLE, len(bounds)
+    alpha, arms = question.design.alpha / SHARES, len(bounds)
     paid = {arm: partial(_paid, each, arms) for arm, each in bounds.items()}
     return [_crossed(results[0], bounds), *discovered(results[1:], paid, alpha)]
 
