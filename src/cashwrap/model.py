@@ -272,6 +272,18 @@ class Profile(Struct, array_like=True, gc=False):
     """What attention caps count, by what is capped: ``placement:x``, ``format:x``, ``experience:x`` or ``all``."""
     offers: dict[str, "OfferUse"] = {}
     """What the shopper was granted and used, by offer."""
+    touched: list["Touch"] = []
+    """The newest things done with products, ascending in time: what recommendations look at."""
+
+
+class Touch(Struct, frozen=True, array_like=True, gc=False):
+    """Something that a shopper did with one product."""
+
+    product: str
+    kind: Literal["view", "add", "order", "save"]
+    time: Millis
+    id: str
+    """The event's: of two at one time the greater is the later."""
 
 
 class OfferUse(Struct, array_like=True, gc=False):
@@ -308,6 +320,13 @@ class Product(Struct, frozen=True, omit_defaults=True):
     """Title by locale, where the feed has more than one."""
     complements: tuple[str, ...] = ()
     sensitive: bool = False
+
+
+class Suggested(NamedTuple):
+    """A product that a model suggests, and which of its sources did."""
+
+    product: str
+    source: str
 
 
 # --- what offers promise ---
@@ -414,6 +433,10 @@ class Inputs(Struct, frozen=True):
     promised: Mapping[str, Promise] = {}
     shed: int = 0
     """What is left out because more is asked than can be answered: a step of ``overload.Shed``."""
+    touched: tuple[Touch, ...] = ()
+    """What the shopper did with products in this visit, newest last."""
+    bought: tuple[tuple[str, Millis, int], ...] = ()
+    """Products of earlier orders: each with the last time and how often."""
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):

@@ -6,6 +6,7 @@ Adapters are named by technology and live in ``adapters``; they are chosen in ``
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 from msgspec import Struct, field
@@ -350,6 +351,29 @@ class Facts(Protocol):
 
         What was read before and is written later brings none of them back.
         """
+
+
+class ModelFiles(Protocol):
+    """Learned models as folders of plain files, by tenant, name and version. Nothing that is there is ever changed, but
+    what ``forget`` has to take out."""
+
+    def save(self, tenant: Tenant, name: str, version: str, files: Mapping[str, bytes]) -> None:
+        """Write a version, durably and all or nothing. Raises ``Unavailable``."""
+
+    def read(self, tenant: Tenant, name: str, version: str, file: str) -> bytes:
+        """One file. Raises ``StoreError`` (``no_such_model``)."""
+
+    def path(self, tenant: Tenant, name: str, version: str, file: str) -> Path:
+        """Where it is, to be mapped into memory."""
+
+    def rewrite(self, tenant: Tenant, name: str, version: str, files: Mapping[str, bytes]) -> None:
+        """Put files in place of what was there, durably and all or nothing: only to take a forgotten shopper out."""
+
+    def versions(self, tenant: Tenant) -> dict[str, list[str]]:
+        """The versions of every model, oldest first."""
+
+    def remove(self, tenant: Tenant, name: str, version: str) -> None:
+        """Remove one, durably."""
 
 
 class Ledger(Protocol):

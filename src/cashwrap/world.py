@@ -10,6 +10,7 @@ from cashwrap.ports import (
     FailedEvents,
     Http,
     Ledger,
+    ModelFiles,
     Outbox,
     Random,
     Registry,
@@ -38,5 +39,7 @@ class World(Struct, frozen=True):
     """Where it is kept who changed what."""
     reserve: Reserve | None = None
     """Space for what must go on when the disk is full."""
+    models: ModelFiles | None = None
+    """Where what was learned is kept."""
     http: Http | None = None
     """What webhooks are sent through; without one the machine's own network."""

@@ -1,12 +1,34 @@
 """A snapshot of what the shop sells, arranged for decisions: one immutable value, replaced when products change."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from cashwrap.content import locales
 from cashwrap.content.text import clean
-from cashwrap.model import Product
+from cashwrap.model import Inputs, Product, Suggested
+
+
+class Recommending(Protocol):
+    """Models in memory, as far as content asks them. Pure in its arguments and in the models' versions."""
+
+    def suggest(self, model: str, version: str, source: str, inputs: Inputs) -> Sequence[Suggested]:
+        """Products, best first, more than will be shown: filters come after. Empty without such a model.
+
+        ``version`` is ``live`` or ``candidate``; ``source`` is ``recommended`` or one source of the model's.
+        """
+
+
+class NoModels:
+    """Nothing was learned."""
+
+    def suggest(self, model: str, version: str, source: str, inputs: Inputs) -> Sequence[Suggested]:  # noqa: ARG002
+        """Nothing."""
+        return ()
+
+
+NO_MODELS = NoModels()
 
 
 class Catalogue(Struct, frozen=True):
@@ -16,6 +38,7 @@ class Catalogue(Struct, frozen=True):
     by_category: Mapping[str, tuple[str, ...]] = {}
     popular: tuple[str, ...] = ()
     version: int = 0
+    models: Recommending = NO_MODELS
 
     @classmethod
     def of(

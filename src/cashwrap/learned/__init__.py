@@ -1,0 +1,1 @@
+"""What was learned: models as files, which version is live, and what decisions ask of them."""

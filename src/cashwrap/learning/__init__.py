@@ -1,0 +1,1 @@
+"""Learn from what happened: data, split, search, fit, evaluation, gate. Needs the extra ``cashwrap[learning]``."""
