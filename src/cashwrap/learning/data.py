@@ -83,3 +83,19 @@ class Table(NamedTuple):
     """The analytic ids that ``group`` numbers; empty for data that is no shop's of ours."""
     clock: bool = True
     digest: str = ""
+
+
+class Ranked(NamedTuple):
+    """What a recommender answered to ``n`` test questions whose answer was hidden from it."""
+
+    rank: NDArray[np.int32]
+    """The place of the hidden item, from 1; 0 where it is not among the first 100."""
+    cluster: NDArray[np.int32]
+    """The session or order that the question is from: questions of one are not independent."""
+    seen: NDArray[np.bool_]
+    """The hidden item was in the question already: a repeat."""
+    items: NDArray[np.int32]
+    """``n`` by 20: the answer, best first; -1 for none."""
+    sources: NDArray[np.int8]
+    """``n`` by 20: which source filled the place, as a place in ``names``; -1 for none."""
+    names: tuple[str, ...]
