@@ -43,6 +43,8 @@ class Interactions(NamedTuple):
     """The analytic ids that ``user`` numbers; empty for data that is no shop's of ours."""
     clock: bool = True
     digest: str = ""
+    targets: tuple[int, ...] = ()
+    """The kinds of row that a test asks for; any where none is named."""
 
     @property
     def sessions(self) -> int:
