@@ -40,6 +40,7 @@ def told(profile: Profile) -> dict[str, Any]:
         "zone": profiles.time_zone(profile),
         "where": {name: kept.value for name, kept in profile.where.items()},
         "consent": profile.consent,
+        "touched": profile.touched,
     }
 
 

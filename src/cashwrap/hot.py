@@ -6,10 +6,10 @@ what is asked for again moves up. Where another process writes, each entry is as
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from cashwrap import profiles, sessions
+from cashwrap import orders, profiles, sessions
 from cashwrap.dedup import Seen
 from cashwrap.model import Millis, Profile, Session, Tenant, Value
 from cashwrap.ports import ShopperKey
@@ -18,6 +18,8 @@ Identifier = tuple[Tenant, str, str]
 """Tenant, kind (``user``, ``anonymous``, ``email``, ``cart``) and value of what may name a shopper."""
 MISSING = ShopperKey(Tenant(), b"")
 """Stands for an identifier that is known to name nobody."""
+BOUGHT = 100
+"""Products of earlier orders that recommendations look at: the newest."""
 K = TypeVar("K")
 V = TypeVar("V")
 _K_contra = TypeVar("_K_contra", contravariant=True)
@@ -191,7 +193,7 @@ class Checked(Generic[K, V]):
 class HotProfile:
     """A published profile, its bytes, and what was computed from it lately."""
 
-    __slots__ = ("_facts", "lens", "position", "profile", "seen", "standing", "state")
+    __slots__ = ("_bought", "_facts", "lens", "position", "predicted", "profile", "seen", "standing", "state")
 
     def __init__(self, profile: Profile, state: bytes, seen: Seen | None, position: int = 0) -> None:
         self.profile = profile
@@ -205,7 +207,17 @@ class HotProfile:
         """What the consent mask was last asked for, and the mask."""
         self.standing = Standing((0, 0, ""), {}, 0, 0)
         """What the profile says this second; replaced as one, as several threads may ask."""
+        self.predicted: tuple[object, Mapping[str, Value]] = (None, {})
+        """What predictions were last asked for, and what they said; replaced as one."""
         self._facts: Facts | None = None
+        self._bought: tuple[tuple[str, Millis, int], ...] | None = None
+
+    @property
+    def bought(self) -> tuple[tuple[str, Millis, int], ...]:
+        """Products of earlier orders, each with the last time and how often; worked out when the first one asks."""
+        if self._bought is None:
+            self._bought = orders.bought(self.profile, BOUGHT)
+        return self._bought
 
     @property
     def facts(self) -> "Facts":

@@ -5,13 +5,14 @@ the order exists. Within an order each part is set by the newest trusted event t
 message id, and cancelled beats returned beats completed, so the book ends the same in any order of arrival.
 """
 
+import heapq
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
 
 from cashwrap.aggregates import LARGEST, add
-from cashwrap.model import Event, Line, Millis, Minor, Order, Profile
+from cashwrap.model import PERSONALIZATION, Event, Line, Millis, Minor, Order, Profile
 
 ORDERS = 1000
 """Orders a profile keeps; the newest stay."""
@@ -21,6 +22,9 @@ REFUNDS = 100
 """Refunds an order keeps, those with the smallest message ids."""
 LINES = 100
 """Products an order keeps, the first ones."""
+BOUGHT = 50
+"""Orders that are looked at to say what was bought: the newest."""
+_KEPT = frozenset({"hinted", "completed"})
 EVENTS = frozenset({"Order Completed", "Order Updated", "Order Refunded", "Order Cancelled", "Order Returned"})
 """What this book listens to."""
 
@@ -103,6 +107,22 @@ def net(order: Order) -> Net:
         order.discount,
         back,
     )
+
+
+def bought(profile: Profile, products: int) -> tuple[tuple[str, Millis, int], ...]:
+    """The products of the newest orders that personalization may look at: each with the last time and how often.
+
+    At most so many, the newest first. What was cancelled or returned was not bought.
+    """
+    allowed = [each for each in profile.orders.values() if each.mask & PERSONALIZATION and each.state in _KEPT]
+    newest = heapq.nlargest(BOUGHT, allowed, key=lambda order: (order.time, order.id))
+    found: dict[str, tuple[Millis, int]] = {}
+    for order in newest:
+        for name in {line.product_id for line in order.lines}:
+            time, times = found.get(name, (order.time, 0))
+            found[name] = time, times + 1
+    told = [(name, time, times) for name, (time, times) in found.items()]
+    return tuple(heapq.nlargest(products, told, key=lambda each: (each[1], each[0])))
 
 
 def gross(order: Order, part: str) -> Minor:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from cashwrap import attention, carts, codec, consent, orders, sessions
+from cashwrap import attention, carts, codec, consent, orders, sessions, touches
 from cashwrap.features import FeatureSet
 from cashwrap.model import (
     PERSONALIZATION,
@@ -84,7 +84,9 @@ def fold(profile: Profile, event: Event, features: FeatureSet) -> None:
         _remember(profile, event)
         sessions.touch(profile, event.time)
         carts.apply(profile, event, features.currency)
-        if event.name in _SHOWN:
+        if event.name in touches.EVENTS:
+            touches.apply(profile, event)
+        elif event.name in _SHOWN:
             _expose(profile, event)
     features.update(profile, event)
 
@@ -102,6 +104,7 @@ def withdraw(profile: Profile, purposes: Purpose, features: FeatureSet) -> None:
         profile.sessions.clear()
         profile.session_count = 0
         profile.cart = OpenCart()
+        profile.touched = []
         profile.arms.clear()
         profile.impressions.clear()
         for use in profile.offers.values():
@@ -142,6 +145,7 @@ def merge(into: Profile, other: Profile, features: FeatureSet) -> None:
             _merge_use(use, past)
     sessions.merge(into, other)
     carts.merge(into, other)
+    touches.merge(into, other)
     orders.merge(into, other)
     features.merge(into, other)
     features.rebuild_orders(into)

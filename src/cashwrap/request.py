@@ -38,6 +38,8 @@ class Page(Struct, frozen=True, rename="camel"):
 
     path: Annotated[str, Meta(max_length=2000)] | None = None
     type: Text | None = None
+    product: Text | None = None
+    """The id of the product that the page is about: what recommendations go by before there is consent."""
 
 
 class Device(Struct, frozen=True, rename="camel"):

@@ -40,7 +40,7 @@ LAYERS: list[set[str]] = [
     {"features", "content", "enrich", "feed", "recommend", "propensity"},
     {"readings"},
     {"extract"},
-    {"sessions", "orders", "carts", "events"},
+    {"sessions", "orders", "carts", "touches", "events"},
     {"consent"},
     {"aggregates"},
     {"condition", "networks"},
@@ -54,7 +54,7 @@ LAYERS: list[set[str]] = [
 """Top to bottom; rooms of one layer do not import each other. ``cashwrap`` is ``__init__``, the public names."""
 
 ADAPTERS_MAY = {"adapters", "ports", "ledger", "model", "errors", "faults"}
-OPTIONAL = {"psycopg", "pyarrow"}
+OPTIONAL = {"numpy", "psycopg", "pyarrow"}
 """Heavy extras: imported inside one marked function each."""
 
 
