@@ -13,6 +13,9 @@ from cashwrap.model import Inputs, Product, Suggested
 class Recommending(Protocol):
     """Models in memory, as far as content asks them. Pure in its arguments and in the models' versions."""
 
+    def version(self, model: str, version: str) -> str | None:
+        """The version that is ``live`` or ``candidate`` of a model and can answer; ``None`` where there is none."""
+
     def suggest(self, model: str, version: str, source: str, inputs: Inputs) -> Sequence[Suggested]:
         """Products, best first, more than will be shown: filters come after. Empty without such a model.
 
@@ -22,6 +25,10 @@ class Recommending(Protocol):
 
 class NoModels:
     """Nothing was learned."""
+
+    def version(self, model: str, version: str) -> str | None:  # noqa: ARG002
+        """None."""
+        return None
 
     def suggest(self, model: str, version: str, source: str, inputs: Inputs) -> Sequence[Suggested]:  # noqa: ARG002
         """Nothing."""
