@@ -20,6 +20,8 @@ POINTS: dict[str, str] = {
     "retention.snapshot": "inside a retention step: snapshots are written, the log's old records are still there",
     "backfill.merged": "inside a backfill: some shoppers have the new feature, others do not",
     "audit.appended": "an audit entry is written, its anchor is not",
+    "models.written": "a model's files are durable, the folder is not in its place",
+    "models.replaced": "a model without a forgotten shopper is in its place, the one with them is still there",
     "reserve.released": "the disk's reserve is given away, nothing used it yet",
 }
 """Every mark there is, and what is true there."""

@@ -21,6 +21,7 @@ from cashwrap.adapters.audit import FileAudit, MemoryAudit
 from cashwrap.adapters.ballast import SIZE
 from cashwrap.adapters.folder import pair
 from cashwrap.adapters.memory import MemoryStore
+from cashwrap.adapters.model_folder import FolderModels
 from cashwrap.adapters.parquet import ParquetFacts
 from cashwrap.adapters.postgres_ledger import PostgresLedger
 from cashwrap.adapters.shared import VersionArray
@@ -43,8 +44,8 @@ from cashwrap.request import DecideRequest
 
 log = logging.getLogger("cashwrap")
 
-FACTS = "facts"
-"""The fact table's place in a data folder."""
+FACTS, MODELS = "facts", "models"
+"""The fact table's place in a data folder, and that of what was learned."""
 BEGUN = "begun"
 """The kind of the documents that name files which, once begun, must be there."""
 LEDGER = "CASHWRAP_LEDGER"
@@ -241,11 +242,10 @@ def open_world(
 ) -> Iterator[World]:
     """The embedded store in a folder; with ``make`` it is made where it is not there.
 
-    ``serving`` takes the folder's lock (one process that folds and commits); without it only small documents such as
-    keys and switches, and products, may be written, also while a server runs. ``reserve`` bytes of the disk are kept
-    back for what must go on when it is full. ``ledger`` is the address of a PostgreSQL database that several machines
-    share, or else what ``CASHWRAP_LEDGER`` says; without either the ledger is a file in the folder.
-    ``versions`` are advanced for the processes that read beside this one.
+    ``serving`` takes the folder's lock (one process that folds and commits); without it only small documents, products
+    and models may be written, also while a server runs. ``reserve`` bytes of the disk are kept back for what must go on
+    when it is full. ``ledger`` is the address of a PostgreSQL database that machines share, or else what
+    ``CASHWRAP_LEDGER`` says, else a file in the folder. ``versions`` are advanced for processes that read beside this.
 
     Raises ``InvalidInput`` (``no_data_folder``), ``Locked``, ``Unavailable`` (``ledger_unreachable``), and
     ``StoreError`` where the keys belong to another folder.
@@ -267,8 +267,8 @@ def open_world(
         book = _open_ledger(data, ledger or os.environ.get(LEDGER, ""), store)
         opened.callback(book.close)
         kept: dict[str, Any] = {"ledger": book, "audit": FileAudit(data, vault, vault), "reserve": store.ballast}
-        facts = ParquetFacts(data / FACTS)
-        yield World(store, store, store, store, store, vault, SystemClock(), random, facts, **kept)
+        kept |= {"facts": ParquetFacts(data / FACTS), "models": FolderModels(data / MODELS)}
+        yield World(store, store, store, store, store, vault, SystemClock(), random, **kept)
 
 
 def _open_ledger(data: Path, address: str, store: SqliteStore) -> Ledger:

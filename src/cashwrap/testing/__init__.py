@@ -14,12 +14,14 @@ from cashwrap.testing.audit import AuditContract
 from cashwrap.testing.contracts import FullStore, StoreContract, VaultContract
 from cashwrap.testing.ledger import LedgerContract
 from cashwrap.testing.ledger_model import ModelLedger
+from cashwrap.testing.models import ModelFilesContract
 from cashwrap.testing.snapshots import SnapshotContract
 
 __all__ = [
     "AuditContract",
     "FullStore",
     "LedgerContract",
+    "ModelFilesContract",
     "ModelLedger",
     "SnapshotContract",
     "StoreContract",

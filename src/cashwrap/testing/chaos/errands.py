@@ -93,6 +93,19 @@ def _give(engine: Engine) -> None:
         engine.world.reserve.give()
 
 
+def _save_model(engine: Engine) -> None:
+    if engine.world.models is not None:
+        version = engine.world.random.token(4).hex()
+        engine.world.models.save(TENANT, "next_item", version, {"items.npy": b"items"})
+
+
+def _rewrite_model(engine: Engine) -> None:
+    _save_model(engine)
+    if engine.world.models is not None:
+        version = engine.world.models.versions(TENANT)["next_item"][0]
+        engine.world.models.rewrite(TENANT, "next_item", version, {"items.npy": b"fewer"})
+
+
 def _backfill(engine: Engine) -> None:
     def whole() -> None:
         while engine.backfill.run():
@@ -113,6 +126,8 @@ _ERRANDS: dict[str, Callable[[Engine], object]] = {
     "retention.snapshot": lambda engine: engine.writer.call(engine.retention.all),
     "backfill.merged": _backfill,
     "audit.appended": _append,
+    "models.written": _save_model,
+    "models.replaced": _rewrite_model,
     "reserve.released": _give,
 }
 
