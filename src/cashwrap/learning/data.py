@@ -101,3 +101,8 @@ class Ranked(NamedTuple):
     sources: NDArray[np.int8]
     """``n`` by 20: which source filled the place, as a place in ``names``; -1 for none."""
     names: tuple[str, ...]
+    fresh: NDArray[np.int32] | None = None
+    """The place of the hidden item in the same answer without what was in the question already; 0 where it was in the
+    question itself or is not among the first 100. Where it is known, figures for new items only are told from it."""
+    length: NDArray[np.int32] | None = None
+    """How many items the question held."""
