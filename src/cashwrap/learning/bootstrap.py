@@ -1,0 +1,104 @@
+"""How sure a figure is: intervals by drawing the clusters of a test again, 2,000 times, the same draws for all models.
+
+Every metric comes here as one value a row whose mean is the metric. For recall or log loss these are the rows' own
+values; for AUC, average precision and F1 they are the infinitesimal jackknife's pseudo-values (Efron, *The Jackknife,
+the Bootstrap and Other Resampling Plans*, 1982, chapter 6), which agree with drawing the metric itself to first order.
+Rows of one cluster (a session, an order, a shopper) are drawn together (Davison and Hinkley, *Bootstrap Methods and
+their Application*, 1997, section 3.8); a draw has Poisson weights in place of a multinomial's, which do the same and
+can be made a part at a time (Chamandy and others, *Estimating Uncertainty for Massive Data Streams*, 2012).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cashwrap.learned.artefact import Figure
+
+Floats = NDArray[np.float64]
+REPLICATES = 2_000
+MOST = 20_000
+"""Clusters that are drawn one by one. More are first thrown together at random into so many: the interval stays the
+same on average, and its cost has a bound."""
+FEWEST = 10
+"""Clusters below which no interval is honest."""
+AT_ONCE = 4_000_000
+"""Weights in memory at a time."""
+ENDS = (0.025, 0.975)
+
+
+class Difference(NamedTuple):
+    """Ours less theirs, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Draws:
+    """The draws of one test set. ``cluster`` says by row what belongs together; ``seed`` makes them the same again."""
+
+    def __init__(self, cluster: NDArray[Any], seed: int) -> None:
+        _, codes = np.unique(cluster, return_inverse=True)
+        self.clusters = int(codes.max()) + 1 if len(codes) else 0
+        if self.clusters > MOST:
+            codes = np.random.default_rng([seed, 1]).integers(0, MOST, self.clusters)[codes]
+        self._codes = codes
+        self._seed = seed
+
+    def means(self, columns: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Each column's mean in every draw. Draws that hold no row at all are ``nan``."""
+        totals = np.stack([self._by_cluster(None), *(self._by_cluster(values) for values in columns.values())], axis=1)
+        drawn = self._weighted(totals)
+        with np.errstate(invalid="ignore"):
+            return {name: drawn[:, at] / drawn[:, 0] for at, name in enumerate(columns, 1)}
+
+    def _by_cluster(self, values: Floats | None) -> Floats:
+        return np.bincount(self._codes, values, minlength=1).astype(np.float64)
+
+    def _weighted(self, totals: Floats) -> Floats:
+        """Weighted sums of ``totals``, a row for each draw; weights are made in parts of ``AT_ONCE``."""
+        rng = np.random.default_rng(self._seed)
+        step = max(1, AT_ONCE // len(totals))
+        parts = [
+            rng.poisson(1.0, (min(step, REPLICATES - start), len(totals))).astype(np.float64) @ totals
+            for start in range(0, REPLICATES, step)
+        ]
+        return np.concatenate(parts)
+
+    def figures(self, columns: Mapping[str, Floats]) -> dict[str, Figure]:
+        """Each column's mean with its interval, or without one where there are too few clusters."""
+        if self.clusters < FEWEST:
+            return {name: Figure(_mean(values)) for name, values in columns.items()}
+        return {name: Figure(_mean(columns[name]), *_interval(drawn)) for name, drawn in self.means(columns).items()}
+
+    def difference(self, ours: Floats, theirs: Floats) -> Difference:
+        """How much the mean of ours is above that of theirs on the same rows. Too few clusters prove nothing: their
+        interval has zero inside, whatever was seen."""
+        return self.differences({"": ours}, {"": theirs})[""]
+
+    def differences(self, ours: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> dict[str, Difference]:
+        """The same for every metric that both have."""
+        apart = {name: ours[name] - theirs[name] for name in ours if name in theirs}
+        if self.clusters < FEWEST:
+            return {name: _anything(_mean(values)) for name, values in apart.items()}
+        return {name: Difference(_mean(apart[name]), *_interval(drawn)) for name, drawn in self.means(apart).items()}
+
+
+def paired(ours: Floats, theirs: Floats, cluster: NDArray[Any], seed: int) -> Difference:
+    """The paired bootstrap of two models' values on the same rows."""
+    return Draws(cluster, seed).difference(ours, theirs)
+
+
+def _mean(values: Floats) -> float:
+    return float(np.mean(values))
+
+
+def _interval(drawn: Floats) -> tuple[float, float]:
+    low, high = np.nanquantile(drawn, ENDS)
+    return float(low), float(high)
+
+
+def _anything(value: float) -> Difference:
+    return Difference(value, -1.0 - abs(value), 1.0 + abs(value))
