@@ -14,11 +14,11 @@ from cashwrap.content import (
     Ineligible,
     Shop,
     compile_content,
-    components,
     examine_content,
     locales,
     parse_message,
     placeholders,
+    shelf,
     text,
 )
 from cashwrap.content.components import arrange, hide
@@ -476,10 +476,9 @@ def catalogue() -> Catalogue:
 def test_products_that_go_with_the_basket() -> None:
     shown = render(Products("complements", title={"en": "More"}), catalogue(), basket=("bag",), locale="de")
     assert shown["title"] == "More"
-    assert shown["items"] == [
-        {"id": "wax", "name": "Wachs", "price": f"9,99{NBSP}€", "currency": "EUR", "url": "/p/wax", "image": "https://cdn.shop/w.png"},
-        {"id": "belt", "name": "Belt", "price": f"25,00{NBSP}€", "currency": "EUR", "url": None, "image": None},
-    ]  # fmt: skip
+    wax = {"id": "wax", "name": "Wachs", "price": f"9,99{NBSP}€", "url": "/p/wax", "image": "https://cdn.shop/w.png"}
+    belt = {"id": "belt", "name": "Belt", "price": f"25,00{NBSP}€", "url": None, "image": None}
+    assert shown["items"] == [{**each, "currency": "EUR", "from": "complements"} for each in (wax, belt)]
 
 
 @pytest.mark.parametrize(
@@ -595,6 +594,6 @@ def test_the_options_check_notices_that_all_are_hidden(monkeypatch: pytest.Monke
 
 
 def test_the_products_check_notices_sensitive_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(components, "sellable", lambda product: True)
+    monkeypatch.setattr(shelf, "sellable", lambda product: True)
     with pytest.raises(AssertionError):
         test_products_that_go_with_the_basket()

@@ -1,15 +1,14 @@
 """Each component's content: compiled once, rendered for one shopper, encoded. Pure: same inputs, same bytes."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from cashwrap.content import locales, wire
-from cashwrap.content.catalogue import Catalogue, sellable, title
+from cashwrap.content import locales, shelf, wire
+from cashwrap.content.catalogue import Catalogue
 from cashwrap.content.message import parse_message
 from cashwrap.content.text import Scope, compile_message
 from cashwrap.content.texts import Ineligible, Localised, Shop, missing_translation
@@ -27,7 +26,7 @@ from cashwrap.declarations import (
     Products,
 )
 from cashwrap.errors import ContentError
-from cashwrap.model import Inputs, Product, Purpose, Value
+from cashwrap.model import Inputs, Purpose, Value
 
 Render = Callable[[Inputs, Catalogue], Raw | Ineligible]
 """Content for one shopper as encoded JSON, or why there is none."""
@@ -334,45 +333,30 @@ def _products(show: Products, shop: Shop) -> Render:
     if show.source == "category" and not show.category:
         raise ContentError("name the category", code="missing_category", where="category")
     heading = Localised(show.title, shop, where="title") if show.title else None
+    currency = shop.settings.currency
+    rules = shelf.Rules.of(show.rules, currency)
 
     def render(inputs: Inputs, catalogue: Catalogue) -> Raw | Ineligible:
         said = _said(heading, inputs)
         if isinstance(said, Ineligible):
             return said
-        candidates = _items(_candidates(show, inputs, catalogue), inputs, catalogue, shop)
-        items = list(islice(candidates, show.limit))
+        missing = shelf.missing_model(show, catalogue)
+        if missing is not None:
+            return missing
+        tags = locales.chain(inputs.locale, shop.settings.locale)
+        items = [item_of(each, tags[0], currency) for each in shelf.pick(show, rules, inputs, catalogue, tags)]
         return _raw(wire.ProductsContent(items, said)) if items else Ineligible("no product fits")
 
     return render
 
 
-def _candidates(show: Products, inputs: Inputs, catalogue: Catalogue) -> Iterable[str]:
-    if show.source == "complements":
-        return catalogue.complements(inputs.basket)
-    if show.source == "popular":
-        return catalogue.popular
-    named = show.category or ""
-    value = inputs.values.get(named)
-    return catalogue.by_category.get(value if isinstance(value, str) else named, ())
-
-
-def _items(names: Iterable[str], inputs: Inputs, catalogue: Catalogue, shop: Shop) -> Iterator[wire.Item]:
-    """What may be shown of the candidates, each once: sold, in stock, not sensitive, not in the basket."""
-    tags = locales.chain(inputs.locale, shop.settings.locale)
-    seen = set(inputs.basket)
-    for name in names:
-        product = catalogue.products.get(name)
-        if name in seen or product is None or not sellable(product):
-            continue
-        seen.add(name)
-        said = title(product, tags)
-        if said:
-            yield _item(product, said, tags[0], shop.settings.currency)
-
-
-def _item(product: Product, said: str, tag: str, currency: str) -> wire.Item:
+def item_of(placed: shelf.Placed, tag: str, currency: str) -> wire.Item:
+    """A product as pages receive it."""
+    product = placed.product
     price = locales.money(product.price or 0, currency, tag)
-    return wire.Item(product.id, said, price, currency, _link(product.url), _link(product.image))
+    return wire.Item(
+        product.id, placed.called, price, currency, _link(product.url), _link(product.image), placed.source
+    )
 
 
 _LINK = re.compile(r"(?:https?://|/(?!/))[^\s\\\x00-\x1f\x7f]{0,2000}")

@@ -45,8 +45,8 @@ class InstallmentsContent(Struct, frozen=True, tag_field="type", tag="installmen
     last: int | None = None
 
 
-class Item(Struct, frozen=True):
-    """A product to show; ``price`` is a display string."""
+class Item(Struct, frozen=True, rename={"source": "from"}):
+    """A product to show; ``price`` is a display string. ``source``, on the wire ``from``, says who filled the place."""
 
     id: str
     name: str
@@ -54,6 +54,7 @@ class Item(Struct, frozen=True):
     currency: str
     url: str | None
     image: str | None
+    source: str
 
 
 class ProductsContent(Struct, frozen=True, tag_field="type", tag="products", omit_defaults=True):

@@ -212,6 +212,9 @@ class _Checker:
                 self.translations(path, show)
                 if isinstance(show, Options):
                     self.contradictions(path, show)
+                if isinstance(show, Products) and show.version == "candidate" and experience.experiment is None:
+                    message = "a candidate is shown to everybody here: give it an arm of an experiment"
+                    self.faults.warn(self.places.spot(*path, "version"), "candidate_for_all", message)
 
     def reads(self, at: tuple[str, ...], show: Content, names: Environment) -> None:
         """Every value that a content reads must be declared."""
@@ -235,8 +238,8 @@ class _Checker:
                 spot = self.places.value_spot(*at, "progress", "of")
                 self.faults.error(spot, "unknown_attribute", message)
             self.used.add(path)
-        if isinstance(show, Products) and show.category:
-            self.used.add(show.category)
+        if isinstance(show, Products):
+            self.used.update(show.rules.only, show.rules.never, (show.category,) if show.category else ())
 
     def translations(self, at: tuple[str, ...], show: Content) -> None:
         """Warn of each declared locale that a text leaves out, unless its language is there."""

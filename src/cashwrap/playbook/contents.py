@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Literal, cast
 
 from cashwrap.content import locales
+from cashwrap.content.shelf import CATALOGUE
 from cashwrap.declarations import (
     Button,
     Component,
@@ -16,10 +17,12 @@ from cashwrap.declarations import (
     Message,
     Options,
     Products,
+    ProductSource,
+    RulesDecl,
     Texts,
 )
 from cashwrap.playbook.document import Node
-from cashwrap.playbook.schema import DEFINITIONS
+from cashwrap.playbook.schema import DEFINITIONS, MODELS, PRODUCT_SOURCES, VERSIONS
 from cashwrap.playbook.shape import Shape
 
 _Fields = dict[str, Node]
@@ -88,13 +91,38 @@ def _options(shape: Shape, fields: _Fields, locale: str) -> Options:
 
 
 def _products(shape: Shape, fields: _Fields, locale: str) -> Products:
-    category = fields.get("category")
-    source = shape.choice(fields["from"], ("complements", "category", "popular"), "a source of products")
+    category, rules = fields.get("category"), fields.get("rules")
+    source = shape.choice(fields["from"], PRODUCT_SOURCES, "a source of products") or "popular"
+    for key in ("model", "version"):
+        if key in fields and source in CATALOGUE:
+            shape.faults.error(
+                shape.key_spot(fields[key]), "bad_value", f"{source!r} asks no model, so it has no {key}"
+            )
+    usual = "next_item" if source == "session" else "basket"
+    model = shape.choice(fields["model"], MODELS, "a model that recommends") if "model" in fields else usual
+    version = shape.choice(fields["version"], VERSIONS, "a version") if "version" in fields else "live"
     return Products(
-        source=cast("Literal['complements', 'category', 'popular']", source or "popular"),
+        source=cast("ProductSource", source),
         limit=shape.integer(fields.get("limit"), "a limit", (1, 24), 4),
         category=shape.text(category, "a category") if category is not None else None,
         title=read_texts(shape, fields.get("title"), locale),
+        model=model or usual,
+        version=cast("Literal['live', 'candidate']", version or "live"),
+        rules=_rules(shape, rules) if rules is not None else RulesDecl(),
+    )
+
+
+def _rules(shape: Shape, node: Node) -> RulesDecl:
+    fields = shape.fields(node, DEFINITIONS["rules"], "rules")
+    count = shape.integer(fields.get("per_category"), "a number of products", (1, 24), 0)
+    return RulesDecl(
+        only=shape.texts(fields.get("only"), "a category"),
+        never=shape.texts(fields.get("never"), "a category"),
+        margin=shape.share(fields["margin"], "a margin") if "margin" in fields else None,
+        least=shape.amount(fields["least"], "'least'") if "least" in fields else None,
+        most=shape.amount(fields["most"], "'most'") if "most" in fields else None,
+        cart_share=shape.share(fields["cart_share"], "a share of the cart") if "cart_share" in fields else None,
+        per_category=count or None,
     )
 
 

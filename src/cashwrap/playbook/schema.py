@@ -5,7 +5,7 @@ from typing import get_args
 import msgspec
 
 from cashwrap.attention import KEPT
-from cashwrap.declarations import Codes, Component, Kind, Measure, OfferKind
+from cashwrap.declarations import Codes, Component, Kind, Measure, OfferKind, ProductSource
 from cashwrap.model import Purpose, Reason
 from cashwrap.offers.markets import MARKET
 from cashwrap.playbook.json_schema import (
@@ -52,6 +52,9 @@ CODES: tuple[str, ...] = get_args(Codes)
 PICKS = ("best", "first")
 CLOSED = ("exhausted", "used", "ended", "cooling", "frozen")
 MAX_USES = 1_000_000_000
+PRODUCT_SOURCES: tuple[str, ...] = get_args(ProductSource)
+MODELS = ("basket", "next_item")
+VERSIONS = ("live", "candidate")
 MAX_TIERS = 20
 
 
@@ -285,6 +288,16 @@ _PROGRESS = object_of(
     of=text("An attribute that holds money, such as cart.total."),
     to=amount("The target, in major units."),
 )
+_RULES = object_of(
+    "Which products may be shown, beyond those that may be sold.",
+    only={"description": "Categories, or attributes that hold them: no others.", **ONE_OR_MORE},
+    never={"description": "Categories, or attributes that hold them: none of these.", **ONE_OR_MORE},
+    margin=share("The least that is left of the price after the product's cost."),
+    least=amount("The least a product may cost, in major units."),
+    most=amount("The most it may cost."),
+    cart_share=share("The most it may cost, of the cart's total."),
+    per_category=integer("How many of one category at most.", minimum=1, maximum=24),
+)
 _CONTENT: dict[str, Schema] = {
     "message": object_of(
         "A text, optionally with the progress towards a target.",
@@ -304,12 +317,15 @@ _CONTENT: dict[str, Schema] = {
         hide=_IDS,
     ),
     "products": object_of(
-        "Products from the catalogue.",
+        "Products from the catalogue, or from what a model learned.",
         ("from",),
-        **{"from": choice("Where they come from.", ("complements", "category", "popular"))},
+        **{"from": choice("Where they come from; all but the first three ask a model.", PRODUCT_SOURCES)},
         limit=integer("How many at most.", minimum=1, maximum=24),
         category=text("A category of the catalogue, or the attribute that holds one."),
         title=_TEXTS,
+        model=choice("Which model: basket (left out, but for session), or next_item.", MODELS),
+        version=choice("The live one (left out), or the candidate, in an arm of an experiment.", VERSIONS),
+        rules=ref("rules"),
     ),
     "button": object_of(
         "A label and a style.", ("text",), text=_TEXTS, style=text("A style token of the shop's theme.")
@@ -362,6 +378,7 @@ _DECLARED: dict[str, Schema] = {
     "best_of": _BEST_OF,
     "experience": _EXPERIENCE,
     "progress": _PROGRESS,
+    "rules": _RULES,
     **_CONTENT,
 }
 
