@@ -1,0 +1,92 @@
+"""Whose data is in a model: keyed digests of analytic ids, so that a forgotten shopper's models are found and cleaned.
+
+``subjects.npy`` holds them ascending, 8 bytes each. An array named ``<source>.user`` says by row whose it is, as the
+place of the digest there, and -1 for nobody's that is known.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from cashwrap.learned.artefact import Artefact
+from cashwrap.learned.extras import numpy
+from cashwrap.model import Tenant
+from cashwrap.ports import Vault
+
+USER = ".user"
+ROWS = ("items", "kinds")
+"""Arrays of a source with one value a row of its sessions; ``<source>.offsets`` say where a session begins."""
+_SIZE = 8
+
+
+def digests_of(vault: Vault, tenant: Tenant, analytic_ids: Iterable[bytes]) -> list[int]:
+    """What stands for shoppers in this store's models, and leads nobody back to them."""
+    return [
+        int.from_bytes(vault.digest("model subject", tenant.store, tenant.environment, each.hex())[:_SIZE], "little")
+        for each in analytic_ids
+    ]
+
+
+def arranged(artefact: Artefact, digests: Sequence[int]) -> tuple[Artefact, Any]:
+    """An artefact whose rows name places in the ascending array of digests, and that array.
+
+    Rows come with places in ``digests`` as given, which may be in any order.
+    """
+    np = numpy()
+    given = np.array(digests, "<u8")
+    ascending, places = np.unique(given, return_inverse=True)
+    if not any(name.endswith(USER) for name in artefact.arrays):
+        return artefact, ascending
+    renumbered = np.append(places, -1).astype(np.int32)  # whoever is -1 stays that
+    arrays = {name: renumbered[array] if name.endswith(USER) else array for name, array in artefact.arrays.items()}
+    return Artefact(artefact.kind, arrays, artefact.texts, artefact.settings), ascending
+
+
+def places_of(subjects: Any, digests: Collection[int]) -> Any:
+    """Where these shoppers are among the ascending subjects; those who are not are left out."""
+    np = numpy()
+    wanted = np.array(sorted(digests), "<u8")
+    places = np.searchsorted(subjects, wanted)
+    there = places < len(subjects)
+    places, wanted = places[there], wanted[there]
+    return places[subjects[places] == wanted]
+
+
+def without(arrays: Mapping[str, Any], subjects: Any, places: Any) -> tuple[dict[str, Any], Any]:
+    """The arrays that change where the shoppers at these places are taken out, and the subjects that are left.
+
+    Their sessions stay as numbers, and are empty: no item leads to them, and they lead to none.
+    """
+    np = numpy()
+    gone = np.zeros(len(subjects) + 1, np.bool_)  # the last one is for -1: nobody
+    gone[places] = True
+    renumbered = np.append((~gone[:-1]).cumsum() - 1, -1).astype(np.int32)
+    renumbered[places] = -1
+    changed = {}
+    for name, array in arrays.items():
+        if name.endswith(USER):
+            changed[name] = renumbered[array]
+            changed |= _emptied(arrays, name.removesuffix(USER), gone[array])
+    return changed, subjects[~gone[:-1]]
+
+
+def _emptied(arrays: Mapping[str, Any], source: str, sessions: Any) -> dict[str, Any]:
+    """A source's sessions by item and items by session, without what these sessions hold."""
+    changed = {}
+    offsets = arrays[f"{source}.offsets"]
+    lengths = numpy().diff(offsets)
+    rows = numpy().repeat(sessions, lengths)
+    for name in ROWS:
+        if (array := arrays.get(f"{source}.{name}")) is not None:
+            changed[f"{source}.{name}"] = array[~rows]
+    changed[f"{source}.offsets"] = _offsets(numpy().where(sessions, 0, lengths), offsets.dtype)
+    if (postings := arrays.get(f"{source}.sessions")) is not None:
+        starts = arrays[f"{source}.starts"]
+        gone = sessions[postings]
+        removed = numpy().append(0, gone.cumsum())[starts]
+        changed[f"{source}.sessions"] = postings[~gone]
+        changed[f"{source}.starts"] = (starts - removed).astype(starts.dtype)
+    return changed
+
+
+def _offsets(lengths: Any, dtype: Any) -> Any:
+    return numpy().append(0, lengths.cumsum()).astype(dtype)
