@@ -280,7 +280,7 @@ def evaluate_ranking(
     figures = draws.figures(columns | {f"novelty@{K}": surprises(ours, popularity, K)})
     figures[f"coverage@{K}"] = Figure(coverage_at(ours, len(popularity), K))
     theirs = {name: _ranking_columns(each) for name, each in baselines.items()}
-    notes = [f"Each question hides one item; {_counted(draws, len(ours.rank), 'questions')}."]
+    notes = [f"Each question hides one item; {_counted(draws, len(ours.rank), 'questions', _whole(task))}."]
     parts = [
         Slice(name, int(mask.sum()), Draws(ours.cluster[mask], seed).figures(_picked(found, mask)))
         for name, mask, found in _parts(ours, slices or {}, notes)
@@ -348,10 +348,14 @@ def _same_rows(count: int, others: Mapping[str, int]) -> None:
         raise ValueError(f"all are to be tested on the same {count} rows, not {wrong}")
 
 
-def _counted(draws: Draws, rows: int, what: str) -> str:
+def _counted(draws: Draws, rows: int, what: str, whole: str) -> str:
     if draws.clusters < FEWEST:
-        return f"only {rows:,} {what} of {draws.clusters} sessions, orders or shoppers: too few for any interval"
-    return f"{rows:,} {what} of {draws.clusters:,} sessions, orders or shoppers, which intervals draw whole"
+        return f"only {rows:,} {what} of {draws.clusters} {whole}: too few for any interval"
+    return f"{rows:,} {what} of {draws.clusters:,} {whole}, which intervals draw whole"
+
+
+def _whole(task: str) -> str:
+    return "orders" if task == "basket" else "sessions"
 
 
 def _versus(draws: Draws, ours: Mapping[str, Floats], theirs: Mapping[str, Mapping[str, Floats]]) -> tuple[Versus, ...]:
@@ -432,7 +436,8 @@ def _halves(rows: Rows, ours: Floats, threshold: float, seed: int) -> Iterator[S
 def _prediction_notes(
     rows: Rows, draws: Draws, bars: tuple[Bin, ...], threshold: float, *, told: bool
 ) -> Iterator[str]:
-    yield f"{float(rows.label.mean()):.1%} of the tested rows have label 1; {_counted(draws, len(rows.label), 'rows')}."
+    counted = _counted(draws, len(rows.label), "rows", "shoppers or orders")
+    yield f"{float(rows.label.mean()):.1%} of the tested rows have label 1; {counted}."
     if not told:
         yield "The test part has one label only: no figure can say how well the scores tell the two apart."
     if rows.fold is not None:

@@ -43,8 +43,8 @@ TITLES: dict[Name, str] = {
 }
 NOTES: dict[Name, str] = {
     "against": "The difference with its 95% interval on the same tests. A line that touches zero proves nothing.",
-    "reliability": "Points on the line: what it says is what comes. Upright lines are 95% intervals of what comes; the "
-    "bars below count the rows of each group.",
+    "reliability": "Points on the line: what it says is what comes. Upright lines, where there are any, are 95% "
+    "intervals of what comes; the bars below count the rows of each group.",
     "qini": "The further the curve is above the straight line, the more is gained by choosing whom to treat. A curve "
     "along the line says that choosing gains nothing.",
     "slices": "The metric that decides, part by part, with 95% intervals. The dotted line is the whole.",
@@ -158,9 +158,7 @@ def _reliability(training: Training) -> Figure:
         grid.set_height_ratios([4, 1])
     low, high = _reach([*said, *came], errors=errors, uplift=uplift)
     axes.plot([low, high], [low, high], color=QUIET, linewidth=0.9, linestyle=":")
-    axes.annotate(
-        "exactly right", (high, high), (-4, -12), textcoords="offset points", ha="right", color=QUIET, rotation=0
-    )
+    axes.text(0.98, 0.05, "dotted: exactly right", transform=axes.transAxes, ha="right", color=QUIET)
     if not uplift:
         ends = [(max(at - error, low), min(at + error, high)) for at, error in zip(came, errors, strict=True)]
         axes.vlines(said, [end[0] for end in ends], [end[1] for end in ends], color=MODEL, linewidth=2.0, alpha=0.45)
@@ -255,7 +253,7 @@ def _precision_recall(training: Training) -> Figure:
     figure, axes = _square(curve)
     if curve.y:
         axes.axhline(curve.y[-1], color=QUIET, linewidth=0.9, linestyle=":")
-        axes.annotate("choosing all", (1.0, curve.y[-1]), (-2, 4), textcoords="offset points", ha="right", color=QUIET)
+        axes.annotate("choosing all", (0.01, curve.y[-1]), (0, 4), textcoords="offset points", color=QUIET)
     axes.set_title("Right, of those chosen (precision)", loc="left", fontsize=SIZE, color=INK)
     axes.set_xlabel("found, of those where it happens (recall)")
     return figure
