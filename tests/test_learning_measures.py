@@ -234,6 +234,10 @@ def test_an_evaluation_of_a_recommender_says_all_against_each_baseline():
     parts = {part.name: part for part in found.slices}
     assert parts["new items only"].count + parts["repeats"].count == 600
     assert parts["the holdout"].count == 60
+    held = next(each for each in parts["the holdout"].versus if each.metric == "recall@20")
+    assert held.ours == pytest.approx(parts["the holdout"].figures["recall@20"].value)
+    assert held.difference == pytest.approx(measures.recalls(ours, 20)[:60].mean() - held.theirs)
+    assert held.high - held.low > recall.high - recall.low, "fewer questions, a wider interval"
 
 
 def test_new_items_only_are_judged_by_answers_without_what_was_seen():

@@ -9,6 +9,8 @@ can be made a part at a time (Chamandy and others, *Estimating Uncertainty for M
 """
 
 from collections.abc import Mapping
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from cashwrap.learned.artefact import Figure
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 REPLICATES = 2_000
 MOST = 20_000
 """Clusters that are drawn one by one. More are first thrown together at random into so many: the interval stays the
@@ -37,7 +40,10 @@ class Difference(NamedTuple):
 
 
 class Draws:
-    """The draws of one test set. ``cluster`` says by row what belongs together; ``seed`` makes them the same again."""
+    """The draws of one test set. ``cluster`` says by row what belongs together; ``seed`` makes them the same again.
+
+    What takes ``part`` tells of those rows alone, in the same draws.
+    """
 
     def __init__(self, cluster: NDArray[Any], seed: int) -> None:
         _, codes = np.unique(cluster, return_inverse=True)
@@ -47,43 +53,53 @@ class Draws:
         self._codes = codes
         self._seed = seed
 
-    def means(self, columns: Mapping[str, Floats]) -> dict[str, Floats]:
+    @cached_property
+    def _weights(self) -> NDArray[np.uint8]:
+        """How often each cluster is in each draw: one byte each, 40 MB at most."""
+        rng = np.random.default_rng(self._seed)
+        width = min(self.clusters, MOST)
+        return np.concatenate(
+            [
+                rng.poisson(1.0, (stop - start, width)).astype(np.uint8)
+                for start, stop in pairwise(_steps(REPLICATES, AT_ONCE // max(width, 1)))
+            ]
+        )
+
+    def means(self, columns: Mapping[str, Floats], part: Mask | None = None) -> dict[str, Floats]:
         """Each column's mean in every draw. Draws that hold no row at all are ``nan``."""
-        totals = np.stack([self._by_cluster(None), *(self._by_cluster(values) for values in columns.values())], axis=1)
-        drawn = self._weighted(totals)
+        rows = slice(None) if part is None else part
+        codes, width = self._codes[rows], min(self.clusters, MOST)
+        sums = [np.bincount(codes, values[rows], minlength=width) for values in columns.values()]
+        totals = np.stack([np.bincount(codes, minlength=width).astype(np.float64), *sums], axis=1)
+        bounds = _steps(REPLICATES, AT_ONCE // max(width, 1))
+        drawn = np.concatenate([self._weights[a:b].astype(np.float64) @ totals for a, b in pairwise(bounds)])
         with np.errstate(invalid="ignore"):
             return {name: drawn[:, at] / drawn[:, 0] for at, name in enumerate(columns, 1)}
 
-    def _by_cluster(self, values: Floats | None) -> Floats:
-        return np.bincount(self._codes, values, minlength=1).astype(np.float64)
-
-    def _weighted(self, totals: Floats) -> Floats:
-        """Weighted sums of ``totals``, a row for each draw; weights are made in parts of ``AT_ONCE``."""
-        rng = np.random.default_rng(self._seed)
-        step = max(1, AT_ONCE // len(totals))
-        parts = [
-            rng.poisson(1.0, (min(step, REPLICATES - start), len(totals))).astype(np.float64) @ totals
-            for start in range(0, REPLICATES, step)
-        ]
-        return np.concatenate(parts)
-
-    def figures(self, columns: Mapping[str, Floats]) -> dict[str, Figure]:
+    def figures(self, columns: Mapping[str, Floats], part: Mask | None = None) -> dict[str, Figure]:
         """Each column's mean with its interval, or without one where there are too few clusters."""
-        if self.clusters < FEWEST:
-            return {name: Figure(_mean(values)) for name, values in columns.items()}
-        return {name: Figure(_mean(columns[name]), *_interval(drawn)) for name, drawn in self.means(columns).items()}
+        values = {name: _mean(column, part) for name, column in columns.items()}
+        if not self._enough(part):
+            return {name: Figure(value) for name, value in values.items()}
+        return {name: Figure(values[name], *_interval(drawn)) for name, drawn in self.means(columns, part).items()}
 
     def difference(self, ours: Floats, theirs: Floats) -> Difference:
         """How much the mean of ours is above that of theirs on the same rows. Too few clusters prove nothing: their
         interval has zero inside, whatever was seen."""
         return self.differences({"": ours}, {"": theirs})[""]
 
-    def differences(self, ours: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> dict[str, Difference]:
+    def differences(
+        self, ours: Mapping[str, Floats], theirs: Mapping[str, Floats], part: Mask | None = None
+    ) -> dict[str, Difference]:
         """The same for every metric that both have."""
         apart = {name: ours[name] - theirs[name] for name in ours if name in theirs}
-        if self.clusters < FEWEST:
-            return {name: _anything(_mean(values)) for name, values in apart.items()}
-        return {name: Difference(_mean(apart[name]), *_interval(drawn)) for name, drawn in self.means(apart).items()}
+        values = {name: _mean(column, part) for name, column in apart.items()}
+        if not self._enough(part):
+            return {name: _anything(value) for name, value in values.items()}
+        return {name: Difference(values[name], *_interval(drawn)) for name, drawn in self.means(apart, part).items()}
+
+    def _enough(self, part: Mask | None) -> bool:
+        return (self.clusters if part is None else len(np.unique(self._codes[part]))) >= FEWEST
 
 
 def paired(ours: Floats, theirs: Floats, cluster: NDArray[Any], seed: int) -> Difference:
@@ -91,8 +107,13 @@ def paired(ours: Floats, theirs: Floats, cluster: NDArray[Any], seed: int) -> Di
     return Draws(cluster, seed).difference(ours, theirs)
 
 
-def _mean(values: Floats) -> float:
-    return float(np.mean(values))
+def _mean(values: Floats, part: Mask | None) -> float:
+    return float(np.mean(values if part is None else values[part]))
+
+
+def _steps(whole: int, step: int) -> list[int]:
+    """Where parts of at most so many begin and end."""
+    return [*range(0, whole, max(step, 1)), whole]
 
 
 def _interval(drawn: Floats) -> tuple[float, float]:

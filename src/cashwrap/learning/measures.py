@@ -282,8 +282,8 @@ def evaluate_ranking(
     theirs = {name: _ranking_columns(each) for name, each in baselines.items()}
     notes = [f"Each question hides one item; {_counted(draws, len(ours.rank), 'questions', _whole(task))}."]
     parts = [
-        Slice(name, int(mask.sum()), Draws(ours.cluster[mask], seed).figures(_picked(found, mask)))
-        for name, mask, found in _parts(ours, slices or {}, notes)
+        Slice(name, int(mask.sum()), draws.figures(own, mask), _versus(draws, own, others, mask))
+        for name, mask, own, others in _parts(ours, baselines, slices or {}, notes)
         if mask.any()
     ]
     return Evaluation(
@@ -358,11 +358,17 @@ def _whole(task: str) -> str:
     return "orders" if task == "basket" else "sessions"
 
 
-def _versus(draws: Draws, ours: Mapping[str, Floats], theirs: Mapping[str, Mapping[str, Floats]]) -> tuple[Versus, ...]:
+def _versus(
+    draws: Draws,
+    ours: Mapping[str, Floats],
+    theirs: Mapping[str, Mapping[str, Floats]],
+    part: NDArray[np.bool_] | None = None,
+) -> tuple[Versus, ...]:
+    rows = slice(None) if part is None else part
     return tuple(
-        Versus(metric, baseline, _mean(ours[metric]), _mean(columns[metric]), *found)
+        Versus(metric, baseline, _mean(ours[metric][rows]), _mean(columns[metric][rows]), *found)
         for baseline, columns in theirs.items()
-        for metric, found in draws.differences(ours, columns).items()
+        for metric, found in draws.differences(ours, columns, part).items()
     )
 
 
@@ -380,30 +386,33 @@ def _ranking_columns(ranked: Ranked) -> dict[str, Floats]:
 
 
 def _parts(
-    ours: Ranked, further: Mapping[str, NDArray[np.bool_]], notes: list[str]
-) -> Iterator[tuple[str, NDArray[np.bool_], dict[str, Floats]]]:
-    """The parts of a test by name: their questions, and the values to take from them."""
-    columns = _ranking_columns(ours)
+    ours: Ranked, baselines: Mapping[str, Ranked], further: Mapping[str, NDArray[np.bool_]], notes: list[str]
+) -> Iterator[tuple[str, NDArray[np.bool_], dict[str, Floats], dict[str, dict[str, Floats]]]]:
+    """The parts of a test by name: their questions, and what the model and each baseline came to in all questions."""
+    own = _ranking_columns(ours)
+    theirs = {name: _ranking_columns(each) for name, each in baselines.items()}
     if ours.seen.any():
         repeats = f"{float(ours.seen.mean()):.1%} of the hidden items were in the question already (repeats)"
-        if ours.fresh is None:
-            notes.append(f"{repeats}; for new items only, the answers still hold what was in the question.")
-            yield "new items only", ~ours.seen, columns
-        else:
-            notes.append(f"{repeats}; for new items only, the answers leave out what was in the question.")
-            yield "new items only", ~ours.seen, _ranking_columns(ours._replace(rank=ours.fresh))
-        yield "repeats", ours.seen, columns
+        kept = "still hold" if ours.fresh is None else "leave out"
+        notes.append(f"{repeats}; for new items only, the answers {kept} what was in the question.")
+        others = {name: _ranking_columns(_only_new(each)) for name, each in baselines.items()}
+        yield "new items only", ~ours.seen, _ranking_columns(_only_new(ours)), others
+        yield "repeats", ours.seen, own, theirs
     if ours.length is not None:
         for least, most in pairwise(LENGTHS):
-            name = f"{least} known" if most == least + 1 else f"{least} or more known"
-            name = name if most in {least + 1, LENGTHS[-1]} else f"{least} to {most - 1} known"
-            yield name, (ours.length >= least) & (ours.length < most), columns
+            yield _lengths(least, most), (ours.length >= least) & (ours.length < most), own, theirs
     for name, mask in further.items():
-        yield name, mask, columns
+        yield name, mask, own, theirs
 
 
-def _picked(columns: Mapping[str, Floats], mask: NDArray[np.bool_]) -> dict[str, Floats]:
-    return {name: values[mask] for name, values in columns.items()}
+def _only_new(ranked: Ranked) -> Ranked:
+    return ranked if ranked.fresh is None else ranked._replace(rank=ranked.fresh)
+
+
+def _lengths(least: int, most: int) -> str:
+    if most == LENGTHS[-1]:
+        return f"{least} or more known"
+    return f"{least} known" if most == least + 1 else f"{least} to {most - 1} known"
 
 
 def _prediction_columns(scores: Floats, rows: Rows, threshold: float) -> dict[str, Floats]:
@@ -428,9 +437,8 @@ def _halves(rows: Rows, ours: Floats, threshold: float, seed: int) -> Iterator[S
     for name, mask in (("the holdout", rows.explored), ("personalized", ~rows.explored)):
         fold = None if rows.fold is None else rows.fold[mask]
         own = Rows(rows.label[mask], rows.group[mask], rows.explored[mask], fold)
-        yield Slice(
-            name, int(mask.sum()), Draws(own.group, seed).figures(_prediction_columns(ours[mask], own, threshold))
-        )
+        figures = Draws(own.group, seed).figures(_prediction_columns(ours[mask], own, threshold))
+        yield Slice(name, int(mask.sum()), figures)
 
 
 def _prediction_notes(

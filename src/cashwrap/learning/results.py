@@ -34,6 +34,7 @@ class Slice(Struct, frozen=True):
     name: str
     count: int
     figures: Mapping[str, Figure]
+    versus: tuple[Versus, ...] = ()
 
 
 class Curve(Struct, frozen=True):
