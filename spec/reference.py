@@ -351,6 +351,7 @@ def attribute_page() -> str:
     """``docs/reference/attributes.md``."""
     request_rows = [_attribute(each) for each in attributes.ATTRIBUTES if each.source == "request"]
     profile_rows = [_attribute(each) for each in attributes.ATTRIBUTES if each.source == "profile"]
+    model_rows = [_attribute(each) for each in attributes.ATTRIBUTES if each.source == "model"]
     purposes = ", ".join(f"`consent.{str(purpose.name).lower()}`" for purpose in Purpose)
     return "\n".join(
         [
@@ -363,6 +364,10 @@ def attribute_page() -> str:
             "## Of the profile\n",
             "There with consent to `personalization`.\n",
             table(("attribute", "holds", "is"), profile_rows),
+            "## Of models\n",
+            "There with consent, once a model of this name is live; told to four decimal places. A playbook's own\n"
+            "`predictions` are attributes like these.\n",
+            table(("attribute", "holds", "is"), model_rows),
             "## Of your playbook\n",
             table(
                 ("attribute", "holds", "is"),

@@ -405,7 +405,7 @@ def test_the_answer_tells_money_in_major_units_and_carries_the_token() -> None:
         "personal": False, "token": "signed",
     }  # fmt: skip
     assert "offer" not in body["placements"]["side"]
-    told = tell(playbook, {}, explain(playbook.experiences, inputs(playbook)))
+    told = tell(playbook, inputs(playbook), explain(playbook.experiences, inputs(playbook)))
     assert json.loads(msgspec.json.encode(told["top"].answer))["offer"]["amount"] == "6.00"
 
 

@@ -44,7 +44,7 @@ def told(playbook: Playbook, **values: Any) -> Placed:
     known |= {"time.hour": 12, "time.weekday": 1}
     playbook.segments.evaluate(known, {"vip": False} if "spent" in values else None)
     inputs = Inputs(1, LIVE, known, "profile", 7, None)
-    return tell(playbook, known, explain(playbook.experiences, inputs))["hero"]
+    return tell(playbook, inputs, explain(playbook.experiences, inputs))["hero"]
 
 
 def parts(part: Part) -> list[Part]:

@@ -20,6 +20,7 @@ from cashwrap.errors import InvalidInput, StoreError
 from cashwrap.explain import explain
 from cashwrap.model import Level, Millis, Tenant
 from cashwrap.playbook import Playbook
+from cashwrap.playbook.schema import MODELS
 from cashwrap.records import Kept
 from cashwrap.switches import Switches
 from cashwrap.tell import Placed, tell
@@ -115,6 +116,12 @@ class Archive:
         if catalogue.version != kept.catalogue:
             text = f"the products changed since: version {kept.catalogue} then, {catalogue.version} now, which is used"
             found.append(Difference("catalogue_changed", text))
+        for asked, then in sorted(kept.inputs.models.items()):
+            name, _, role = asked.partition("/")
+            now = catalogue.models.version(name, role or "live")
+            if name in MODELS and now != then:
+                text = f"the model {asked} was version {then} then, and is {now or 'none'} now, which is asked"
+                found.append(Difference("model_changed", text))
         if kills != kept.kills:
             text = f"switched off then: {_written(kept.kills)}; now: {_written(kills)}. Judged is by what was then"
             found.append(Difference("switches_changed", text))
@@ -142,7 +149,7 @@ def review(kept: Kept, playbook: Playbook, catalogue: Catalogue) -> Review:
         differences=[],
         arms=dict(inputs.arms),
         seen={key: Seen(seen.count, seen.dismissed) for key, seen in inputs.impressions.items()},
-        placements=tell(playbook, inputs.values, explain(experiences, inputs, catalogue, kept.kills)),
+        placements=tell(playbook, inputs, explain(experiences, inputs, catalogue, kept.kills)),
     )
 
 

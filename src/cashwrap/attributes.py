@@ -10,14 +10,15 @@ from typing import Literal
 from msgspec import Struct
 
 from cashwrap.condition.environment import Environment, Type
-from cashwrap.declarations import Kind, Settings
+from cashwrap.declarations import DISCOUNT_SENSITIVITY, NEXT_CATEGORY, Kind, Settings
 from cashwrap.model import Purpose
 
-Source = Literal["request", "profile"]
+Source = Literal["request", "profile", "model"]
 
 
 class Attribute(Struct, frozen=True):
-    """``request`` attributes are there without consent; ``profile`` ones only under ``personalization``."""
+    """``request`` attributes are there without consent; ``profile`` ones only under ``personalization``, and ``model``
+    ones only where a model is live too."""
 
     path: str
     type: Type
@@ -75,11 +76,18 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("wishlist", Type.STRING_SET, "ids of the products on the wishlist", "profile"),
     Attribute("offer.promised", Type.STRING_SET, "offers that run for the shopper now (`lasts`)", "profile"),
     Attribute("traits.known", Type.BOOL, "whether the shopper is identified", "profile"),
+    Attribute("purchase_propensity", Type.NUMBER, "the chance of an order in the next hour, 0 to 1", "model"),
+    Attribute("abandon_propensity", Type.NUMBER, "the chance that a checkout ends without one, 0 to 1", "model"),
+    Attribute("coupon_propensity", Type.NUMBER, "the chance that a code or an offer is used, 0 to 1", "model"),
+    Attribute(NEXT_CATEGORY, Type.STRING, "the category likeliest to be looked at next", "model"),
+    Attribute(DISCOUNT_SENSITIVITY, Type.NUMBER, "what an offer adds to the chance of an order, -1 to 1", "model"),
 )
 
 ROOTS = frozenset({*(attribute.path.partition(".")[0] for attribute in ATTRIBUTES), "consent", "segments", "offer"})
 """First words of paths that are taken: no feature may have such a name."""
 
+PREDICTED = tuple(attribute.path for attribute in ATTRIBUTES if attribute.source == "model")
+"""What models tell in every shop, beside a shop's own predictions."""
 _REQUESTED = frozenset(attribute.path for attribute in ATTRIBUTES if attribute.source == "request")
 
 
@@ -109,6 +117,7 @@ def environment(
     features: Mapping[str, Type],
     traits: Mapping[str, Kind],
     segments: Iterable[str],
+    predictions: Iterable[str] = (),
 ) -> Environment:
     """What the conditions of a playbook may name. ``digits`` are those of the shop's currency."""
     types = {attribute.path: attribute.type for attribute in ATTRIBUTES}
@@ -116,4 +125,5 @@ def environment(
     types |= {f"traits.{name}": KIND_TYPES[kind] for name, kind in traits.items()}
     types["traits.*"] = Type.DYN
     types |= features
+    types |= dict.fromkeys(predictions, Type.NUMBER)
     return Environment(types, frozenset(segments), settings.currency, digits)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from cashwrap.content import Catalogue
+from cashwrap.content.catalogue import NO_MODELS, Recommending
 from cashwrap.model import Minor, Product, Tenant
 from cashwrap.ports import CatalogueStore
 
@@ -17,10 +18,19 @@ Changing = Callable[[Tenant, Iterable[Change]], dict[str, object]]
 class Catalogues:
     """One immutable snapshot a tenant, replaced when its products change."""
 
-    def __init__(self, source: CatalogueStore, elsewhere: Changing | None = None) -> None:
-        """``elsewhere`` makes changes in place of this one: where several processes would undo each other's."""
+    def __init__(
+        self,
+        source: CatalogueStore,
+        elsewhere: Changing | None = None,
+        models: Callable[[Tenant], Recommending] = lambda _: NO_MODELS,
+    ) -> None:
+        """``elsewhere`` makes changes in place of this one: where several processes would undo each other's.
+
+        ``models`` are a store's, which lists of products ask.
+        """
         self._source = source
         self._elsewhere = elsewhere
+        self._models = models
         self._snapshots: dict[Tenant, Catalogue] = {}
         self._changing = threading.Lock()
         """Two changes of one product at once: neither may undo the other."""
@@ -39,10 +49,12 @@ class Catalogues:
         return self.of(tenant).products
 
     def refresh(self) -> None:
-        """See products written by another process."""
+        """See products written by another process, and models that changed."""
         for tenant, snapshot in list(self._snapshots.items()):
             if self._source.version(tenant) != snapshot.version:
                 self._read(tenant)
+            elif (models := self._models(tenant)) is not snapshot.models:
+                self._snapshots[tenant] = msgspec.structs.replace(snapshot, models=models)
 
     def change(self, tenant: Tenant, changes: Iterable[Change]) -> dict[str, object]:
         """New prices and stock of known products; unknown ids are told back."""
@@ -75,6 +87,6 @@ class Catalogues:
 
     def _read(self, tenant: Tenant) -> Catalogue:
         version = self._source.version(tenant)
-        found = Catalogue.of(self._source.products(tenant), version=version)
+        found = Catalogue.of(self._source.products(tenant), version=version, models=self._models(tenant))
         self._snapshots[tenant] = found
         return found

@@ -3,15 +3,30 @@
 import threading
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
+from msgspec import Struct
 
 from cashwrap.events import Accounting
-from cashwrap.experiences import Names
+from cashwrap.experiences import Experiences, Names
 from cashwrap.model import PLAIN, Decision
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 """Upper bounds, in seconds, by which the time of decisions is told."""
+
+
+class _Item(Struct, rename={"source": "from"}):
+    source: str = ""
+
+
+class _Shelf(Struct):
+    """As much of a list of products as is counted."""
+
+    items: list[_Item] = []
+
+
+_shelf = msgspec.json.Decoder(_Shelf)
 
 
 class Accounts:
@@ -45,17 +60,29 @@ class Counts:
         self._reached: dict[tuple[int, ...], int] = {}
         """What it came to, as its decisions hold exposures."""
         self._before: Counter[tuple[str, str, str]] = Counter()
+        self.filled: Counter[tuple[str, str]] = Counter()
+        """Places of lists of products, by placement (``recommend`` for the route) and the source that filled them."""
         """What playbooks before it came to."""
 
-    def decided(self, decision: Decision, names: Names, *, degraded: bool) -> None:
+    def decided(self, decision: Decision, experiences: Experiences, *, degraded: bool) -> None:
         """One more; only ever called from the thread that answers."""
         self.decisions += 1
         self.degraded += degraded
+        names = experiences.names
+        for name in experiences.shelves:
+            answer = decision.placements.get(name)
+            if answer is not None and answer.content is not None:
+                self.placed(name, [item.source for item in _shelf.decode(answer.content).items])
         if names is not self._names:
             self._before, self._names, self._reached = self.arms, names, {}
         for each in decision.exposures:
             if len(each) > PLAIN:
                 self._reached[each] = self._reached.get(each, 0) + 1
+
+    def placed(self, where: str, sources: Iterable[str]) -> None:
+        """So many places of a list were filled, each by its source."""
+        for source in sources:
+            self.filled[where, source] += 1
 
     @property
     def arms(self) -> Counter[tuple[str, str, str]]:

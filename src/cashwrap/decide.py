@@ -16,7 +16,7 @@ from cashwrap import attention
 from cashwrap.content import Catalogue, Ineligible
 from cashwrap.declarations import HOLDOUT, UNIT
 from cashwrap.experiences import Experience, Experiences, Placement
-from cashwrap.experiments import SHARES, Assigned, Trial, assign, draw, hash_unit, share_at, unit_of
+from cashwrap.experiments import SHARES, Assigned, Trial, assign, draw, hash_unit, in_holdout, share_at, unit_of
 from cashwrap.model import (
     CAPPED,
     HELD_OUT,
@@ -168,9 +168,7 @@ class _Case:
         self.exposures: list[tuple[int, ...]] = []
         self.broken = False
         """Whether some experience failed."""
-        holdout = experiences.holdout
-        unit = unit_of(holdout.unit, inputs.units, inputs.values) if holdout.share else ""
-        self.held = bool(unit) and hash_unit(holdout.salt, unit) % SHARES < holdout.share
+        self.held = in_holdout(experiences.holdout, inputs.units, inputs.values)
         """Whether the shopper is in the shop's holdout."""
 
     @property

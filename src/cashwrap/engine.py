@@ -20,7 +20,6 @@ from cashwrap.backlog import Backlog
 from cashwrap.catalogues import Catalogues
 from cashwrap.counts import Accounts, Counts
 from cashwrap.decide import decide, defaults, encode_answer
-from cashwrap.errors import NotAllowed
 from cashwrap.events import (
     Accounting,
     Batch,
@@ -37,16 +36,19 @@ from cashwrap.forgetting import Forgetting
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller, Gathered, Known, gather
 from cashwrap.keys import Keys
+from cashwrap.learned.serving import Models
 from cashwrap.lookup import Lookup
 from cashwrap.model import PERSONALIZATION, Event, Tenant
 from cashwrap.offering import Around, Offering
 from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
+from cashwrap.previews import forced as previewed
 from cashwrap.records import ID, Made, Recorder
 from cashwrap.remote import Common
 from cashwrap.repair import failures_of
 from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.retention import Retention
+from cashwrap.suggesting import Suggesting
 from cashwrap.sweep import Sweeper
 from cashwrap.switches import Switches
 from cashwrap.tallies import Tallies
@@ -80,7 +82,8 @@ class Engine:
         self.keys = Keys(world.registry)
         self.switches = Switches(world.registry)
         self.webhooks = Webhooks(world.registry, world.random)
-        self.catalogues = Catalogues(world.catalogue, self._common.changing())
+        self.models = Models(world)
+        self.catalogues = Catalogues(world.catalogue, self._common.changing(), self.models.of)
         self.counts = Counts()
         self.tallies = Tallies(world)
         self.backlog = Backlog(world.failed, world.clock)
@@ -92,6 +95,7 @@ class Engine:
         self.backfill = Backfill(world, self.hot, self._show_features)
         self.publish(playbook)
         self.lookup = Lookup(world.store, world.vault, self.hot, self.keys, lambda: self.live.normaliser)
+        self.suggesting = Suggesting(lambda: self.live.playbook, self.lookup, self.catalogues, self.models.of, self)
         self.forgetting = Forgetting(world, self.hot, self.lookup)
         self.retention = Retention(
             world, self.forgetting, lambda: self.live.playbook.settings.retention, self.backfill.union
@@ -184,7 +188,7 @@ class Engine:
             expires=inputs.now + TOKEN_LIFE,
             exposures=exposures,
         )
-        self.counts.decided(decision, live.playbook.experiences.names, degraded=late or decision.degraded)
+        self.counts.decided(decision, live.playbook.experiences, degraded=late or decision.degraded)
         if exposures:
             self.tallies.count(inputs, exposures, live.playbook.experiences, caller.facts, live.normaliser.internal)
         if exposures and not ahead and not inputs.mask & PERSONALIZATION and (cart := _own_cart(units)):
@@ -199,24 +203,17 @@ class Engine:
         tenant, now = caller.key.tenant, self.world.clock.now()
         cart = _own_cart(units)
         impressions = self.exposures.of_cart(tenant, cart) if cart else {}
-        forced = self._forced(request, caller) if request.preview or request.force else {}
+        forced = previewed(request, caller.key, self.tokens, now) if request.preview or request.force else {}
         past = self.offering.past(tenant, hot, now)
-        return gather(playbook, request, caller, Known(units, hot, impressions, forced, past, self.shed), now)
-
-    def _forced(self, request: DecideRequest, caller: Caller) -> dict[str, str]:
-        """What a preview shows. Raises ``NotAllowed`` where its token is not good, or a browser forces an arm."""
-        if request.force and not caller.key.trusted:
-            raise NotAllowed("only a secret key may force an arm; a browser needs a preview", code="not_allowed")
-        if request.preview is None:
-            return request.force
-        return self.tokens.open_preview(request.preview, caller.key.tenant, self.world.clock.now()).forced
+        known = Known(units, hot, impressions, forced, past, self.shed, self.models.of(tenant))
+        return gather(playbook, request, caller, known, now)
 
     def default_answer(self, request: DecideRequest) -> bytes:
         """The shop's default everywhere, as bytes: what is left to say when deciding itself failed."""
         asked = tuple(request.placements) if request.placements is not None else None
         experiences = self.live.playbook.experiences
         decision = defaults(experiences, asked, "error", degraded=True)
-        self.counts.decided(decision, experiences.names, degraded=True)
+        self.counts.decided(decision, experiences, degraded=True)
         return encode_answer(decision, "", None)
 
     def explain(self, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> dict[str, Placed]:
@@ -224,7 +221,7 @@ class Engine:
         playbook = self.live.playbook
         inputs = self.inputs(playbook, request, caller, hot).inputs
         catalogue, kills = self.catalogues.of(inputs.tenant), self.switches.kills(inputs.tenant)
-        return tell(playbook, inputs.values, explain(playbook.experiences, inputs, catalogue, kills))
+        return tell(playbook, inputs, explain(playbook.experiences, inputs, catalogue, kills))
 
     # --- what changes around them ---
 
@@ -258,13 +255,15 @@ class Engine:
         return any(found)
 
     def refresh(self) -> None:
-        """See keys, switches, webhooks and products that another process wrote; tell what was decided here."""
+        """See keys, switches, webhooks, products and models that another process wrote; tell what was decided here."""
         self.keys.refresh()
         self.switches.refresh()
         self.webhooks.refresh()
+        self.models.refresh()
         self.catalogues.refresh()
         self.backlog.refresh()
         self.tallies.flush()
+        self.models.flush()
         if self.backfill.outdated():
             self._show_features()
         self.offering.look()
@@ -277,6 +276,7 @@ class Engine:
         """Commit what waits and stop."""
         self.writer.close()
         self.tallies.flush(ending=True)
+        self.models.flush(ending=True)
 
     def _context(self) -> Context:
         world, products, kept = self.world, self.catalogues.products, (self.hot, self.recorder, self.backlog)

@@ -157,6 +157,8 @@ class Experiences(Struct, frozen=True):
     recent: tuple[dict[str, Recent], ...]
     everywhere: tuple[Row, ...]
     settings: Settings = Settings()
+    shelves: tuple[str, ...] = ()
+    """The placements that show products."""
 
     def rows(self, asked: tuple[str, ...] | None) -> Sequence[Row]:
         """The placements asked for, each once; ``None`` for all."""
@@ -218,6 +220,7 @@ def compile_experiences(
         tuple(_at_hand(ordered[owner], bit in index.residuals) for bit, owner in enumerate(index.owners)),
         tuple(placement.row for placement in placements.values()),
         settings,
+        tuple(placement.name for placement in placements.values() if placement.recommends),
     )
 
 

@@ -193,7 +193,7 @@ class Checked(Generic[K, V]):
 class HotProfile:
     """A published profile, its bytes, and what was computed from it lately."""
 
-    __slots__ = ("_bought", "_facts", "lens", "position", "predicted", "profile", "seen", "standing", "state")
+    __slots__ = ("_bought", "_facts", "lens", "position", "profile", "seen", "standing", "state")
 
     def __init__(self, profile: Profile, state: bytes, seen: Seen | None, position: int = 0) -> None:
         self.profile = profile
@@ -205,10 +205,8 @@ class HotProfile:
         """The log's newest sequence when the writer published it; 0 where it was read from the store."""
         self.lens: tuple[object, int] = (None, 0)
         """What the consent mask was last asked for, and the mask."""
-        self.standing = Standing((0, 0, ""), {}, 0, 0)
+        self.standing = Standing((0, 0, "", None), {}, 0, 0)
         """What the profile says this second; replaced as one, as several threads may ask."""
-        self.predicted: tuple[object, Mapping[str, Value]] = (None, {})
-        """What predictions were last asked for, and what they said; replaced as one."""
         self._facts: Facts | None = None
         self._bought: tuple[tuple[str, Millis, int], ...] | None = None
 
@@ -237,14 +235,16 @@ class HotProfile:
 
 
 class Standing(NamedTuple):
-    """The profile's attributes and what they leave standing of a playbook's index: for one second, consent mask and
-    playbook."""
+    """The profile's attributes, what models tell by them, and what both leave standing of a playbook's index: for one
+    second, consent mask, playbook and models."""
 
-    stamp: tuple[int, int, str]
+    stamp: tuple[int, int, str, object]
     values: dict[str, Value]
     narrowed: int
     as_of: Millis
     """The very moment of that second for which they were computed."""
+    models: Mapping[str, str] = {}
+    """The versions of the models that told something, by name."""
 
 
 class Facts(NamedTuple):

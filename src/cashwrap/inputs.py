@@ -5,11 +5,11 @@ segment can reach it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from msgspec import Struct
 
-from cashwrap import consent, profiles
+from cashwrap import consent, predicting, profiles
 from cashwrap.declarations import Settings
 from cashwrap.errors import InvalidEvent
 from cashwrap.events import RequestFacts
@@ -26,10 +26,13 @@ from cashwrap.model import (
     Millis,
     Minor,
     Promise,
+    Tenant,
+    Touch,
     Value,
 )
 from cashwrap.offers.grant import PROMISED, running
 from cashwrap.playbook import Playbook
+from cashwrap.predicting import NOTHING_LEARNED, Learned
 from cashwrap.request import (
     DecideRequest,
     PageContext,
@@ -42,6 +45,7 @@ from cashwrap.request import (
 
 BASKET = 100
 """Products of the cart that recommendations look at."""
+_MINUTE = 60_000
 
 
 class Caller(Struct, frozen=True):
@@ -66,7 +70,8 @@ class Known(NamedTuple):
 
     ``units`` has ``user`` (only where it is proven), ``anonymous`` and ``cart``. ``impressions`` are those counted
     under the cart, for a shopper without a profile. ``forced`` is what a preview shows. ``past`` tells of the
-    shopper's offers, by the purposes allowed now. ``shed`` is what is left out under load.
+    shopper's offers, by the purposes allowed now. ``shed`` is what is left out under load. ``models`` are the store's;
+    ``recommending`` asks for what they look at even where no list of the playbook does.
     """
 
     units: Mapping[str, str]
@@ -75,6 +80,8 @@ class Known(NamedTuple):
     forced: Mapping[str, str] = {}
     past: Callable[[int], Past] = lambda _: NO_PAST
     shed: int = 0
+    models: Learned = NOTHING_LEARNED
+    recommending: bool = False
 
 
 class Gathered(NamedTuple):
@@ -93,13 +100,14 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
     settings, context, hot = playbook.settings, request.context, known.hot
     values = request_values(context, settings.currency, playbook.digits)
     describe(values, caller.facts, playbook.networks, trusted=caller.key.trusted)
-    mask, level = _lens(settings, caller, hot, values)
+    mask, level = lens(settings, caller, hot, values)
     past = known.past(mask) if playbook.offers else NO_PAST
     arms: Mapping[str, str] = {}
     impressions, session_start, narrowed, as_of = known.impressions, 0, None, 0
-    if hot is not None and mask & PERSONALIZATION:
+    personal = bool(mask & PERSONALIZATION)
+    if hot is not None and personal:
         clock = clock_values(now, context.time_zone or hot.facts.zone or settings.time_zone, settings.time_zone)
-        standing = _standing(hot, playbook, now, mask)
+        standing = _standing(hot, playbook, known, now, mask, caller.key.tenant)
         narrowed, as_of = standing.narrowed, standing.as_of
         values = {**standing.values, **clock, **values}
         if playbook.offers:
@@ -138,8 +146,40 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
         closed=past.closed,
         promised=past.promised,
         shed=known.shed,
+        **_learned(playbook, request, known, now, personal=personal),
     )
     return Gathered(inputs, narrowed, as_of)
+
+
+class _Learned(TypedDict, total=False):
+    touched: tuple[Touch, ...]
+    bought: tuple[tuple[str, Millis, int], ...]
+    models: Mapping[str, str]
+
+
+def _learned(playbook: Playbook, request: DecideRequest, known: Known, now: Millis, *, personal: bool) -> _Learned:
+    """What recommendations look at, where any are asked for, and the versions of all models that are.
+
+    Without consent that is the product that the page is about, and nothing that the shopper did.
+    """
+    hot, page = known.hot, request.context.page.product
+    found: _Learned = {}
+    asked = {}
+    if playbook.recommenders or known.recommending:
+        touched = predicting.lately(hot.profile, now) if hot is not None and personal else ()
+        if page and not (touched and touched[-1].product == page):
+            minute = now // _MINUTE * _MINUTE  # so that whoever asks again within it asks the same
+            touched = (*touched, Touch(page, "view", minute, ""))
+        found["touched"] = touched
+        found["bought"] = hot.bought if hot is not None and personal else ()
+        for name, version in playbook.recommenders:
+            if (exact := known.models.version(name, version)) is not None:
+                asked[name if version == "live" else f"{name}/{version}"] = exact
+    if hot is not None and personal and hot.standing.models:
+        asked.update(hot.standing.models)
+    if asked:
+        found["models"] = asked
+    return found
 
 
 def _cart(playbook: Playbook, context: PageContext) -> tuple[tuple[Line, ...], Minor | None]:
@@ -153,7 +193,7 @@ def _cart(playbook: Playbook, context: PageContext) -> tuple[tuple[Line, ...], M
     return cart_lines(context.cart, digits), None if shipping is None else to_minor(shipping, digits)
 
 
-def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Mapping[str, Value]) -> tuple[int, Level]:
+def lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Mapping[str, Value]) -> tuple[int, Level]:
     """The purposes allowed now, and the level of data they give."""
     bare: Level = "request" if settings.request_level else "default"
     if hot is None:
@@ -169,12 +209,21 @@ def _lens(settings: Settings, caller: Caller, hot: HotProfile | None, values: Ma
     return mask, "profile" if hot.facts.history else "session"
 
 
-def _standing(hot: HotProfile, playbook: Playbook, now: Millis, mask: int) -> Standing:
-    """The profile's and the consent's attributes, with the segments they decide, once a second, mask and playbook."""
-    stamp = (now // 1000, mask, playbook.hash)
+def _standing(hot: HotProfile, playbook: Playbook, known: Known, now: Millis, mask: int, tenant: Tenant) -> Standing:
+    """The profile's and the consent's attributes, with the predictions and the segments that they decide, once a
+    second, mask, playbook and models."""
+    models = known.models
+    stamp = (now // 1000, mask, playbook.hash, models.stamp() if playbook.predicted else None)
     standing = hot.standing
     if standing.stamp != stamp:
-        values = {**profiles.attributes(hot.profile, playbook.features, now, mask), **consent.values(mask)}
+        values = profiles.attributes(hot.profile, playbook.features, now, mask)
+        versions: Mapping[str, str] = {}
+        if playbook.predicted:
+            seen = predicting.profile_inputs(hot.profile, values, now, mask, hot.bought, tenant)
+            told, versions, _ = predicting.tell(playbook.predicted, playbook, models, seen)
+            values = {**values, **told}
+        values = {**values, **consent.values(mask)}
         playbook.standing.evaluate(values, hot.facts.lists)
-        hot.standing = standing = Standing(stamp, values, playbook.experiences.index.profile_mask(values), now)
+        narrowed = playbook.experiences.index.profile_mask(values)
+        hot.standing = standing = Standing(stamp, values, narrowed, now, versions)
     return standing

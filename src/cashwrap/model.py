@@ -437,6 +437,8 @@ class Inputs(Struct, frozen=True):
     """What the shopper did with products in this visit, newest last."""
     bought: tuple[tuple[str, Millis, int], ...] = ()
     """Products of earlier orders: each with the last time and how often."""
+    models: Mapping[str, str] = {}
+    """The versions of the models that were asked, by name; a candidate's under ``name/candidate``."""
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):

@@ -9,10 +9,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from msgspec import Struct
 
 from cashwrap.declarations import HOLDOUT
-from cashwrap.errors import InvalidInput
+from cashwrap.errors import InvalidInput, NotAllowed
 from cashwrap.experiences import arms_of
+from cashwrap.keys import ApiKey
 from cashwrap.model import Millis, Tenant
 from cashwrap.playbook import Playbook
+from cashwrap.request import DecideRequest
 from cashwrap.tokens import Preview, Tokens
 
 PARAMETER = "cw_preview"
@@ -74,3 +76,10 @@ def _with(url: str, token: str) -> str:
         raise InvalidInput("the page's address is https://host/path", code="invalid_url")
     kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != PARAMETER]
     return parts._replace(query=urlencode([*kept, (PARAMETER, token)])).geturl()
+
+
+def forced(request: DecideRequest, key: ApiKey, tokens: Tokens, now: Millis) -> dict[str, str]:
+    """What a preview shows. Raises ``NotAllowed`` where its token is not good, or a browser forces an arm."""
+    if request.force and not key.trusted:
+        raise NotAllowed("only a secret key may force an arm; a browser needs a preview", code="not_allowed")
+    return request.force if request.preview is None else tokens.open_preview(request.preview, key.tenant, now).forced

@@ -12,7 +12,7 @@ from cashwrap.condition import explain as explain_condition
 from cashwrap.decide import GrantingAnswer, told
 from cashwrap.experiences import Reached
 from cashwrap.explain import Explained
-from cashwrap.model import Answer, Value
+from cashwrap.model import Answer, Inputs
 from cashwrap.playbook import Playbook
 from cashwrap.segments import Segment
 
@@ -59,9 +59,9 @@ class Placed(Struct, frozen=True):
     reached: list[Reached]
 
 
-def tell(playbook: Playbook, values: Mapping[str, Value], explained: Mapping[str, Explained]) -> dict[str, Placed]:
-    """Each placement's explanation; ``playbook`` and ``values`` are those of the decision that is explained."""
-    teller = _Teller(playbook, values)
+def tell(playbook: Playbook, inputs: Inputs, explained: Mapping[str, Explained]) -> dict[str, Placed]:
+    """Each placement's explanation; ``playbook`` and ``inputs`` are those of the decision that is explained."""
+    teller = _Teller(playbook, inputs)
     return {
         name: Placed(
             told(each.answer),
@@ -82,9 +82,10 @@ def tell(playbook: Playbook, values: Mapping[str, Value], explained: Mapping[str
 
 
 class _Teller:
-    def __init__(self, playbook: Playbook, values: Mapping[str, Value]) -> None:
+    def __init__(self, playbook: Playbook, inputs: Inputs) -> None:
         self._playbook = playbook
-        self._values = values
+        self._values = inputs.values
+        self._models = inputs.models
         self._segments: dict[str, Segment] = {segment.flat: segment for segment in playbook.segments.ordered}
 
     def part(self, explained: Explanation, *, inside: bool = True) -> Part:
@@ -94,14 +95,15 @@ class _Teller:
             explained.text,
             explained.result,
             explained.values,
-            {
-                name: self._playbook.written(name, value)
-                for name, value in explained.values.items()
-                if name not in named
-            },
+            {name: self._written(name, value) for name, value in explained.values.items() if name not in named},
             tuple(self.part(each, inside=inside) for each in explained.parts),
             tuple(self._opened(self._segments[name]) for name in named),
         )
+
+    def _written(self, name: str, value: object) -> str:
+        """As a person writes it; of a prediction also which version of its model said so."""
+        written, version = self._playbook.written(name, value), self._models.get(name)
+        return f"{written} ({name}@{version})" if version and value is not None else written
 
     def _opened(self, segment: Segment) -> Opened:
         value = self._values.get(segment.flat)

@@ -49,7 +49,11 @@ class Catalogue(Struct, frozen=True):
 
     @classmethod
     def of(
-        cls, products: Mapping[str, Product], popularity: Mapping[str, int] | None = None, version: int = 0
+        cls,
+        products: Mapping[str, Product],
+        popularity: Mapping[str, int] | None = None,
+        version: int = 0,
+        models: Recommending = NO_MODELS,
     ) -> "Catalogue":
         """Arrange products. ``popularity`` is pieces sold by id; ties go by id, so that the order never varies."""
         sold = popularity or {}
@@ -60,7 +64,7 @@ class Catalogue(Struct, frozen=True):
             category = products[name].category
             if category is not None:
                 by_category.setdefault(category, []).append(name)
-        return cls(products, {name: tuple(ids) for name, ids in by_category.items()}, tuple(popular), version)
+        return cls(products, {name: tuple(ids) for name, ids in by_category.items()}, tuple(popular), version, models)
 
     def complements(self, basket: Sequence[str]) -> Iterator[str]:
         """What goes with the basket, in the order of the basket and of each product's own list."""

@@ -15,6 +15,7 @@ import mmh3
 import msgspec
 from msgspec import Struct
 
+from cashwrap.declarations import HoldoutDecl
 from cashwrap.model import Millis, Value
 
 SHARES = 10_000
@@ -80,6 +81,12 @@ def trial(plain: Trial) -> Trial:
 def hash_unit(salt: str, unit: str) -> int:
     """A 32-bit hash, the same in every language: MurmurHash3 x86_32, seed 0, of ``salt:unit`` in UTF-8."""
     return _hash(f"{salt}:{unit}", 0, False)  # noqa: FBT003 - mmh3 takes it by position only
+
+
+def in_holdout(holdout: HoldoutDecl, units: Mapping[str, str], values: Mapping[str, Value]) -> bool:
+    """Whether a shopper is in the shop's holdout, by the first of its units that is known."""
+    unit = unit_of(holdout.unit, units, values) if holdout.share else ""
+    return bool(unit) and hash_unit(holdout.salt, unit) % SHARES < holdout.share
 
 
 def unit_of(chain: Sequence[str], units: Mapping[str, str], values: Mapping[str, Value]) -> str:

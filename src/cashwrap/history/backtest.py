@@ -22,6 +22,7 @@ from cashwrap.engine import World
 from cashwrap.errors import Forgotten, InvalidInput
 from cashwrap.folding import absorbed_by, fold_from_snapshots
 from cashwrap.history.tally import Backtest, Tally
+from cashwrap.learned.serving import Models
 from cashwrap.model import PERSONALIZATION, Decision, Inputs, Millis, Profile, Tenant, Value
 from cashwrap.offers.grant import PROMISED, running
 from cashwrap.playbook import Playbook
@@ -97,6 +98,8 @@ def replayed(kept: Kept, profile: Profile, draft: Playbook) -> Inputs:
     values: dict[str, Value] = profiles.attributes(profile, draft.features, kept.as_of, mask)
     values.update(consent.values(mask))
     values.update({name: value for name, value in inputs.values.items() if is_requested(name)})
+    told = frozenset(draft.predictions).intersection(inputs.models)  # what models say of it today would be hindsight
+    values.update({name: inputs.values[name] for name in told if name in inputs.values})
     zone = draft.settings.time_zone
     clock = clock_values(inputs.now, zone, zone)
     values.update({name: value for name, value in clock.items() if name.startswith(_SHOP_TIME)})
@@ -111,7 +114,7 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
     if not places:
         return
     tenant, last = scope.tenant, places[-1].position
-    catalogue = Catalogues(world.catalogue).of(tenant)
+    catalogue = Catalogues(world.catalogue, models=Models(world).of).of(tenant)
     only = _relevant(world, scope, {place.shopper for place in places}, last)
     folding = fold_from_snapshots(world.store, world.vault, draft.features, only)
     horizon = world.store.horizon().sequence

@@ -34,6 +34,7 @@ from cashwrap.playbook.features import check_features
 from cashwrap.playbook.granting import check_granting, check_words, granted_by, granting_text, is_granted, wrapped
 from cashwrap.playbook.measuring import check_designs, check_metrics, unused_metrics
 from cashwrap.playbook.places import Places
+from cashwrap.playbook.predicted import check_predictions, warn_segments
 from cashwrap.playbook.read import Reading
 from cashwrap.playbook.schedule import schedule_text
 from cashwrap.segments import order, segments_read
@@ -99,7 +100,9 @@ class _Checker:
         features = check_features(declared.features, declared.settings, vocabulary, self.places, digits)
         unread = [name for section, name in self.reading.unread if section == "segments"]
         traits = {name: public_kind(kind) for name, kind in vocabulary.traits.items() if kind != "email"}
-        names = environment(declared.settings, digits, features.types(), traits, [*declared.segments, *unread])
+        segments_named = [*declared.segments, *unread]
+        names = environment(declared.settings, digits, features.types(), traits, segments_named, declared.predictions)
+        check_predictions(declared, vocabulary, names, self.places)
         segments = {
             name: None if segment.pushed else self.condition(segment.when, names, "segments", name)
             for name, segment in declared.segments.items()
@@ -118,6 +121,7 @@ class _Checker:
         self.purposes(checked)
         if not len(self.faults):
             self.unused()
+            warn_segments(declared, segments, self.places)
         return msgspec.structs.replace(checked, read=frozenset(self.used))
 
     # --- names ---
@@ -261,7 +265,9 @@ class _Checker:
 
     def purposes(self, checked: CheckedPlaybook) -> None:
         """No placement may use data of a purpose that it does not declare."""
-        purposes = {name: each.purpose for name, each in self.declared.features.items() if not each.purpose & _COMMON}
+        purposes = {name: each.purpose for name, each in self.declared.features.items()}
+        purposes |= {name: each.purpose for name, each in self.declared.predictions.items()}
+        purposes = {name: purpose for name, purpose in purposes.items() if not purpose & _COMMON}
         if not purposes:
             return
         segments = {name: set(each.attributes) if each else set() for name, each in checked.segments.items()}

@@ -1,7 +1,7 @@
 """A folder to a playbook: read, checked, compiled, hashed. All or nothing: one mistake and there is no playbook."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap import collector
-from cashwrap.attributes import is_requested
+from cashwrap.attributes import PREDICTED, is_requested
 from cashwrap.condition.arms import MAX_ARMS
-from cashwrap.declarations import Declarations, Settings, Spot
+from cashwrap.content.shelf import CATALOGUE
+from cashwrap.declarations import Declarations, Products, Settings, Spot
 from cashwrap.errors import PlaybookError
 from cashwrap.events.vocabulary import Vocabulary
 from cashwrap.experiences import Experiences, compile_experiences
@@ -58,7 +59,16 @@ class Playbook(Struct, frozen=True):
     """The attributes that hold amounts, in minor units."""
     moments: frozenset[str] = frozenset()
     """The attributes that hold moments, in milliseconds."""
+    predicted: tuple[str, ...] = ()
+    """The predictions that a condition or a text reads: nobody asks for others while deciding."""
+    recommenders: tuple[tuple[str, str], ...] = ()
+    """The models that lists of products ask, each with the version that it names."""
     warnings: tuple[Fault, ...] = ()
+
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """All that models may tell of a shopper here."""
+        return (*PREDICTED, *self.declarations.predictions)
 
     @staticmethod
     def load(folder: str | Path) -> "Playbook":
@@ -166,7 +176,16 @@ def compile_playbook(checked: CheckedPlaybook) -> Playbook:
         offer_groups=compile_groups(declared, offers),
         money=checked.money,
         moments=checked.moments,
+        predicted=tuple(sorted(checked.read.intersection((*PREDICTED, *declared.predictions)))),
+        recommenders=tuple(sorted(set(_recommenders(declared)))),
     )
+
+
+def _recommenders(declared: Declarations) -> Iterator[tuple[str, str]]:
+    for experience in declared.experiences.values():
+        for show in experience.variations.values() if experience.enabled else ():
+            if isinstance(show, Products) and show.source not in CATALOGUE:
+                yield show.model, show.version
 
 
 def hash_of(declarations: Declarations) -> str:

@@ -36,6 +36,7 @@ from cashwrap.playbook.faults import Faults
 from cashwrap.playbook.json_schema import NAME, keys
 from cashwrap.playbook.metrics import read_metric
 from cashwrap.playbook.offers import read_offer, read_offer_group
+from cashwrap.playbook.predictions import read_prediction
 from cashwrap.playbook.rates import read_rates
 from cashwrap.playbook.schema import (
     COMPONENTS,
@@ -54,6 +55,7 @@ LIMITS = {
     "events": 500,
     "traits": 200,
     "features": 1_000,
+    "predictions": 50,
     "segments": 5_000,
     "placements": 200,
     "layers": 100,
@@ -108,6 +110,7 @@ def read_documents(documents: Mapping[str, Document], faults: Faults) -> Reading
         offer_groups=_each(sections["offer_groups"], read_offer_group, "offer_groups", unread),
         experiences=_each(sections["experiences"], experience, "experiences", unread),
         metrics=metrics,
+        predictions=_each(sections["predictions"], read_prediction, "predictions", unread),
         traits=_each(sections["traits"], _trait, "traits", unread),
     )
     return Reading(declarations, frozenset(unread), dict(documents))

@@ -141,6 +141,16 @@ _FEATURE: Schema = {
     ),
     "oneOf": [{"required": [measure]} for measure in MEASURES],
 }
+_PREDICTION = object_of(
+    "A chance that a model learns to tell of a shopper, as an attribute of this name.",
+    ("at", "events"),
+    at={"description": "The events at which it is asked.", **ONE_OR_MORE},
+    events={"description": "The chance is that one of these follows.", **ONE_OR_MORE},
+    within=text("How soon after it, such as 1h (left out) or 7d.", pattern=DURATION),
+    without=flag("The chance is that none follows."),
+    features=list_of("The attributes it is told from; left out, all that a profile has.", {"type": "string"}),
+    purpose=choice("What a shopper must allow to be learned from and asked about.", PURPOSES),
+)
 _SEGMENT = object_of(
     "A named condition, or a list whose members are pushed in.",
     when=CONDITION,
@@ -368,6 +378,7 @@ _DECLARED: dict[str, Schema] = {
     "metric_part": METRIC_PART,
     "event": _EVENT,
     "feature": _FEATURE,
+    "prediction": _PREDICTION,
     "segment": _SEGMENT,
     "placement": _PLACEMENT,
     "offer": _OFFER,
@@ -452,6 +463,7 @@ PLAYBOOK: Schema = {
         events=map_of("Events of the shop's own, by name.", ref("event")),
         traits=map_of("Traits that may be kept, by kind.", {"enum": list(KINDS)}, NAME),
         features=map_of("Aggregates over a shopper's events.", ref("feature"), NAME),
+        predictions=map_of("Chances of your own that models learn to tell.", ref("prediction"), NAME),
         segments=map_of("Named conditions.", {"anyOf": [{"type": ["string", "boolean"]}, ref("segment")]}, NAME),
         placements=map_of("Named spots of the checkout.", ref("placement"), NAME),
         offers=map_of("Promotions beside the shop's own.", ref("offer"), NAME),

@@ -71,6 +71,15 @@ class EngineMetrics(Collector):
         for labels, count in list(counts.arms.items()):
             arms.add_metric(labels, count)
         yield arms
+        filled = CounterMetricFamily(
+            "cashwrap_places_filled",
+            "Places of lists of products, by the source that filled each: complements, category and popular are what "
+            "the catalogue fills where a model is silent.",
+            labels=["placement", "source"],
+        )
+        for places, count in list(counts.filled.items()):
+            filled.add_metric(places, count)
+        yield filled
         refused = CounterMetricFamily(
             "cashwrap_exposures_refused", "Exposures whose token proved nothing.", labels=["code"]
         )
