@@ -2,6 +2,7 @@
 
 from cashwrap.faults import crash_point
 from cashwrap.hot import Hot
+from cashwrap.learned import forgetting as models
 from cashwrap.lookup import Lookup
 from cashwrap.names import tombstone
 from cashwrap.ports import ShopperKey
@@ -12,6 +13,7 @@ class Forgetting:
     """Destroys keys and rows. Only the writer's thread may call it."""
 
     def __init__(self, world: World, hot: Hot, lookup: Lookup) -> None:
+        self._world = world
         self._store = world.store
         self._vault = world.vault
         self._clock = world.clock
@@ -34,8 +36,10 @@ class Forgetting:
         others: list[bytes] = []
         if hot is not None:
             others = hot.profile.absorbed
+            analytic_ids = [hot.profile.analytic_id, *hot.profile.former_analytic_ids]
             if self._facts is not None:  # before the keys go: afterwards nobody knows the shopper's names there
-                self._facts.forget([hot.profile.analytic_id, *hot.profile.former_analytic_ids])
+                self._facts.forget(analytic_ids)
+            models.forget(self._world, key.tenant, analytic_ids)
         for shopper in (*others, key.shopper):  # the last key is what finds the others, should this be cut off
             found |= self._vault.destroy(shopper)
             crash_point("forget.destroyed")

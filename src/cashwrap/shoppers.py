@@ -8,6 +8,7 @@ from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller
+from cashwrap.learned.forgetting import holding
 from cashwrap.memberships import standing_values
 from cashwrap.model import ConsentState, Profile, Purpose
 from cashwrap.offering.around import Named
@@ -67,6 +68,15 @@ def forgetting(engine: Engine, ref: ShopperRef, caller: Caller) -> tuple[str, Ca
         return "ledger", lambda: _forget_in_ledger(engine, ref, caller)
     key = ShopperKey(caller.key.tenant, hot.profile.id)
     return pseudonym(engine.world.vault, key), lambda: engine.forget(key)
+
+
+def learned_from(engine: Engine, ref: ShopperRef, caller: Caller) -> list[str]:
+    """The models that hold anything of this shopper, as ``name@version``: forgetting takes it out of them, and they are
+    to be trained again."""
+    hot = engine.find(ref, caller)
+    if hot is None:
+        return []
+    return holding(engine.world, caller.key.tenant, [hot.profile.analytic_id, *hot.profile.former_analytic_ids])
 
 
 def _forget_in_ledger(engine: Engine, ref: ShopperRef, caller: Caller) -> bool:

@@ -57,8 +57,11 @@ def forget(
     tenant, who = tenant_of(store, env), shopper_of(user, anonymous)
     with open_engine(data, playbook) as engine:
         subject, forget_them = shoppers.forgetting(engine, who, operator(tenant, engine.world.clock))
+        models = shoppers.learned_from(engine, who, operator(tenant, engine.world.clock))
         trail_of(engine.world).anyway(noted("shopper.forget", subject, tenant=tenant), forget_them)
     typer.echo("Forgotten.")
+    if models:
+        typer.echo(f"Taken out of {', '.join(models)}: due to be trained again.")
 
 
 def audience_import(  # noqa: PLR0913 - each one is an option of the command

@@ -168,7 +168,9 @@ class Handlers:
     def _forget(self, ref: ShopperRef, caller: Caller) -> object:
         subject, forget = shoppers.forgetting(self._engine, ref, caller)
         note = Note(caller.key.id, "shopper.forget", subject, tenant=caller.key.tenant)
-        return {"forgotten": self._trail.anyway(note, forget)}
+        models = shoppers.learned_from(self._engine, ref, caller)
+        told = {"forgotten": self._trail.anyway(note, forget)}
+        return {**told, "models": models} if models else told
 
     def _about(self, action: str, key: ShopperKey, caller: Caller) -> Note:
         return Note(caller.key.id, action, pseudonym(self._engine.world.vault, key), tenant=key.tenant)
