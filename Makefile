@@ -6,7 +6,7 @@ SHOP := .venv-shop
 STAMP := $(VENV)/.ready
 SHOP_STAMP := $(SHOP)/.ready
 
-.PHONY: help setup demo test test-fast lint format fuzz chaos proof bench schemas lock clean
+.PHONY: help setup demo test test-fast lint format fuzz chaos proof bench results schemas lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -61,6 +61,9 @@ proof: $(STAMP)  ## error rates of the statistics over 2,000 simulated shops eac
 
 bench: $(STAMP)  ## benchmarks as ratios in one run, see bench/README.md
 	$(BIN)/python -m bench
+
+results: $(STAMP)  ## models on public data, beside baselines: docs/reference/results.md; SETS="coupons intention" for some
+	$(BIN)/python -m bench.results $(SETS)
 
 schemas: $(STAMP)  ## write spec/ again from the code
 	$(BIN)/python -m spec.generate

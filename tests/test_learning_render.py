@@ -96,7 +96,7 @@ def test_a_refusal_says_why_what_to_do_and_that_nothing_changes(code: str):
 
 def test_an_evaluation_alone_names_no_version_to_promote():
     said = render.card(msgspec.structs.replace(trainings.basket(), version=""))
-    assert "nothing was registered" in said
+    assert "Nothing was registered" in said
     assert "models promote" not in said
 
 

@@ -82,7 +82,10 @@ def abandon() -> Training:
     scores = rng.beta(1.2, 3.0, 3_000)
     label = (rng.random(3_000) < scores).astype(np.float64)
     rows = measures.Rows(label, np.arange(3_000) // 2, np.arange(3_000) % 20 == 0)
-    baselines = {"base_rate": np.full(3_000, 0.28), "line": np.clip(scores + rng.normal(0, 0.25, 3_000), 0.01, 0.99)}
+    baselines = {
+        "base_rate": np.full(3_000, 0.28),
+        "logistic": np.clip(scores + rng.normal(0, 0.25, 3_000), 0.01, 0.99),
+    }
     evaluation = measures.evaluate_prediction(rows, scores, baselines, threshold=0.6)
     return Training(
         name="abandon_propensity",

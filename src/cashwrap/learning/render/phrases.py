@@ -57,13 +57,10 @@ TITLES = {
 }
 BASELINES = {
     "popular": "showing what sells best",
-    "popularity": "showing what sells best",
     "item_knn": "products bought together (item neighbours)",
-    "item-kNN": "products bought together (item neighbours)",
-    "base rate": "telling everybody the average",
     "base_rate": "telling everybody the average",
+    "best_column": "the one column that tells most alone",
     "logistic": "a plain logistic regression",
-    "line": "a plain logistic regression",
     "chance": "choosing by chance",
     "live": "the model that is live",
 }
@@ -215,19 +212,19 @@ def calibration(evaluation: Evaluation) -> str:
 
 def next_steps(training: Training) -> tuple[str, ...]:
     """What to do, in order."""
-    name, version = training.name, training.version
+    name = training.name
     if not training.gate.passed:
         return (
             "Nothing changes in the shop: what is live stays live.",
             *(_cures(code) for code, _ in training.gate.reasons),
         )
-    if not version:
-        return ("This was an evaluation: nothing was registered. `cashwrap train` registers a model.",)
+    if not training.version:
+        return ("Nothing was registered. `cashwrap train --data` with the shop's data folder registers a model.",)
     return (
-        f"Let it be asked beside what is live, shown to nobody: `cashwrap models shadow {name} {version}`.",
-        f"When its answers look sound, make it the candidate: `cashwrap models candidate {name} {version}`.",
+        f"It is a shadow now: asked beside what is live, shown to nobody. How it does: `cashwrap models show {name}`.",
+        f"When its answers look sound, make it the candidate: `cashwrap models candidate {name}`.",
         _prove(training),
-        f"When the experiment says so, `cashwrap models promote {name} {version}`.",
+        f"When the experiment says so, `cashwrap models promote {name}`.",
         f"The way back, at any time: `cashwrap models rollback {name}`.",
     )
 
