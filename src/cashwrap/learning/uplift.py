@@ -23,6 +23,7 @@ from cashwrap.learning.encoding import encoded, folds_of
 from cashwrap.learning.qini import arms, evaluate
 from cashwrap.learning.randomised import check_randomised
 from cashwrap.learning.results import Trial
+from cashwrap.learning.splits import chosen, learned_from
 from cashwrap.propensity.encoder import Encoder
 from cashwrap.propensity.line import Line
 from cashwrap.propensity.trees import parsed
@@ -86,10 +87,10 @@ def search(table: Table, told: Told = lambda _, __: None) -> tuple[dict[str, Any
     """The settings that rank best the shoppers that they were not learned from, and all that was tried.
 
     A trial's value is the slope of the effect along the score in standard errors: below 2 or so, there is no telling it
-    from chance. Raises ``InvalidInput`` as ``check_randomised`` does, and ``one_class``.
+    from chance. The rows that are for testing have no part in
+    it. Raises ``InvalidInput`` as ``check_randomised`` and ``splits.learned_from`` do.
     """
-    _check(table)
-    return _searched(table, told)
+    return _searched(_checked(table), told)
 
 
 def _searched(table: Table, told: Told) -> tuple[dict[str, Any], tuple[Trial, ...]]:
@@ -104,8 +105,9 @@ def _searched(table: Table, told: Told) -> tuple[dict[str, Any], tuple[Trial, ..
 
 
 def fit(table: Table, settings: Settings, told: Told = lambda _, __: None) -> Artefact:
-    """The model with these settings, learned from all rows of the table. Raises ``InvalidInput`` as ``search`` does."""
-    _check(table)
+    """The model with these settings, learned from all rows that are not for testing. Raises ``InvalidInput`` as
+    ``search`` does."""
+    table = _checked(table)
     told(0.0, "learning effects")
     model = _fitted(table, settings)
     arrays, texts = model.parts()
@@ -125,23 +127,25 @@ def cross_scores(table: Table, settings: Settings | None, folds: int = 5, seed: 
     All folds have the same mean: what the effect on everybody was in the other folds says nothing of a shopper, and
     would rank each fold the lower the higher its own effect is.
     """
-    _check(table)
+    _checked(table)
     fold, found = folds_of(table.group, folds, seed), np.zeros(len(table.label))
     for number in range(folds):
-        train, rest = _rows(table, fold != number), fold == number
+        train, rest = chosen(table, fold != number), fold == number
         model = _fitted(train, _searched(train, lambda _, __: None)[0] if settings is None else settings)
-        found[rest] = model.predict_many(_rows(table, rest).columns)
+        found[rest] = model.predict_many(chosen(table, rest).columns)
     means = np.bincount(fold, found) / np.bincount(fold)
     return np.asarray(found - means[fold] + found.mean())
 
 
-def _check(table: Table) -> None:
+def _checked(table: Table) -> Table:
+    """The rows to learn from."""
     check_randomised(table)
-    treated, _ = arms(table)
-    if any(np.ptp(table.label[side]) == 0 for side in (treated, ~treated)):
-        raise InvalidInput(
-            "In one of the arms everybody has the same label: there is nothing to learn", code="one_class"
-        )
+    learned = learned_from(table)
+    treated, _ = arms(learned)
+    if any(np.ptp(learned.label[side]) == 0 for side in (treated, ~treated)):
+        message = "in one of the arms everybody has the same label: nothing tells whom the offer moved"
+        raise InvalidInput(message, code="one_class")
+    return learned
 
 
 # --- one configuration ---
@@ -157,8 +161,8 @@ def _tried(settings: Settings, folds: Sequence[_Fold], left: _Left) -> list[Tria
         for fold, each in zip(folds, growing, strict=True):
             found[fold.rest] = each.at(many).effects(fold.rows)
         value = _slope(left, found)[1]
-        chosen = {**settings, "rounds": many} if many else dict(settings)
-        trials.append(Trial(chosen, value, time.monotonic() - began))
+        trial = {**settings, "rounds": many} if many else dict(settings)
+        trials.append(Trial(trial, value, time.monotonic() - began))
         if len(trials) > 1 and value < trials[-2].value:
             break
     return trials
@@ -262,8 +266,8 @@ def _folds(table: Table) -> list[_Fold]:
     fold = folds_of(table.group, FOLDS, SEED)
     for number in range(FOLDS):
         rest = fold == number
-        train = _ready(_rows(table, ~rest))
-        found.append(_Fold(train, rest, train.encoder.rows(_rows(table, rest).columns)))
+        train = _ready(chosen(table, ~rest))
+        found.append(_Fold(train, rest, train.encoder.rows(chosen(table, rest).columns)))
     return found
 
 
@@ -274,13 +278,13 @@ def _left(table: Table) -> _Left:
     params = _params("binary", 8, len(fold) // 100)
     for number in range(FOLDS):
         rest = fold == number
-        train = _rows(table, ~rest)
+        train = chosen(table, ~rest)
         encoder, rows = encoded(train, SMOOTHING)
         booster = _booster(rows, train.label, None, params)
         for _ in range(EXPECTING):
             booster.update()
         trees = parsed(booster.model_to_string())
-        expected[rest] = 1.0 / (1.0 + np.exp(-trees.scores(encoder.rows(_rows(table, rest).columns))))
+        expected[rest] = 1.0 / (1.0 + np.exp(-trees.scores(encoder.rows(chosen(table, rest).columns))))
     return _Left(table.label - expected, treated - chance)
 
 
@@ -296,11 +300,3 @@ def _slope(left: _Left, found: Floats) -> tuple[float, float]:
     rest = facts * (left.label - facts @ weights)[:, None]
     error = np.sqrt((inverse @ (rest.T @ rest) @ inverse)[1, 1])
     return float(weights[1] / spread), float(weights[1] / error)
-
-
-def _rows(table: Table, keep: NDArray[np.bool_]) -> Table:
-    """Some of a table's rows."""
-    by_row = ("label", "time", "group", "part", "explored", "treated", "propensity", "seen")
-    kept = {name: values[keep] for name in by_row if (values := getattr(table, name)) is not None}
-    columns = tuple(column._replace(values=column.values[keep]) for column in table.columns)
-    return table._replace(columns=columns, **kept)
