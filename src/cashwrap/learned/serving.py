@@ -28,9 +28,9 @@ from cashwrap.world import World
 
 log = logging.getLogger("cashwrap")
 
-LIMIT = 60
+LIMIT = 150
 """Products that are suggested: more than are shown, since rules come after."""
-REMEMBERED = 4_096
+REMEMBERED = 1_024
 """Answers of one version that are kept for whoever asks the same again."""
 STEP = 60_000
 """Milliseconds by which the age of what was done is rounded up: within it the same question has the same answer."""
