@@ -247,7 +247,7 @@ class Rows:
 def _damping(lines: Lines, chosen: Mapping[str, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What the weight of a pair is divided by: by first and by second item."""
     orders = np.bincount(lines.item, lines.decay(chosen["half_life"])[lines.session], minlength=lines.items)
-    damped: NDArray[np.float64] = orders + chosen["damp"]
+    damped = np.asarray(orders + chosen["damp"], np.float64)
     return np.power(damped, chosen["given"]), np.power(damped, chosen["wanted"])
 
 
