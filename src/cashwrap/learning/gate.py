@@ -1,0 +1,52 @@
+"""Whether a model may go on: better than every baseline beyond doubt, on enough it has not seen, and quick enough.
+
+A gate only says no. What it lets through is shown to nobody until a shadow run and an experiment have said yes.
+"""
+
+from collections.abc import Iterable
+
+from cashwrap.learned.artefact import Gate
+from cashwrap.learning.results import Evaluation, Versus
+
+FEWEST = 200
+"""Queries or rows of a test below which nothing is said of a model."""
+LIVE = "live"
+"""The name of the live model among the baselines: a new one has to be as good, not better beyond doubt."""
+MISCALIBRATED = 0.05
+"""Mean distance of what is predicted from what comes, from which on a chance is none to build conditions on."""
+SLOWEST = {"recommender": 300.0, "predictor": 200.0, "uplift": 400.0}
+"""Microseconds that one answer may take, at the median: what is rarer than that is the machine's doing, and ``bench``
+measures it on a quiet one."""
+_CODES = {LIVE: "worse_than_live", "chance": "nothing_to_gain"}
+Reason = tuple[str, str]
+
+
+def gate(evaluation: Evaluation, *, kind: str, micros: float | None = None, told: Iterable[Reason] = ()) -> Gate:
+    """The verdict on an evaluation. ``micros`` is the median time of one answer; ``told`` are reasons found before,
+    such as a leak."""
+    reasons = [*told]
+    if evaluation.count < FEWEST:
+        reasons.append(
+            ("too_few_tests", f"tested on {evaluation.count}, at least {FEWEST} are needed: wait for more data")
+        )
+    reasons += [_not_better(each) for each in evaluation.versus if each.metric == evaluation.main and _falls(each)]
+    error = evaluation.figures.get("calibration_error")
+    if error is not None and error.value > MISCALIBRATED:
+        reasons.append(
+            ("miscalibrated", f"what it predicts is off by {error.value:.3f} on average; {MISCALIBRATED} is the most")
+        )
+    if micros is not None and micros > SLOWEST[kind]:
+        reasons.append(("too_slow", f"an answer takes {micros:.0f} microseconds, {SLOWEST[kind]:.0f} are the most"))
+    return Gate(passed=not reasons, reasons=tuple(reasons))
+
+
+def _falls(versus: Versus) -> bool:
+    """Whether a model has not shown what it must against one baseline."""
+    return versus.high < 0 if versus.baseline == LIVE else versus.low <= 0
+
+
+def _not_better(versus: Versus) -> Reason:
+    than = "the live model" if versus.baseline == LIVE else versus.baseline
+    told = f"{versus.metric} is {versus.ours:.4f}, that of {than} {versus.theirs:.4f}"
+    told += f": a difference of {versus.difference:+.4f}, in truth between {versus.low:+.4f} and {versus.high:+.4f}"
+    return _CODES.get(versus.baseline, "not_better"), told
