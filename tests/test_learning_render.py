@@ -13,7 +13,7 @@ from cashwrap.analysis.render.page import POLICY
 from cashwrap.analysis.render.style import svg
 from cashwrap.learned.artefact import Gate
 from cashwrap.learning import render
-from cashwrap.learning.render import phrases, plots
+from cashwrap.learning.render import phrases, plots, tables
 from cashwrap.learning.results import Training, Versus
 
 
@@ -135,6 +135,13 @@ def test_a_reliability_plot_has_a_point_for_each_bin_and_the_rows_below():
     told = [tuple(each) for each in points.lines[-1].get_xydata()]
     assert told == [(bar.predicted, bar.observed) for bar in training.evaluation.reliability]
     assert [patch.get_height() for patch in rows.patches] == [bar.count for bar in training.evaluation.reliability]
+
+
+def test_a_search_of_chances_is_told_by_its_log_loss_the_least_first():
+    training = trainings.abandon()
+    assert tables.trials(training).rows[0][1] == "0.4810"
+    (axes,) = plots.plot("search", training).axes
+    assert list(axes.lines[-1].get_ydata()) == [0.49, 0.481]
 
 
 def test_names_in_plots_stay_text():

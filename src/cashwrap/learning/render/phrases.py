@@ -273,6 +273,14 @@ def _split(training: Training) -> str:
 _PARTS = {"train": "to learn from", "valid": "to choose settings by", "test": "to test on"}
 
 
+def searched(training: Training) -> Metric:
+    """What a search judged its trials by."""
+    task, main = training.evaluation.task, training.evaluation.main
+    if task == "prediction":
+        return METRICS["log_loss"]
+    return Metric("Standard errors", "how far the effect is from chance") if task == "uplift" else metric(main)
+
+
 def took(training: Training) -> str:
     """How long making it took."""
     minutes, seconds = divmod(round(training.seconds), 60)

@@ -291,7 +291,8 @@ def _sources(training: Training) -> Figure:
 
 def _search(training: Training) -> Figure:
     values = [trial.value for trial in training.trials]
-    best = list(accumulate(values, min if phrases.metric(training.evaluation.main).lower else max))
+    judged = phrases.searched(training)
+    best = list(accumulate(values, min if judged.lower else max))
     figure, (axes,) = blank(2.9)
     tried = range(1, len(values) + 1)
     axes.plot(tried, values, "o", ms=5, mfc=PAPER, mec=QUIET, mew=1.0)
@@ -303,7 +304,7 @@ def _search(training: Training) -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.margins(y=0.15)
     axes.grid(axis="y")
-    axes.set_title("On the validation part", loc="left", fontsize=SIZE, color=INK)
+    axes.set_title(f"{judged.label} on the validation part", loc="left", fontsize=SIZE, color=INK)
     axes.set_xlabel("configuration tried")
     return figure
 

@@ -80,10 +80,10 @@ def sources(evaluation: Evaluation) -> Table:
 
 def trials(training: Training) -> Table:
     """The best configurations that were tried."""
-    lower = phrases.metric(training.evaluation.main).lower
-    best = sorted(training.trials, key=lambda each: each.value, reverse=not lower)[:MOST]
+    judged = phrases.searched(training)
+    best = sorted(training.trials, key=lambda each: each.value, reverse=not judged.lower)[:MOST]
     rows = tuple((settings(each.settings), f"{each.value:.4f}", f"{each.seconds:.1f} s") for each in best)
-    return Table("The best configurations of the search", ("Settings", "On validation", "Took"), rows)
+    return Table("The best configurations of the search", ("Settings", judged.label, "Took"), rows)
 
 
 def settings(chosen: Any) -> str:
