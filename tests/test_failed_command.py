@@ -172,6 +172,7 @@ CHANGES: dict[str, str | None] = {
     "facts": "facts.write",
     "report": "exposures.export",
     "guard": "switch.off",
+    "train": "model.train",
     "failed show": "failed.read",
     "failed repair": "failed.repair",
     "failed replay": "failed.replay",
@@ -199,9 +200,10 @@ NOTHING = {
     "offers check",
     "offers list",
     "offers entries",
+    "evaluate",
 }
 """Those that show no person and change no rule; a server leaves entries of its own."""
-ELSEWHERE = {"offers codes", "import", "report", "guard"}
+ELSEWHERE = {"offers codes", "import", "report", "guard", "train"}
 """Shown by the tests of their own rooms."""
 
 

@@ -17,6 +17,7 @@ from cashwrap.cli import (
     imports,
     keeping,
     keys,
+    learning,
     offers,
     operate,
     playbooks,
@@ -85,6 +86,7 @@ for module in (
     failed,
     audit,
     report,
+    learning,
     selftest,
 ):
     module.register(app)

@@ -1,0 +1,244 @@
+"""``train`` and ``evaluate``: models from what happened, and how good they are."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from msgspec import Struct
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cashwrap.cli.options import Data, Environment, Json, Store, complain, tenant_of
+from cashwrap.cli.world import noted, trail_of
+from cashwrap.errors import CashwrapError, InvalidInput
+from cashwrap.history import write_facts
+from cashwrap.library import FACTS, open_world
+from cashwrap.model import Tenant
+from cashwrap.playbook import load_playbook
+from cashwrap.world import World
+
+Draft = Annotated[
+    Path | None,
+    typer.Option("--playbook", help="The folder that declares it; left out, the live version.", show_default=False),
+]
+Mapped = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping", help="How --file becomes data: a YAML file, or the name of one of ours.", show_default=False
+    ),
+]
+File = Annotated[Path | None, typer.Option("--file", help="A CSV (also .gz) or Parquet file.", show_default=False)]
+Html = Annotated[
+    Path | None, typer.Option(help="Write a page for a browser to this file.", show_default=False, dir_okay=False)
+]
+Png = Annotated[Path | None, typer.Option(help="Write every plot to this folder.", show_default=False)]
+Experiment = Annotated[
+    str,
+    typer.Option(help="The experience whose randomised offer `discount_sensitivity` is learned from."),
+]
+HOUR = 3_600
+_NOTHING_YET = frozenset({"no_interactions", "no_examples", "one_class", "too_few_examples", "too_few_items"})
+"""What a young shop has too little of: told, and no reason to stop at the first model."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands."""
+    app.command()(train)
+    app.command()(evaluate)
+
+
+class _Said(Struct, frozen=True):
+    """What to do with a finished training."""
+
+    html: Path | None
+    png: Path | None
+    json: bool
+
+
+def train(  # noqa: PLR0913 - each one is an option of the command
+    name: Annotated[
+        str, typer.Argument(help="basket, next_item, next_category, or a prediction; left out, all of them.")
+    ] = "",
+    *,
+    data: Data = Path("data"),
+    playbook: Draft = None,
+    mapping: Mapped = None,
+    file: File = None,
+    experiment: Experiment = "",
+    due: Annotated[bool, typer.Option("--due", help="Only the old, and those that hold the forgotten.")] = False,
+    every: Annotated[int, typer.Option(min=0, help="Train what is due, again after so many hours; 0 once.")] = 0,
+    html: Html = None,
+    png: Png = None,
+    store: Store = "default",
+    env: Environment = "live",
+    json: Json = False,
+) -> None:
+    """Learn a model, say how good it is, and register it.
+
+    From the shop's own log, facts and catalogue, or from any file with --mapping and --file. Works beside a running
+    server. What passes the gate is a shadow: nobody sees it until `cashwrap models` says so. Needs the extra
+    `learning`.
+
+    Example: `cashwrap train basket --data data`
+    """
+    tenant, said = tenant_of(store, env), _Said(html, png, json)
+    if mapping is not None or file is not None:
+        found = [_of_file(data, tenant, mapping, file, json=json)]
+        _tell(found, said)
+        return
+    while True:
+        _tell(_of_shop(data, tenant, playbook, name, experiment, due=due or bool(every), quiet=json), said)
+        if not every:
+            return
+        time.sleep(every * HOUR)
+
+
+def evaluate(  # noqa: PLR0913 - each one is an option of the command
+    name: Annotated[str, typer.Argument(help="A model, or one version of it: basket, basket@1a2b3c4d.")],
+    *,
+    data: Data = Path("data"),
+    playbook: Draft = None,
+    mapping: Mapped = None,
+    file: File = None,
+    experiment: Experiment = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Test on every row: the model has seen none of them.")
+    ] = False,
+    html: Html = None,
+    png: Png = None,
+    store: Store = "default",
+    env: Environment = "live",
+    json: Json = False,
+) -> None:
+    """Say how good a registered model is on data, against the baselines. Nothing is learned and nothing changes.
+
+    On the test part of a file with --mapping and --file, else on the newest part of the shop's own data: a model that
+    was made since has seen that, and the answer says so.
+
+    Example: `cashwrap evaluate basket --data data --mapping online_retail --file september.csv --all`
+    """
+    tenant = tenant_of(store, env)
+    making, judging = _learning("making"), _learning("judging")
+    with open_world(data, serving=False) as world, _progress(name, quiet=json) as told:
+        plan, found = (
+            making.mapped(_mapping(mapping), _file(file))
+            if mapping is not None or file is not None
+            else making.own(_shop(world, data, tenant, playbook, quiet=json), name.partition("@")[0], experiment)
+        )
+        training = judging.judged(world, tenant, name, plan, found, everything=everything, told=told)
+    _tell([training], _Said(html, png, json))
+
+
+# --- where the data comes from ---
+
+
+def _of_file(data: Path, tenant: Tenant, mapping: Path | None, file: Path | None, *, json: bool) -> Any:
+    """A model of a mapped file; registered where there is a data folder."""
+    making, training = _learning("making"), _learning("training")
+    plan, found = making.mapped(_mapping(mapping), _file(file))
+    with _progress(plan.name, quiet=json) as told:
+        made = training.make(plan, found, told=told)
+    if not data.is_dir():
+        typer.secho(f"there is no data folder {data}: the model was not registered", dim=True, err=True)
+        return made.training
+    with open_world(data, serving=False) as world:
+        return _kept(world, tenant, made)
+
+
+def _of_shop(  # noqa: PLR0913 - what the command was asked
+    data: Path, tenant: Tenant, playbook: Path | None, name: str, experiment: str, *, due: bool, quiet: bool
+) -> list[Any]:
+    """The models of a shop's own data, each as far as there is enough of it."""
+    making, training = _learning("making"), _learning("training")
+    done = []
+    with open_world(data, serving=False) as world:
+        shop = _shop(world, data, tenant, playbook, quiet=quiet)
+        wanted = dict(making.due(shop)) if due else dict.fromkeys(making.names_of(shop.playbook), "")
+        for each in [name] if name and not due else [one for one in wanted if name in ("", one)]:
+            try:
+                plan, found = making.own(shop, each, experiment)
+                with _progress(each, quiet=quiet) as told:
+                    made = training.make(plan, found, live=making.live_of(shop, each), told=told)
+            except InvalidInput as error:
+                if name or error.code not in _NOTHING_YET:
+                    raise
+                typer.secho(f"{each}: ", nl=False, bold=True, err=True)
+                complain(error)
+                continue
+            done.append(_kept(world, tenant, made))
+    return done
+
+
+def _kept(world: World, tenant: Tenant, made: Any) -> Any:
+    note = noted("model.train", made.training.name, {"passed": made.training.gate.passed}, tenant)
+    return trail_of(world).around(note, partial(_learning("making").registered, world, tenant, made))
+
+
+def _shop(world: World, data: Path, tenant: Tenant, playbook: Path | None, *, quiet: bool) -> Any:
+    """Whose data it is, with the fact table brought up to what is in the log."""
+    draft = load_playbook(playbook) if playbook is not None else None
+    shop = _learning("making").shop_of(world, data / FACTS, tenant, draft)
+    count = write_facts(world, data / FACTS)
+    if count and not quiet:
+        typer.secho(f"{count} new facts", dim=True, err=True)
+    return shop
+
+
+def _mapping(path: Path | None) -> Any:
+    if path is None:
+        raise InvalidInput("say how the file is to be read: --mapping", code="missing_mapping")
+    return _learning("mapping").load_mapping(path)
+
+
+def _file(path: Path | None) -> Path:
+    if path is None:
+        raise InvalidInput("say which file the mapping is for: --file", code="unreadable_file")
+    return path
+
+
+# --- what is said of it ---
+
+
+def _tell(found: list[Any], said: _Said) -> None:
+    exports, terminal, page = (_learning(f"render.{name}") for name in ("exports", "terminal", "page"))
+    if said.json:
+        typer.echo(exports.to_json(found).decode())
+    for training in found:
+        if not said.json:
+            console = Console()
+            console.print(terminal.terminal(training))
+        if said.html is not None:
+            path = said.html if len(found) == 1 else said.html.with_stem(f"{said.html.stem}-{training.name}")
+            path.write_text(page.page(training))
+        if said.png is not None:
+            exports.plots_to(training, said.png if len(found) == 1 else said.png / training.name)
+
+
+@contextmanager
+def _progress(name: str, *, quiet: bool) -> Iterator[Callable[[float, str], None]]:
+    """A bar over one training, on a terminal only."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.fields[name]}"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("reading", total=1.0, name=name)
+
+        def told(done: float, words: str) -> None:
+            progress.update(task, completed=done, description=words or progress.tasks[0].description)
+
+        yield told
+
+
+def _learning(module: str) -> Any:
+    """The one place where the heavy extra comes in."""
+    try:
+        return import_module(f"cashwrap.learning.{module}")
+    except ImportError as error:
+        if (error.name or "").startswith("cashwrap"):
+            raise
+        message = f"Learning needs {error.name}, which is not installed. Install cashwrap[learning]"
+        raise CashwrapError(message, code="extra_missing") from error
