@@ -148,7 +148,7 @@ class TestTheChecksThemselves:
 
     def test_a_step_that_loses_a_merge(self, playbooks: list[Playbook], monkeypatch: pytest.MonkeyPatch) -> None:
         class Solitary(Folding):
-            def _merge(self, key: ShopperKey, absorbed: ShopperKey, received: int) -> None:
+            def merge(self, key: ShopperKey, absorbed: ShopperKey, received: int) -> None:
                 self.pasts[absorbed] = None
 
         monkeypatch.setattr(retention, "fold_from_snapshots", planted(Solitary))

@@ -106,13 +106,26 @@ class Folding:
             self.pasts[key] = None
             return
         if record.kind == "merge":
-            self._merge(key, ShopperKey(record.tenant, msgspec.msgpack.decode(payload, type=bytes)), record.received)
+            self.merge(key, ShopperKey(record.tenant, msgspec.msgpack.decode(payload, type=bytes)), record.received)
             return
         for event in read_events(payload):
-            past = self._past(key, event.received)
-            profiles.fold(past.profile, event, self._features)
-            past.seen.add(event_key(event, self._secret), event.fingerprint, event.received)
-            self.events += 1
+            self.fold(key, event)
+
+    def fold(self, key: ShopperKey, event: Event) -> None:
+        """Take one event of a record."""
+        past = self._past(key, event.received)
+        profiles.fold(past.profile, event, self._features)
+        past.seen.add(event_key(event, self._secret), event.fingerprint, event.received)
+        self.events += 1
+
+    def merge(self, key: ShopperKey, absorbed: ShopperKey, received: Millis) -> None:
+        """Take one shopper into another."""
+        other = self.find(absorbed)
+        if other is not None:
+            past = self._past(key, received)
+            profiles.merge(past.profile, other.profile, self._features)
+            past.seen.merge(other.seen)
+        self.pasts[absorbed] = None
 
     def find(self, key: ShopperKey) -> Past | None:
         """The shopper as of the records taken so far."""
@@ -125,14 +138,6 @@ class Folding:
         past = self.find(key)
         return past.profile if past is not None else None
 
-    def _merge(self, key: ShopperKey, absorbed: ShopperKey, received: Millis) -> None:
-        other = self.find(absorbed)
-        if other is not None:
-            past = self._past(key, received)
-            profiles.merge(past.profile, other.profile, self._features)
-            past.seen.merge(other.seen)
-        self.pasts[absorbed] = None
-
     def _past(self, key: ShopperKey, received: Millis) -> Past:
         past = self.find(key)
         if past is None:
@@ -144,8 +149,13 @@ def fold_from_snapshots(
     store: Store, vault: Vault, features: FeatureSet, only: Container[ShopperKey] | None = None
 ) -> Folding:
     """Ready to take the log's records: everybody begins at their snapshot, where there is one."""
+    return Folding(vault, features, from_snapshots(store, vault, features), only)
+
+
+def from_snapshots(store: Store, vault: Vault, features: FeatureSet) -> Callable[[ShopperKey], Past | None]:
+    """Says of everybody that they begin at their snapshot, where there is one."""
 
     def start(key: ShopperKey) -> Past | None:
         return opened(vault, key, store.snapshots([key]).get(key), features)
 
-    return Folding(vault, features, start, only)
+    return start
