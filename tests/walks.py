@@ -13,6 +13,7 @@ from cashwrap.keys import ApiKey
 from cashwrap.memberships import standing_values
 from cashwrap.model import ConsentState, Inputs, Profile, Tenant
 from cashwrap.playbook import Playbook
+from cashwrap.predicting import NOTHING_LEARNED, Learned
 from cashwrap.request import DecideRequest, PageContext
 
 START = int(datetime(2026, 3, 2, 12, 0, tzinfo=UTC).timestamp() * 1000)
@@ -70,13 +71,14 @@ class Shopper:
             profiles.fold(self.profile, msgspec.structs.replace(event, mask=mask), self.playbook.features)
         return self
 
-    def inputs(self, context: PageContext | None = None, *, country: str | None = None) -> Inputs:
+    def inputs(
+        self, context: PageContext | None = None, *, country: str | None = None, models: Learned = NOTHING_LEARNED
+    ) -> Inputs:
         facts = RequestFacts(self.now, "key", trusted=True, country=country)
         caller = Caller(ApiKey("key", "secret", Tenant(), b""), facts)
         hot = HotProfile(self.profile, b"", None) if self.profile is not None else None
-        return gather(
-            self.playbook, DecideRequest(context=context or PageContext()), caller, Known({}, hot), self.now
-        ).inputs
+        request = DecideRequest(context=context or PageContext())
+        return gather(self.playbook, request, caller, Known({}, hot, models=models), self.now).inputs
 
     def segments(self, context: PageContext | None = None, *, country: str | None = None) -> dict[str, bool | None]:
         """Every segment as a page would find it: true, false, or unknown."""

@@ -34,7 +34,6 @@ MOST = 100
 ROUTE = "recommend"
 """Where places are counted that no placement of the playbook has."""
 Share = Annotated[str, Meta(pattern=r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)%$")]
-Amount = Annotated[Decimal, Meta(ge=0, le=10**12)]
 
 
 class RulesBody(Struct, frozen=True, rename="camel"):
@@ -43,8 +42,8 @@ class RulesBody(Struct, frozen=True, rename="camel"):
     only: Names = []
     never: Names = []
     margin: Share | None = None
-    least: Amount | None = None
-    most: Amount | None = None
+    least: Decimal | None = None
+    most: Decimal | None = None
     cart_share: Share | None = None
     per_category: Annotated[int, Meta(ge=1, le=MOST)] | None = None
 
@@ -96,9 +95,10 @@ class PredictRequest(Struct, frozen=True, rename="camel"):
 
 
 class Prediction(Struct, frozen=True):
-    """A value and the version of the model that told it; else why it is missing."""
+    """A value, a chance to four decimal places or a category, and the version of the model that told it; else why it
+    is missing."""
 
-    value: Decimal | str | None = None
+    value: float | str | None = None
     version: str | None = None
     missing: Missing | Literal["late"] | None = None
 
@@ -194,7 +194,8 @@ class Suggesting:
         )
         found = {name: Prediction(missing=why) for name, why in told.missing.items()}
         for name, value in told.values.items():
-            found[name] = Prediction(cast("Decimal | str", value), told.versions[name])
+            told_value = value if isinstance(value, str) else float(cast("Decimal", value))
+            found[name] = Prediction(told_value, told.versions[name])
         return Predicted({name: found[name] for name in names}, level)
 
     def _told(
@@ -211,8 +212,8 @@ def _show(request: RecommendRequest) -> Products:
         only=tuple(rules.only),
         never=tuple(rules.never),
         margin=_share(rules.margin),
-        least=None if rules.least is None else f"{rules.least:f}",
-        most=None if rules.most is None else f"{rules.most:f}",
+        least=None if rules.least is None else str(rules.least),
+        most=None if rules.most is None else str(rules.most),
         cart_share=_share(rules.cart_share),
         per_category=rules.per_category,
     )
@@ -225,5 +226,5 @@ def _share(written: str | None) -> int | None:
     return None if written is None else int(Decimal(written[:-1]) * 100)
 
 
-encode = msgspec.json.Encoder(decimal_format="number").encode
+encode = msgspec.json.Encoder().encode
 """Either answer as JSON."""

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -20,7 +21,7 @@ from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
 from cashwrap.overload import Overload
 from cashwrap.ports import ShopperKey
-from cashwrap.request import DecideRequest
+from cashwrap.request import DecideRequest, ShopperRef
 from cashwrap.serve.rates import Rates
 from cashwrap.serve.wire import (
     PREFLIGHT,
@@ -37,6 +38,7 @@ from cashwrap.serve.wire import (
     respond,
     respond_error,
 )
+from cashwrap.suggesting import PredictRequest, RecommendRequest, encode
 
 log = logging.getLogger("cashwrap")
 
@@ -56,6 +58,8 @@ LOOKUPS = 32
 _SUCCESS = b'{"success":true}'
 _COME_BACK = error_body(Unavailable("more comes in than can be stored; send the same request again", code="overloaded"))
 DECIDE = "/v1/decide"
+RECOMMEND = "/v1/recommend"
+PREDICT = "/v1/predict"
 _CALLS = {
     **{f"/v1/{name}": name for name in ("track", "identify", "page", "screen", "group", "alias", "consent")},
     **{f"/v1/{name[0]}": name for name in ("track", "identify", "page", "screen", "group", "alias")},
@@ -64,9 +68,12 @@ _CALLS = {
     "/v1/import": None,
 }
 """The tracking API's paths, and the type of the single call they take; ``None`` takes a batch."""
-PATHS = frozenset({DECIDE, *_CALLS})
+PATHS = frozenset({DECIDE, RECOMMEND, PREDICT, *_CALLS})
 """What is answered here, without a framework in between."""
 _request = msgspec.json.Decoder(DecideRequest)
+_recommend = msgspec.json.Decoder(RecommendRequest)
+_predict = msgspec.json.Decoder(PredictRequest)
+T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -130,6 +137,7 @@ class HotRoutes:
         self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="cashwrap-read")
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="cashwrap-parse")
         self._reading = 0
+        self._answers = {DECIDE: self._decide, RECOMMEND: self._recommend, PREDICT: self._predict}
         self._settlements: Settlements | None = None
 
     def close(self) -> None:
@@ -148,7 +156,7 @@ class HotRoutes:
             await self.other_method(scope["method"], headers, send)
             return
         granted: Headers = []
-        answer = self._decide if scope["path"] == DECIDE else self._collect
+        answer = self._answers.get(scope["path"], self._collect)
         try:
             await answer(scope, headers, receive, send, granted)
         except Disconnected:
@@ -209,7 +217,7 @@ class HotRoutes:
     ) -> None:
         body = await read(receive, DECIDE_LIMIT)
         began = self._engine.world.clock.monotonic()
-        request = _decode_request(body)
+        request = _decoded(body, _request)
         caller = self.caller(scope, headers, request.write_key, granted)
         self._rates.check(caller.key, caller.facts.ip, 1)
         if request.explain and not caller.key.trusted:
@@ -224,9 +232,7 @@ class HotRoutes:
         """
         engine, late = self._engine, False
         try:
-            hot, known = engine.lookup.remembered(request.shopper, caller)
-            if not known or not engine.catalogues.ready(caller.key.tenant):
-                hot, late = await self._read(request, caller)
+            hot, late = await self._profile(request.shopper, request.deadline_ms, caller)
             if late and not engine.catalogues.ready(caller.key.tenant):
                 answer = engine.default_answer(request)  # to answer would read the products, here and for how long
             else:
@@ -253,28 +259,65 @@ class HotRoutes:
             return answer
         return _encode({**msgspec.json.decode(answer), "explain": self._engine.explain(request, caller, hot)})
 
-    async def _read(self, request: DecideRequest, caller: Caller) -> tuple[HotProfile | None, bool]:
-        """The profile from the store, if it comes inside the deadline; and whether it came too late."""
+    async def _profile(
+        self, ref: ShopperRef, deadline_ms: int | None, caller: Caller
+    ) -> tuple[HotProfile | None, bool]:
+        """The profile from memory, or from the store if it comes inside the deadline; and whether it came too late."""
+        hot, known = self._engine.lookup.remembered(ref, caller)
+        if known and self._engine.catalogues.ready(caller.key.tenant):
+            return hot, False
         if self._reading >= LOOKUPS:
             return None, True
         self._reading += 1
-        limit = (request.deadline_ms or DEADLINE_MS) / 1000 * READING
-        reading = asyncio.get_running_loop().run_in_executor(self._threads, self._find, request, caller)
+        limit = (deadline_ms or DEADLINE_MS) / 1000 * READING
+        reading = asyncio.get_running_loop().run_in_executor(self._threads, self._find, ref, caller)
         reading.add_done_callback(self._read_done)
         done, _ = await asyncio.wait((reading,), timeout=limit)
         if not done or reading.exception() is not None:
             return None, True
         return reading.result(), False
 
-    def _find(self, request: DecideRequest, caller: Caller) -> HotProfile | None:
+    def _find(self, ref: ShopperRef, caller: Caller) -> HotProfile | None:
         """On a reading thread: the profile, and the shop's products where this is the first time they are asked."""
         self._engine.catalogues.of(caller.key.tenant)
-        return self._engine.find(request.shopper, caller)
+        return self._engine.find(ref, caller)
 
     def _read_done(self, reading: "asyncio.Future[HotProfile | None]") -> None:
         self._reading -= 1
         if not reading.cancelled():
             reading.exception()  # looked at, so that a late failure is not reported as forgotten
+
+    # --- models, asked directly ---
+
+    async def _recommend(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, granted: Headers
+    ) -> None:
+        request = _decoded(await read(receive, DECIDE_LIMIT), _recommend)
+        caller, engine = self.caller(scope, headers, request.write_key, granted), self._engine
+        self._rates.check(caller.key, caller.facts.ip, 1)
+        try:
+            hot, late = await self._profile(request.shopper, request.deadline_ms, caller)
+            if late and not engine.catalogues.ready(caller.key.tenant):
+                answer = engine.suggesting.nothing(request)  # to answer would read the products, here and for how long
+            else:
+                answer = engine.suggesting.recommend(request, caller, hot, engine.world.clock.now(), late=late)
+        except CashwrapError:
+            raise
+        except Exception:  # whatever is wrong with us, the page goes on without
+            log.exception("products could not be recommended")
+            answer = engine.suggesting.nothing(request)
+        await respond(send, 200, encode(answer), [*granted, PRIVATE])
+
+    async def _predict(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, granted: Headers
+    ) -> None:
+        request = _decoded(await read(receive, DECIDE_LIMIT), _predict)
+        caller, engine = self.caller(scope, headers, None, granted), self._engine
+        if not caller.key.trusted:
+            raise NotAllowed("predictions need a secret key: they are about a person")
+        hot, late = await self._profile(request.shopper, request.deadline_ms, caller)
+        answer = engine.suggesting.predict(request, caller, hot, engine.world.clock.now(), late=late)
+        await respond(send, 200, encode(answer), [*granted, PRIVATE])
 
     # --- who calls ---
 
@@ -341,9 +384,9 @@ def heads(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
 
 
-def _decode_request(body: bytes) -> DecideRequest:
+def _decoded(body: bytes, kind: "msgspec.json.Decoder[T]") -> T:
     try:
-        return _request.decode(body)
+        return kind.decode(body)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"the request does not fit: {error}", code="invalid_request") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

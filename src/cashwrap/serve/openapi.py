@@ -14,6 +14,7 @@ from cashwrap.serve.ofrep_answer import EvaluationFailure, Flag, Flags
 from cashwrap.serve.ofrep_context import EvaluationRequest
 from cashwrap.serve.settle import ChosenBody, RepairBody
 from cashwrap.serve.wire import ApiError
+from cashwrap.suggesting import Predicted, PredictRequest, Recommended, RecommendRequest
 from cashwrap.webhooks import ExposureNotice
 
 Schema = dict[str, object]
@@ -88,6 +89,10 @@ def document(version: str) -> Schema:
         BatchBody,
         Envelope,
         DecideRequest,
+        RecommendRequest,
+        Recommended,
+        PredictRequest,
+        Predicted,
         Deltas,
         Pushed,
         SwitchBody,
@@ -145,6 +150,17 @@ def _deciding() -> Schema:
     summary = "Decide what each placement of a page shows"
     return {
         "/v1/decide": {"post": _operation("decide", summary, _body("DecideRequest"), _ok("DecideAnswer"))},
+        "/v1/recommend": {
+            "post": _operation(
+                "recommend", "Products for a page of your own making", _body("RecommendRequest"), _ok("Recommended")
+            )
+        },
+        "/v1/predict": {
+            "post": {
+                **_secret("predict", "What models tell of one shopper", **_body("PredictRequest")),
+                "responses": _ok("Predicted"),
+            }
+        },
         **_bundle(),
     }
 
