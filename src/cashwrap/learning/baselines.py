@@ -1,4 +1,4 @@
-"""What a recommender has to beat: what is popular, and neighbours of items, each as it is usually done, without a search.
+"""What a recommender has to beat: what is popular, and neighbours of items, as they are usually done, without search.
 
 They learn from the sessions that the model learns from and answer the same questions.
 """
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from cashwrap.learning.data import Interactions, Task
 from cashwrap.learning.lines import bought, lines
-from cashwrap.learning.tables import Rows, counted
+from cashwrap.learning.rows import Rows
+from cashwrap.learning.tables import counted
 from cashwrap.recommend.asked import Asked, Candidates, Items, Source
 from cashwrap.recommend.tables import MOST, Table, distinct
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cashwrap.learning.data import Interactions
 from cashwrap.learning.lines import DAY, FEW, Lines, bought, number
-from cashwrap.learning.tables import Arrays, Rows, Texts
+from cashwrap.learning.rows import Arrays, Rows, Texts
 
 DEFAULTS: Final[Mapping[str, float]] = {"few": FEW, "keep": 200, "half_life": 30.0, "window": 14.0}
 """``keep`` is the longest row; ``half_life`` and ``window`` (what is lately) are in days."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cashwrap.learning.data import Interactions
 from cashwrap.learning.lines import DAY, FEW, Lines, bought, number
-from cashwrap.learning.tables import Arrays, Texts
+from cashwrap.learning.rows import Arrays, Texts
 from cashwrap.recommend.repeat import DAYS, DUE, TIMES, classes
 
 DEFAULTS: Final[Mapping[str, float]] = {"few": FEW, "believe": 10.0}

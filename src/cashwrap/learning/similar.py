@@ -14,7 +14,7 @@ from scipy import sparse
 
 from cashwrap.learning.data import Interactions
 from cashwrap.learning.lines import number
-from cashwrap.learning.tables import Arrays, Rows, Texts
+from cashwrap.learning.rows import Arrays, Rows, Texts
 from cashwrap.model import Product
 
 KEEP: Final = 60

@@ -18,6 +18,9 @@ from scipy import sparse
 
 from cashwrap.learning.data import Interactions
 from cashwrap.learning.lines import FEW, LONGEST, Lines, bought, number, viewed
+from cashwrap.learning.popularity import categories
+from cashwrap.learning.rows import Arrays, Rows, Texts
+from cashwrap.learning.similar import described
 
 BLOCK: Final = 4_000_000
 """Pairs, with repetition, that are counted at a time."""
@@ -25,8 +28,8 @@ REACH: Final = 8
 """Lines further apart than this are not near each other."""
 DOUBT: Final = 5.0
 """Visits that the usual is believed for before a pair's own are counted."""
-Arrays = dict[str, NDArray[Any]]
-Texts = dict[str, str]
+NEARLY: Final = 0.85
+"""The likeness from which on two items of one category are nearly the same."""
 DEFAULTS: Final[Mapping[str, float]] = {
     "few": FEW,
     "keep": 100,
@@ -60,13 +63,13 @@ def build(data: Interactions, settings: Mapping[str, Any]) -> tuple[Arrays, Text
     chosen = {name: number(settings, name, default) for name, default in DEFAULTS.items()}
     lines = bought(data, int(chosen["longest"]))
     damping = _damping(lines, chosen)
-    views = _Together(viewed(data, int(chosen["longest"]))) if chosen["substitutes"] else None
+    replacing = _Replacing(data, int(chosen["longest"])) if chosen["substitutes"] else None
     rows = Rows(lines.items, int(chosen["keep"]))
     for pairs in counted(lines, weighed=chosen, few=int(chosen["few"])):
         a, b = damping
         score = (pairs.weight / (a[pairs.a] * b[pairs.b])) ** chosen["sharp"]
-        if views is not None and views:
-            score *= views.replaced(pairs) ** chosen["substitutes"]
+        if replacing is not None and replacing:
+            score *= replacing.left(pairs) ** chosen["substitutes"]
         rows.add(pairs.a, pairs.b, score)
     return rows.arrays("together"), {"together.notes": _notes(lines, int(chosen["longest"]))}
 
@@ -174,30 +177,48 @@ class _Block:
         return sparse.csr_matrix((np.concatenate(values), (np.concatenate(names), np.concatenate(others))), shape)
 
 
-class _Together:
-    """What is looked at in one visit and seldom bought in one order: one of the two is enough."""
+class _Replacing:
+    """What replaces rather than completes: one of the two is enough. Known where it is known what was looked at.
 
-    def __init__(self, lines: Lines) -> None:
+    Two items are looked at in one visit and seldom bought in one order, or they are of one category and described by
+    the same words.
+    """
+
+    def __init__(self, data: Interactions, longest: int) -> None:
+        lines = viewed(data, longest)
         sizes = lines.sizes()
         ends = np.concatenate(([0], np.cumsum(sizes)))
         self._visits = sparse.csr_matrix((np.ones(len(lines.item)), lines.item, ends), (lines.sessions, lines.items))
         self._items = self._visits.T.tocsr()
         self._cost = np.bincount(lines.item, sizes[lines.session], minlength=lines.items)
+        self._described: Any = described(data.items, data.catalogue) if self else None
+        self._category = categories(data)[1]
 
     def __bool__(self) -> bool:
         return bool(self._visits.nnz)
 
-    def replaced(self, pairs: Pairs) -> NDArray[np.float64]:
-        """1 for pairs that are bought together as often as the first is with whatever it is seen with; less for others.
+    def left(self, pairs: Pairs) -> NDArray[np.float64]:
+        """What is left of a pair's score: 1 where neither replaces the other."""
+        return np.minimum(self._chosen(pairs), self._unlike(pairs))
 
-        A few visits of doubt (``DOUBT``) keep what is rare near 1.
-        """
+    def _chosen(self, pairs: Pairs) -> NDArray[np.float64]:
+        """How often both are bought of those who saw both, over what is usual for the first; 1 where it is usual."""
         seen = self._seen(pairs)
         size = int(pairs.a.max()) + 1
         together = np.bincount(pairs.a, pairs.orders, minlength=size)
         usual = (together / (together + np.bincount(pairs.a, seen, minlength=size)).clip(1))[pairs.a]
         share = (pairs.orders + DOUBT * usual) / (pairs.orders + seen + DOUBT)
         return np.asarray(np.minimum(share / usual, 1.0))
+
+    def _unlike(self, pairs: Pairs) -> NDArray[np.float64]:
+        """How unlike two of one category are that are nearly the same; 1 for all others."""
+        left = np.ones(len(pairs.a))
+        same = np.flatnonzero((self._category[pairs.a] == self._category[pairs.b]) & (self._category[pairs.a] >= 0))
+        if len(same):
+            first, second = self._described[pairs.a[same]], self._described[pairs.b[same]]
+            cosine = np.asarray(first.multiply(second).sum(axis=1)).ravel()
+            left[same] = np.where(cosine > NEARLY, np.maximum(1 - cosine, 0.01), 1.0)
+        return left
 
     def _seen(self, pairs: Pairs) -> NDArray[np.float64]:
         """Visits that looked at both, by pair; pairs ascend by their first."""
@@ -215,33 +236,6 @@ class _Together:
             seen[low:high] = np.asarray(visits[rows, pairs.b[low:high]]).ravel()
             at = until
         return seen
-
-
-class Rows:
-    """Rows of the best others of each item, gathered block by block."""
-
-    def __init__(self, items: int, keep: int) -> None:
-        self._keep = keep
-        self._lengths = np.zeros(items, np.int64)
-        self._parts: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
-
-    def add(self, a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]], score: NDArray[np.floating[Any]]) -> None:
-        """All others of some items; items come ascending over all calls."""
-        order = np.lexsort((b, -score, a))
-        a = a[order]
-        place = np.arange(len(a)) - np.searchsorted(a, a)
-        kept = (place < self._keep) & (score[order] > 0)
-        self._lengths += np.bincount(a[kept], minlength=len(self._lengths))
-        self._parts.append((b[order][kept].astype(np.int32), score[order][kept].astype(np.float32)))
-
-    def arrays(self, name: str) -> Arrays:
-        """The rows as ``<name>.offsets``, ``.items`` and ``.scores``."""
-        nothing = (np.empty(0, np.int32), np.empty(0, np.float32))
-        return {
-            f"{name}.offsets": np.concatenate(([0], np.cumsum(self._lengths))).astype(np.int64),
-            f"{name}.items": np.concatenate([nothing[0], *(items for items, _ in self._parts)]),
-            f"{name}.scores": np.concatenate([nothing[1], *(scores for _, scores in self._parts)]),
-        }
 
 
 def _damping(lines: Lines, chosen: Mapping[str, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

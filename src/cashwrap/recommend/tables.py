@@ -21,7 +21,7 @@ _NEWEST: Final = 5
 
 
 class Table(NamedTuple):
-    """Rows of items with scores: those of item ``i`` are at ``offsets[i]:offsets[i + 1]``, best first."""
+    """Rows of items with scores: those of item ``i`` are at ``offsets[i]:offsets[i + 1]``."""
 
     offsets: NDArray[np.int64]
     items: Items
