@@ -158,3 +158,9 @@ def test_files_for_other_programs(tmp_path: Path):
     written = render.plots_to(trainings.offer(), tmp_path / "plots")
     assert [path.name for path in written] == ["against.png", "reliability.png", "qini.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+@pytest.mark.parametrize("named", [*phrases.METRICS, *phrases.CURES, *plots.NAMES, *phrases.BASELINES])
+def test_the_reference_has_every_figure_reason_plot_and_baseline(named: str):
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "learning.md").read_text()
+    assert f"`{named}`" in page

@@ -38,7 +38,7 @@ METRICS: dict[str, Metric] = {
     "precision": Metric("Precision", "of those above the threshold, the share where it happens", "share"),
     "recall": Metric("Recall", "of those where it happens, the share above the threshold", "share"),
     "f1": Metric("F1", "the harmonic mean of precision and recall"),
-    "accuracy": Metric("Accuracy", "how often the first guess is right", "share"),
+    "accuracy": Metric("Accuracy", "how often the first category is right", "share"),
     "qini": Metric("Qini", "what ranking shoppers gains over treating them by chance, a head", "fine"),
     "ate": Metric("Effect on all", "what the offer changes when everybody gets it", "fine"),
     "uplift@10": Metric("Uplift@10", "what the offer changes among the 10% ranked first", "fine"),
@@ -77,6 +77,7 @@ CURES = {
     "worse_than_live": "Keep the live model.",
     "miscalibrated": "Do not build conditions on its chances. Train again on more or on newer data.",
     "nothing_to_gain": "Give the offer to everybody or to nobody, as the experiment says: choosing adds nothing.",
+    "suspected_leak": "Look where that column comes from; leave it out where it knows the outcome.",
     "too_slow": "Train again when the machine is quiet; if it stays slow, learn from fewer products or features.",
 }
 """What to do about a gate's reason."""
