@@ -21,11 +21,14 @@ def numpy() -> Any:
 
 
 def answering(artefact: Artefact) -> Any:
-    """What answers from an artefact's arrays: a ``Recommender``, a ``Predictor`` or an ``Uplift``.
+    """What answers from an artefact's arrays: a ``Recommender``, a ``Predictor``, an ``Affinity`` or an
+    ``Uplift``.
 
     Raises ``CashwrapError`` (``extra_missing``), and whatever they raise where the arrays are not what they need.
     """
     room, name = _ANSWERING[artefact.kind]
+    if artefact.settings.get("model") == "affinity":
+        name = "Affinity"
     make: Callable[[Artefact], Any] = getattr(_loaded(room), name).of
     return make(artefact)
 

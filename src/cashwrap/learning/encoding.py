@@ -17,7 +17,7 @@ from cashwrap.propensity.values import members, text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-FEWEST_SHOPPERS = 5
+FEWEST_SHOPPERS = 3
 """Levels that fewer shoppers had are not kept: they would say something of somebody. For a shop's own data."""
 FOLDS = 5
 SEED = 20_150
