@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cashwrap import Decision, Engine, InvalidInput, Locked, Playbook, PlaybookError, Unavailable
+from cashwrap.model import Product
 from engines import STARTER, TestClock, memory_world, starter
 
 GRANTED = {"personalization": True, "analytics": True}
@@ -63,6 +64,19 @@ def test_what_was_done_before_a_login_becomes_theirs(engine: Engine) -> None:
         engine.track("Product Viewed", {"product_id": "p1", "category": "coffee"}, anonymous_id="anon-1")
     assert engine.identify("customer-7", {"first_name": "Ada"}, anonymous_id="anon-1")
     assert engine.decide("home_hero", user_id="customer-7").level == "profile"
+
+
+def test_products_and_predictions_are_asked_for_directly(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    tenant = engine._key.tenant
+    engine.core.world.catalogue.upsert(tenant, [Product("mug", "Mug", 900), Product("pot", "Pot", 4_000)])
+    found = engine.recommend(context={"cart": {"items": [{"id": "mug"}]}}, limit=3, rules={"most": 50})
+    assert [(each.id, each.source) for each in found.products] == [("pot", "popular")]
+    assert (found.model.version, found.fallback) == (None, 1.0)
+    assert engine.recommend(limit=0).reason == "error"
+    assert "products could not be recommended" in caplog.text
+    assert engine.predict("abandon_propensity")["abandon_propensity"].missing == "unknown_shopper"
+    with pytest.raises(InvalidInput):
+        engine.predict("luck")
 
 
 def test_an_exposure_comes_back_by_track(engine: Engine) -> None:

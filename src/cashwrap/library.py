@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -41,8 +41,10 @@ from cashwrap.offering.facade import Offers
 from cashwrap.playbook import Playbook
 from cashwrap.ports import Ledger
 from cashwrap.request import DecideRequest
+from cashwrap.suggesting import Prediction, PredictRequest, Recommended, RecommendRequest
 
 log = logging.getLogger("cashwrap")
+T = TypeVar("T")
 
 FACTS, MODELS = "facts", "models"
 """The fact table's place in a data folder, and that of what was learned."""
@@ -138,6 +140,29 @@ class Engine:
             answer = self.core.default_answer(DecideRequest(placements=asked))
         return _decision.decode(answer)
 
+    def recommend(
+        self,
+        *,
+        user_id: str | None = None,
+        anonymous_id: str | None = None,
+        context: Mapping[str, object] | None = None,
+        **asked: object,
+    ) -> Recommended:
+        """Products for a page, each with its source. ``asked`` is what else ``POST /v1/recommend`` takes: ``model``,
+        ``version``, ``source``, ``category``, ``limit`` and ``rules``.
+
+        Where anything is wrong there are no products, and the log says why.
+        """
+        shopper = {"userId": user_id, "anonymousId": anonymous_id}
+        try:
+            request = _converted({**asked, "shopper": shopper, "context": context or {}}, RecommendRequest)
+            caller, core = self._caller(), self.core
+            hot = core.find(request.shopper, caller)
+            return core.suggesting.recommend(request, caller, hot, core.world.clock.now())
+        except Exception:
+            log.exception("products could not be recommended")
+            return self.core.suggesting.nothing(RecommendRequest())
+
     def track(
         self,
         event: str,
@@ -198,6 +223,19 @@ class Engine:
         if submission.error is not None:
             raise submission.error
         return submission.accounting, refused
+
+    def predict(
+        self, *names: str, user_id: str | None = None, anonymous_id: str | None = None
+    ) -> dict[str, Prediction]:
+        """What models tell of one shopper, by these names or all there are: a value, or why it is missing.
+
+        Raises ``InvalidInput`` for a name that is no prediction.
+        """
+        shopper = {"userId": user_id, "anonymousId": anonymous_id}
+        request = _converted({"shopper": shopper, "predictions": list(names) or None}, PredictRequest)
+        caller, core = self._caller(), self.core
+        hot = core.find(request.shopper, caller)
+        return core.suggesting.predict(request, caller, hot, core.world.clock.now()).predictions
 
     def publish(self, playbook: Playbook) -> None:
         """Change the playbook: decisions that began see the old one, all others the new one."""
@@ -287,8 +325,12 @@ def _open_ledger(data: Path, address: str, store: SqliteStore) -> Ledger:
 def _request(
     shopper: Mapping[str, object], context: Mapping[str, object], placements: list[str] | None
 ) -> DecideRequest:
+    return _converted({"shopper": shopper, "context": context, "placements": placements}, DecideRequest)
+
+
+def _converted(value: Mapping[str, object], kind: type[T]) -> T:
     try:
-        return msgspec.convert({"shopper": shopper, "context": context, "placements": placements}, DecideRequest)
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"the question does not fit: {error}", code="invalid_request") from None
 
