@@ -201,10 +201,12 @@ class Walk:
     def look(self, name: str, event: dict[str, Any]) -> None:
         shop, now = self.shop, self.shop.clock.now()
         event["properties"] |= {"price": self.dice.randrange(1, 9), "category": self.dice.choice(("mugs", "hats"))}
-        if self.dice.random() < 0.2:  # it was done a little earlier, or long ago
+        late = self.dice.random() < 0.2
+        if late:  # it was done a little earlier, or long ago
             event = {**event, "timestamp": _iso(now - self.dice.choice((MINUTE, 3 * DAY))), "sentAt": _iso(now)}
         ref = {"anonymousId": who(name)["anonymousId"]}
-        self.before[now, name] = live(shop, ref)
+        if not late:
+            self.before[now, name] = live(shop, ref)
         shop.keeps(event)
         self.after[now, name] = live(shop, ref)
 

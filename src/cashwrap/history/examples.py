@@ -332,12 +332,20 @@ class _Looking(Folding):
         if owner in self._wanted:
             self._look(key, received)
             self._look(absorbed, received)
-            mine, other = self._read[key], self._read.pop(absorbed, {})
-            for time, (values, seen) in other.items():
-                if self._about.get((owner, time)) == absorbed or seen > mine.get(time, _NOTHING)[1]:
-                    mine[time] = values, seen
-            self._masks[key] = self._masks.get(key, 0) | self._masks.pop(absorbed, 0)
+            self._join(owner, key, absorbed)
+            self._masks.pop(absorbed, None)
         super().merge(key, absorbed, received)
+
+    def _join(self, owner: ShopperKey, key: ShopperKey, absorbed: ShopperKey) -> None:
+        """Put together what was read of two; what one of them withdrew stays away."""
+        mine, other = self._read[key], self._read.pop(absorbed, {})
+        for time in {*mine, *other}:
+            about = self._about.get((owner, time))
+            if about == absorbed:
+                self._about[owner, time] = key
+                mine.pop(time, None)
+            if time in other and (about == absorbed or (about != key and other[time][1] > mine.get(time, _NOTHING)[1])):
+                mine[time] = other[time]
 
     def _look(self, key: ShopperKey, until: Millis) -> None:
         """Read what is wanted up to a moment."""
