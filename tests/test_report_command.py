@@ -12,10 +12,12 @@ from typer.testing import CliRunner, Result
 
 from cashwrap.cli.main import app
 from cashwrap.history import write_facts
+from cashwrap.learned import registry
 from cashwrap.library import open_world
 from cashwrap.model import Millis, Tenant
 from cashwrap.switches import Switches
 from cashwrap.testing.facts import write_columns
+from learned_world import draft
 
 DAY: Millis = 86_400_000
 SHOPPERS = 3000
@@ -139,6 +141,29 @@ def test_guard_rolls_back_what_does_harm_and_says_why(data: Path, playbook: Path
     told = run("audit", "list", "--data", data, "--json").output
     assert "switch.off" in told
     assert "experience hello" in told
+
+
+def test_guard_takes_a_candidate_back_with_the_experience_that_it_harmed(data: Path, playbook: Path) -> None:
+    shows = '{text: {en: "Hi"}}'
+    text = PLAYBOOK.replace("component: message", "component: products").replace(shows, "{from: popular}")
+    candidate = "{from: recommended, model: next_item, version: candidate}"
+    (playbook / "p.yaml").write_text(text.replace("{from: popular}", candidate, 1))
+    with open_world(data, serving=False) as world:
+        for name in ("basket", "next_item"):
+            registry.register(world, Tenant(), draft(name=name))
+            registry.candidate(world, Tenant(), name, reason="trusted")
+    watch = ("guard", "--data", data, "--playbook", playbook)
+    assert "Would roll back hello" in run(*watch, "--dry-run").output
+    assert candidates(data) == {"basket", "next_item"}
+    assert "Rolled back hello" in run(*watch).output
+    assert candidates(data) == {"basket"}
+    assert "guard: hello: main harms" in run("models", "show", "next_item", "--data", data).output
+    assert "model.take_back" in run("audit", "list", "--data", data, "--json").output
+
+
+def candidates(data: Path) -> set[str]:
+    with open_world(data, serving=False) as world:
+        return {model.name for model in registry.models_of(world.registry).values() if model.candidate}
 
 
 def off(data: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from cashwrap.analysis.report import report
 from cashwrap.analysis.results import Problem, Report
 from cashwrap.analysis.statistics.guardrails import Harm, harms
 from cashwrap.analysis.units import gather
-from cashwrap.declarations import HOLDOUT
+from cashwrap.declarations import HOLDOUT, ExperienceDecl, Products
 from cashwrap.errors import CashwrapError, InvalidInput
 from cashwrap.model import Millis, Tenant
 from cashwrap.playbook import Playbook
@@ -44,6 +44,8 @@ class Harmed(Struct, frozen=True):
     experience: str
     harm: Harm
     reason: str
+    candidates: tuple[str, ...] = ()
+    """Models whose candidate the arm shows."""
 
 
 def question_of(world: World, experiment: str, tenant: Tenant, playbook: Playbook | None) -> Question:
@@ -87,8 +89,14 @@ def harmed(world: World, facts: Path, tenant: Tenant, playbook: Playbook | None)
             continue  # one that has nothing to compare keeps no other from being guarded
         found = _asked(facts, partial(report, question=question, now=world.clock.now()))
         for harm in harms(found.results):
-            yield Harmed(name, harm, f"{harm.arm} harms {harm.metric} ({harm.by})")
+            reason = f"{harm.arm} harms {harm.metric} ({harm.by})"
+            yield Harmed(name, harm, reason, _candidates(experience, harm.arm))
             break
+
+
+def _candidates(experience: ExperienceDecl, arm: str) -> tuple[str, ...]:
+    content = experience.variations.get(arm)
+    return (content.model,) if isinstance(content, Products) and content.version == "candidate" else ()
 
 
 def _asked(facts: Path, ask: Callable[[FactTable], _T]) -> _T:

@@ -18,6 +18,7 @@ from cashwrap.cli import (
     keeping,
     keys,
     learning,
+    models,
     offers,
     operate,
     playbooks,
@@ -86,6 +87,7 @@ for module in (
     failed,
     audit,
     report,
+    models,
     learning,
     selftest,
 ):

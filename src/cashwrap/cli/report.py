@@ -13,6 +13,7 @@ from cashwrap.cli.options import Data, Environment, Json, Store, tenant_of
 from cashwrap.cli.world import noted, trail_of
 from cashwrap.errors import CashwrapError
 from cashwrap.history import write_facts
+from cashwrap.learned import registry
 from cashwrap.library import FACTS, open_world
 from cashwrap.model import Tenant
 from cashwrap.playbook import Playbook, load_playbook
@@ -97,8 +98,9 @@ def guard(  # noqa: PLR0913 - each one is an option of the command
 ) -> None:
     """Roll back every experiment that breaks a guardrail or loses: its experience is switched off, effective at once.
 
-    Asked with always-valid bounds, so as often as wanted, of what arms did within a day of the exposure. Works beside
-    a running server; `cashwrap kill experience NAME --on` takes it back.
+    Asked with always-valid bounds, so as often as wanted, of what arms did within a day of the exposure. A model whose
+    candidate such an arm shows has none any more. Works beside a running server; `cashwrap kill experience NAME --on`
+    takes it back.
 
     Example: `cashwrap guard --data data --every 60`
     """
@@ -129,7 +131,17 @@ def _guard(data: Path, tenant: Tenant, draft: Playbook | None, *, dry_run: bool)
             switch = Switch("experience", each.experience, world.clock.now(), f"guard: {each.reason}", tenant)
             note = noted("switch.off", f"experience {each.experience}", {"reason": each.reason}, tenant)
             trail_of(world).around(note, partial(switches.set, switch, off=True))
+            for name in each.candidates:
+                _take_back(world, tenant, name, each)
     return found
+
+
+def _take_back(world: World, tenant: Tenant, name: str, harmed: Any) -> None:
+    """A model's candidate is none any more where its arm did harm."""
+    if registry.model_of(world.registry, tenant, name).candidate:
+        note = noted("model.take_back", name, {"reason": harmed.reason}, tenant)
+        why = f"guard: {harmed.experience}: {harmed.reason}"
+        trail_of(world).around(note, partial(registry.take_back, world, tenant, name, why))
 
 
 def _update(world: World, data: Path, *, quiet: bool) -> None:

@@ -13,6 +13,8 @@ _ANSWERING: dict[Kind, tuple[str, str]] = {
     "uplift": ("cashwrap.propensity", "Uplift"),
 }
 """By kind of model: where what answers from its arrays is."""
+_AFFINITY = "cashwrap.propensity", "Affinity"
+"""For a predictor that tells a category."""
 
 
 def numpy() -> Any:
@@ -26,7 +28,7 @@ def answering(artefact: Artefact) -> Any:
 
     Raises ``CashwrapError`` (``extra_missing``), and whatever they raise where the arrays are not what they need.
     """
-    room, name = _ANSWERING[artefact.kind]
+    room, name = _AFFINITY if artefact.settings.get("model") == "affinity" else _ANSWERING[artefact.kind]
     if artefact.settings.get("model") == "affinity":
         name = "Affinity"
     make: Callable[[Artefact], Any] = getattr(_loaded(room), name).of

@@ -80,7 +80,8 @@ def register(world: World, tenant: Tenant, draft: Draft) -> str:
     files, name, now = files_of(world), draft.name, world.clock.now()
     if not _NAME.fullmatch(name):
         raise InvalidInput(f"{name[:50]!r} cannot name a model: use a-z, 0-9 and _", code="invalid_name")
-    version = f"{_EPOCH + timedelta(milliseconds=now):%Y%m%dT%H%M%S}-{world.random.token(4).hex()}"
+    moment = _EPOCH + timedelta(milliseconds=now)
+    version = f"{moment:%Y%m%dT%H%M%S}{now % 1000:03}-{world.random.token(4).hex()}"  # names sort as they were made
     artefact, subjects = arranged(draft.artefact, digests_of(world.vault, tenant, draft.subjects))
     content = packed(artefact, draft.more) | {SUBJECTS: array_bytes(subjects)}
     lineage = replace(draft.lineage, subjects=len(subjects), cashwrap=installed("cashwrap"))
@@ -193,7 +194,7 @@ def find(world: World, model: Model, version: str) -> str:
     else:
         found = [each for each in there if each.startswith(version) or each.endswith(version)]
     if not found:
-        raise StoreError(f"there is no such version of {model.name}: see 'cashwrap models'", code="no_such_model")
+        raise StoreError(f"there is no such version of {model.name}: see 'cashwrap models list'", code="no_such_model")
     if len(found) > 1 and version:
         message = f"{len(found)} versions of {model.name} are named like {version}: write more of it"
         raise InvalidInput(message, code="ambiguous_version")

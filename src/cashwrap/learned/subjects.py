@@ -1,7 +1,7 @@
 """Whose data is in a model: keyed digests of analytic ids, so that a forgotten shopper's models are found and cleaned.
 
-``subjects.npy`` holds them ascending, 8 bytes each. An array named ``<source>.user`` says by row whose it is, as the
-place of the digest there, and -1 for nobody's that is known.
+``subjects.npy`` holds them ascending, 8 bytes each. An array named ``<source>.user`` says whose each session of that
+source is, as the place of the digest there, and -1 for nobody's that is known.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ from cashwrap.model import Tenant
 from cashwrap.ports import Vault
 
 USER = ".user"
-ROWS = ("items", "kinds")
-"""Arrays of a source with one value a row of its sessions; ``<source>.offsets`` say where a session begins."""
+SHIFT = 16
+"""Bits of a posting below its session, as ``recommend.neighbours`` packs them."""
 _SIZE = 8
 
 
@@ -70,23 +70,17 @@ def without(arrays: Mapping[str, Any], subjects: Any, places: Any) -> tuple[dict
 
 
 def _emptied(arrays: Mapping[str, Any], source: str, sessions: Any) -> dict[str, Any]:
-    """A source's sessions by item and items by session, without what these sessions hold."""
-    changed = {}
-    offsets = arrays[f"{source}.offsets"]
-    lengths = numpy().diff(offsets)
-    rows = numpy().repeat(sessions, lengths)
-    for name in ROWS:
-        if (array := arrays.get(f"{source}.{name}")) is not None:
-            changed[f"{source}.{name}"] = array[~rows]
-    changed[f"{source}.offsets"] = _offsets(numpy().where(sessions, 0, lengths), offsets.dtype)
-    if (postings := arrays.get(f"{source}.sessions")) is not None:
-        starts = arrays[f"{source}.starts"]
-        gone = sessions[postings]
-        removed = numpy().append(0, gone.cumsum())[starts]
-        changed[f"{source}.sessions"] = postings[~gone]
-        changed[f"{source}.starts"] = (starts - removed).astype(starts.dtype)
-    return changed
-
-
-def _offsets(lengths: Any, dtype: Any) -> Any:
-    return numpy().append(0, lengths.cumsum()).astype(dtype)
+    """Neighbours' sessions by item and items by session (``recommend.neighbours.Index``) without these sessions."""
+    np = numpy()
+    offsets, items, starts, postings = (
+        arrays[f"{source}.{name}"] for name in ("offsets", "items", "starts", "postings")
+    )
+    lengths = np.diff(offsets)
+    listed = sessions[postings >> SHIFT]
+    left = np.where(sessions, 0, lengths)
+    return {
+        f"{source}.items": items[~np.repeat(sessions, lengths)],
+        f"{source}.offsets": np.append(0, left.cumsum()).astype(offsets.dtype),
+        f"{source}.postings": postings[~listed],
+        f"{source}.starts": starts - np.append(0, listed.cumsum())[starts].astype(starts.dtype),
+    }
