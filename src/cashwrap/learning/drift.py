@@ -7,7 +7,7 @@ is larger than a sample of this size would show by chance, and large enough to m
 
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -226,12 +226,10 @@ def _of_rows(trained: Baselines, now: Table, answers: Answers) -> Iterator[Readi
             told = f"{name} is no longer there: every shopper is one of whom it is not known"
             yield Reading("feature", name, 1.0, "retrain", told)
             continue
-        value, chance = _stability(spread, _now(spread, there[name]), tests)
-        yield _shifted("feature", name, value, chance, name)
+        yield _shifted(_Named("feature", name, name), spread, _now(spread, there[name]), tests)
     if answers.scores is not None and trained.scores is not None:
         counts = _counted(np.asarray(answers.scores, np.float64), np.array(trained.scores.edges))
-        value, chance = _stability(trained.scores, counts, 1)
-        yield _shifted("scores", "scores", value, chance, "what it tells of shoppers")
+        yield _shifted(_Named("scores", "scores", "what it tells of shoppers"), trained.scores, counts, 1)
     if answers.scores is not None and np.isfinite(now.label).all():
         yield _calibration(now.label, np.asarray(answers.scores, np.float64))
 
@@ -243,25 +241,32 @@ def _now(spread: Spread, column: Column) -> Floats:
     return _counted(column.values.astype(np.float64), np.array(spread.edges))
 
 
-def _stability(spread: Spread, counts: Floats, tests: int) -> tuple[float, float]:
-    """The population stability index, and what it would hardly reach by chance: without a shift it is chi-square by
-    (1/n + 1/m) (Yurdakul, *Statistical properties of population stability index*, 2018), at ``SURE`` over all tests."""
-    n, m = spread.rows, float(counts.sum())
+class _Named(NamedTuple):
+    """What is looked at, and what a sentence calls it."""
+
+    kind: str
+    name: str
+    words: str
+
+
+def _shifted(named: _Named, spread: Spread, counts: Floats, tests: int) -> Reading:
+    """By the population stability index. Without a shift it is chi-square by (1/n + 1/m) (Yurdakul, *Statistical
+    properties of population stability index*, 2018): a shift is beyond what that hardly reaches (``SURE``, over all
+    tests), and as large as what is left without what chance adds on average."""
+    n, m = spread.rows, max(1.0, float(counts.sum()))
     then, here = np.array(spread.shares), counts / m
-    half = 0.5 / min(n, m)  # no share is 0, or one row would be an infinite shift
     there = (then > 0) | (here > 0)
+    half = 0.5 / min(n, m)  # no share is 0, or one row would be an infinite shift
     then, here = np.maximum(then[there], half), np.maximum(here[there], half)
     value = float(((here - then) * np.log(here / then)).sum())
-    freedom = max(1, int(there.sum()) - 1)
-    return value, float(chi2.isf(SURE / tests, freedom)) * (1 / n + 1 / m)
-
-
-def _shifted(kind: str, name: str, value: float, chance: float, what: str) -> Reading:
+    freedom, noise = max(1, int(there.sum()) - 1), 1 / n + 1 / m
+    chance = float(chi2.isf(SURE / tests, freedom)) * noise
     if value <= chance:
-        return Reading(
-            kind, name, value, "fine", f"{what} lies as it did ({value:.2f}; chance alone makes {chance:.2f})"
-        )
-    return _reading(kind, name, value, f"{what} lies elsewhere than it did (stability index {value:.2f})")
+        told = f"{named.words} lies as it did (stability index {value:.2f}; chance alone makes up to {chance:.2f})"
+        return Reading(named.kind, named.name, value, "fine", told)
+    told = f"{named.words} lies elsewhere than it did (stability index {value:.2f})"
+    verdict = _reading(named.kind, named.name, value - freedom * noise, told).verdict
+    return Reading(named.kind, named.name, value, verdict, told)
 
 
 def _calibration(label: Floats, scores: Floats) -> Reading:

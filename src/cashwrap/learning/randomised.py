@@ -5,17 +5,32 @@ what the discount did. So the word of whoever ran it is checked against the data
 that were declared, and whether anything known beforehand predicts who was treated.
 """
 
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightgbm as lgb
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy.stats import chi2, norm, rankdata
 
+from cashwrap.analysis.asking import ask
+from cashwrap.analysis.exposed import epochs_of, exposed, exposures, shares
+from cashwrap.analysis.facts import FactTable
+from cashwrap.analysis.orders import horizon, orders, reports
+from cashwrap.analysis.question import Question
 from cashwrap.analysis.statistics.ratio import Day, classic_p
+from cashwrap.declarations import CONTROL
 from cashwrap.errors import InvalidInput
 from cashwrap.learning.data import Column, Table
+from cashwrap.learning.examples import at_moments
+from cashwrap.learning.interactions import digest_of
+from cashwrap.learning.splits import chosen
+from cashwrap.model import Millis, Purpose, Tenant
+from cashwrap.playbook import Playbook
+from cashwrap.world import World
 
 Floats = NDArray[np.float64]
 REFUSES = 0.001
@@ -228,3 +243,96 @@ def _plain(columns: tuple[Column, ...], some: NDArray[np.int64]) -> Floats:
             _, level, count = np.unique(values.astype(str), return_inverse=True, return_counts=True)
             found += [rankdata(-count, "ordinal")[level].astype(np.float64)]
     return np.stack(found, axis=1) if found else np.zeros((len(some), 1))
+
+
+# --- the shop's own experiment ---
+
+
+class _Unit(NamedTuple):
+    """A shopper at the first exposure, and what came of it."""
+
+    treated: bool
+    chance: float
+    ordered: bool
+
+
+def of_facts(
+    world: World,
+    facts: Path,
+    playbook: Playbook,
+    experience: str,
+    tenant: Tenant,
+    *,
+    purpose: Purpose = Purpose.PERSONALIZATION,
+) -> Table:
+    """The shoppers whom an experience's experiment gave its offer, or nothing, by chance: one row each, as they were
+    known just before their first exposure, with whether they ordered within the experiment's window.
+
+    Who was assigned the offer and did not get it, because a budget was empty, counts as treated: to leave these out
+    would compare others. Only shoppers whose time is over, and who allow ``purpose``, are in it.
+
+    Raises ``InvalidInput``: ``no_such_experience``, ``no_experiment``, ``one_arm``, ``no_offer``, ``not_randomised``
+    where there is no control arm or carts are assigned, ``no_examples``.
+    """
+    question = _question(playbook, experience, tenant)
+    with FactTable(facts) as table:
+        units = {
+            (analytic_id, time): unit
+            for analytic_id, time, unit in _exposed(table, question, world.clock.now(), int(purpose.value))
+        }
+    known = at_moments(world, playbook, tenant, {who: [time] for who, time in units}, purpose=purpose)
+    keys = list(zip((known.subjects[each] for each in known.group.tolist()), known.time.tolist(), strict=True))
+    known = chosen(known, np.array([key in units for key in keys], np.bool_))
+    found = [units[key] for key in keys if key in units]
+    if not found:
+        raise InvalidInput(
+            f"nobody can be learned from in the experiment of {experience!r} yet: nobody's window is over who still "
+            "allows it. Wait, and see that exposures are reported",
+            code="no_examples",
+        )
+    label = np.array([each.ordered for each in found], np.float64)
+    treated = np.array([each.treated for each in found], np.int8)
+    return known._replace(
+        label=label,
+        treated=treated,
+        propensity=np.array([each.chance for each in found], np.float64),
+        digest=digest_of(known.digest.encode(), label, treated),
+    )
+
+
+def _question(playbook: Playbook, experience: str, tenant: Tenant) -> Question:
+    """What the experiment asks, without its metrics."""
+    question = ask(playbook, experience, tenant)
+    declared = playbook.declarations.experiences[experience]
+    if declared.offer is None and declared.best_of is None:
+        raise InvalidInput(
+            f"Experience {experience!r} grants no offer, so it says nothing of who needs a discount", code="no_offer"
+        )
+    if not question.arms.get(CONTROL):
+        raise _refused(f"the experiment of {experience!r} has no control arm, so that everybody had the offer")
+    if question.unit != "shopper":
+        raise _refused(f"the experiment of {experience!r} assigns carts, and what is learned is of shoppers")
+    return replace(question, metrics=(), segments=(), measures={})
+
+
+def _exposed(table: FactTable, question: Question, now: Millis, purpose: int) -> Iterator[tuple[bytes, Millis, _Unit]]:
+    """Who was first exposed when, in which arm and by which chance, and whether an order that stands followed."""
+    window = question.design.window
+    first, _ = table.keep("exposed", exposed(exposures(table.facts, question, now)))
+    releases, chances = epochs_of(table.rows(shares(first)))
+    book = orders(reports(table.facts, question, now, ()), first, question, ())
+    within = book.stands & (book.age >= 0) & (book.age <= window) & (book.horizon == horizon(window, question))
+    ordered = book.filter(within).group_by("unit").agg(orders=book.filter(within).count())
+    rows = first.filter(first.exposed <= now - window - question.design.maturity)
+    rows = rows.filter((rows.mask & purpose) != 0)
+    joined = rows.left_join(ordered, "unit")
+    joined = joined.select("unit", "exposed", "arm", "playbook", orders=joined.orders.fill_null(0))
+    for who, time, arm, release, count in table.rows(joined):
+        chance = _chance(chances[releases.get(release or "", 0)], question.arms)
+        yield who, time, _Unit(arm != CONTROL, chance, count > 0)
+
+
+def _chance(found: Mapping[str, int], declared: Mapping[str, int]) -> float:
+    """Of being treated among the arms, as the release had them, or as they are declared where it does not say."""
+    arms = found if CONTROL in found and len(found) > 1 else declared
+    return 1 - arms[CONTROL] / sum(arms.values())
