@@ -7,12 +7,15 @@ source is, as the place of the digest there, and -1 for nobody's that is known.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from cashwrap.errors import StoreError
 from cashwrap.learned.artefact import Artefact
 from cashwrap.learned.extras import numpy
 from cashwrap.model import Tenant
 from cashwrap.ports import Vault
 
 USER = ".user"
+POSTINGS = ".postings"
+"""Of a source that holds sessions; one that does not say whose they are cannot be cleaned."""
 SHIFT = 16
 """Bits of a posting below its session, as ``recommend.neighbours`` packs them."""
 _SIZE = 8
@@ -54,9 +57,12 @@ def places_of(subjects: Any, digests: Collection[int]) -> Any:
 def without(arrays: Mapping[str, Any], subjects: Any, places: Any) -> tuple[dict[str, Any], Any]:
     """The arrays that change where the shoppers at these places are taken out, and the subjects that are left.
 
-    Their sessions stay as numbers, and are empty: no item leads to them, and they lead to none.
+    Their sessions stay as numbers, and are empty: no item leads to them, and they lead to none. Raises ``StoreError``
+    (``model_format``) where nothing says whose sessions are.
     """
     np = numpy()
+    if any(f"{name.removesuffix(POSTINGS)}{USER}" not in arrays for name in arrays if name.endswith(POSTINGS)):
+        raise StoreError("it does not say whose its sessions are", code="model_format")
     gone = np.zeros(len(subjects) + 1, np.bool_)  # the last one is for -1: nobody
     gone[places] = True
     renumbered = np.append((~gone[:-1]).cumsum() - 1, -1).astype(np.int32)
