@@ -19,6 +19,7 @@ from cashwrap.analysis.facts import FactTable, to_sql
 from cashwrap.analysis.facts import Table as Rows
 from cashwrap.errors import InvalidInput
 from cashwrap.learning.data import TEST, TRAIN, VALID, Interactions, Table, Task
+from cashwrap.learning.splits import chosen
 from cashwrap.metrics import ORDER
 from cashwrap.model import Millis, Product, Purpose, Tenant
 from cashwrap.orders import EVENTS as ORDER_EVENTS
@@ -280,24 +281,7 @@ def split_by_time(data: _Data, *, test: float = 0.2, valid: float = 0.1, gap: Mi
         part[rest[_last(when[rest], valid, clock=data.clock) :]] = VALID
     if isinstance(data, Interactions):
         return data._replace(part=part)
-    return rows_of(data._replace(part=part), _apart(data, part, gap))
-
-
-def rows_of(table: Table, keep: NDArray[np.bool_]) -> Table:
-    """Some of a table's rows; groups keep their numbers."""
-    if keep.all():
-        return table
-    return table._replace(
-        columns=tuple(column._replace(values=column.values[keep]) for column in table.columns),
-        label=table.label[keep],
-        time=table.time[keep],
-        group=table.group[keep],
-        part=table.part[keep],
-        explored=table.explored[keep],
-        treated=None if table.treated is None else table.treated[keep],
-        propensity=None if table.propensity is None else table.propensity[keep],
-        seen=None if table.seen is None else table.seen[keep],
-    )
+    return chosen(data._replace(part=part), _apart(data, part, gap))
 
 
 def _last(when: NDArray[np.int64], share: float, *, clock: bool) -> int:

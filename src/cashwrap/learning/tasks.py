@@ -15,10 +15,11 @@ from cashwrap.learned.artefact import Artefact
 from cashwrap.learning import affinity, leaks, predicting, qini, randomised, recommending, uplift
 from cashwrap.learning.data import TEST, Interactions, Ranked, Table, Task
 from cashwrap.learning.gate import LIVE, Reason
-from cashwrap.learning.interactions import rows_of, split_by_time
+from cashwrap.learning.interactions import split_by_time
 from cashwrap.learning.mapping import Testing
 from cashwrap.learning.measures import Rows, evaluate_prediction, evaluate_ranking
 from cashwrap.learning.results import Evaluation, Trial
+from cashwrap.learning.splits import chosen
 from cashwrap.model import Millis, Value
 from cashwrap.propensity.predictor import Predictor
 from cashwrap.propensity.uplift import Uplift as Difference
@@ -220,7 +221,7 @@ class Uplift:
             scores = uplift.cross_scores(self.data, settings, self._testing.folds, SEED)
             return qini.evaluate(self.data, scores, SEED)
         test = self.data.part == TEST
-        return qini.evaluate(rows_of(self.data, test), uplift.scores(artefact, self.data)[test], SEED)
+        return qini.evaluate(chosen(self.data, test), uplift.scores(artefact, self.data)[test], SEED)
 
     def micros(self, artefact: Artefact) -> float:
         """See ``Steps``."""
