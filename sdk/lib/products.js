@@ -47,13 +47,14 @@ export function products({ append, fill, set, slot, write }) {
    * @param {ParentNode} markup
    * @param {Content} item
    */
-  function product(markup, { id, name, price, url, image }) {
+  function product(markup, { id, name, price, url, image, from: source }) {
     const node = /** @type {DocumentFragment} */ (markup.cloneNode(true));
     const [label, tag] = [slot(node, "name"), slot(node, "price")];
     if (label) write(label, name);
     if (tag && price) write(tag, price);
     lead(node.querySelector("a[data-cashwrap-slot=link]"), "href", url);
     lead(node.querySelector("img[data-cashwrap-slot=image]"), "src", image);
+    if (source) node.firstElementChild?.setAttribute("data-cashwrap-source", source); // so that a theme can say who chose it
     node.querySelector("input[data-cashwrap-slot=id]")?.setAttribute("value", id);
     node.querySelector("[data-cashwrap-event]")?.setAttribute("data-cashwrap-prop-product_id", id);
     return node;

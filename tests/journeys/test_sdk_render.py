@@ -255,10 +255,12 @@ def test_products_in_the_shops_own_markup(browser_page: Page, server: Recorder, 
         '<i data-cashwrap-slot="price">9,90 €</i><form><input type="hidden" data-cashwrap-slot="id" value="p1">'
         '<button data-cashwrap-event="Product Added" data-cashwrap-prop-product_id="p1">Add</button></form></article>'
     )
-    again = {"type": "products", "title": "For you", "items": [PRODUCT, PRODUCT]}
+    again = {"type": "products", "title": "For you", "items": [PRODUCT, {**PRODUCT, "from": "together"}]}
     server.answers["/v1/decide"] = lambda _: decision({"x": again})
     browser_page.evaluate("() => cashwrap.decide()")
     browser_page.wait_for_function("() => document.querySelectorAll('#x article').length === 2")
+    read = "() => [...document.querySelectorAll('#x article')].map((each) => each.dataset.cashwrapSource ?? null)"
+    assert browser_page.evaluate(read) == [None, "together"]
     back_to_default(browser_page, server)
     assert now(browser_page, "#x") == default
 
