@@ -94,6 +94,10 @@ def test_a_refusal_says_why_what_to_do_and_that_nothing_changes(code: str):
         assert "models promote" not in text
 
 
+def test_one_that_is_better_and_still_refused_says_but():
+    assert phrases.sentence(refused(trainings.basket(), "miscalibrated")).endswith("but because of this.")
+
+
 def test_an_evaluation_alone_names_no_version_to_promote():
     said = render.card(msgspec.structs.replace(trainings.basket(), version=""))
     assert "Nothing was registered" in said

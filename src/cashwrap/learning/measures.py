@@ -444,12 +444,12 @@ def _halves(rows: Rows, ours: Floats, threshold: float, seed: int) -> Iterator[S
 def _prediction_notes(
     rows: Rows, draws: Draws, bars: tuple[Bin, ...], threshold: float, *, told: bool
 ) -> Iterator[str]:
-    counted = _counted(draws, len(rows.label), "rows", "shoppers or orders")
+    counted = _counted(draws, len(rows.label), "rows", "groups (one shopper, one order ...)")
     yield f"{float(rows.label.mean()):.1%} of the tested rows have label 1; {counted}."
     if not told:
         yield "The test part has one label only: no figure can say how well the scores tell the two apart."
     if rows.fold is not None:
         yield f"AUC and average precision are means of {len(np.unique(rows.fold))} folds."
-    yield f"Precision, recall and F1 are of acting on every chance above {threshold:g}."
+    yield f"Precision, recall and F1 are of acting on every chance above {threshold:.3g}."
     by_chance = calibration_by_chance(bars)
     yield f"Chances that are exactly right would show a calibration error of about {by_chance:.4f} on so few rows."

@@ -164,7 +164,8 @@ def sentence(training: Training) -> str:
     rival = strongest(evaluation)
     if rival is None:
         return f"{said}; there was nothing to compare it with."
-    return f"{said}: {_verdict(rival)}."
+    but = "" if training.gate.passed or standing(rival) != "better" else f", but {training.gate.reasons[0][1]}"
+    return f"{said}: {_verdict(rival)}{but}."
 
 
 def _verdict(rival: Versus) -> str:
@@ -222,7 +223,7 @@ def next_steps(training: Training) -> tuple[str, ...]:
     if not training.version:
         return ("Nothing was registered. `cashwrap train --data` with the shop's data folder registers a model.",)
     return (
-        f"It is a shadow now: asked beside what is live, shown to nobody. How it does: `cashwrap models show {name}`.",
+        f"It is a shadow now, asked beside what is live, shown to nobody: `cashwrap models show {name}@shadow`.",
         f"When its answers look sound, make it the candidate: `cashwrap models candidate {name}`.",
         _prove(training),
         f"When the experiment says so, `cashwrap models promote {name}`.",

@@ -44,7 +44,7 @@ TITLES: dict[Name, str] = {
 NOTES: dict[Name, str] = {
     "against": "The difference with its 95% interval on the same tests. A line that touches zero proves nothing.",
     "reliability": "Points on the line: what it says is what comes. Upright lines, where there are any, are 95% "
-    "intervals of what comes; the bars below count the rows of each group.",
+    "intervals of what comes, were every row a shopper of its own; the bars below count the rows.",
     "qini": "The further the curve is above the straight line, the more is gained by choosing whom to treat. A curve "
     "along the line says that choosing gains nothing.",
     "slices": "The metric that decides, part by part, with 95% intervals. The dotted line is the whole.",
@@ -179,11 +179,11 @@ def _reliability(training: Training) -> Figure:
     for each in (axes, below):
         each.set_xlim(low, high)
         each.xaxis.set_major_formatter(_percent(high - low))
-        each.xaxis.set_major_locator(MaxNLocator(6))
+        each.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         each.grid(axis="y")
         each.set_axisbelow(True)
     axes.yaxis.set_major_formatter(_percent(high - low))
-    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.tick_params(labelbottom=False)
     return figure
 
