@@ -109,6 +109,12 @@ def expression(facts: Rows, sensitive: Rows, wanted: Wanted) -> Rows:
     return _rows(_steps(facts, sensitive, wanted, lambda _, each: (each, "")))
 
 
+def together(facts: Rows, sensitive: Rows, wanted: Wanted) -> Rows:
+    """What was in which session, each product once: columns ``analytic_id``, ``session`` and ``product``."""
+    steps = _steps(facts, sensitive, wanted, lambda _, each: (each, ""))
+    return steps.actions.semi_join(steps.products, "product").select(*_SESSION, "product").distinct()
+
+
 def _steps(facts: Rows, sensitive: Rows, wanted: Wanted, keep: Any) -> _Steps:
     """What is done, without who must not be in it; the products, sessions and shoppers in it, numbered."""
     rows = _allowed(facts, wanted)
