@@ -97,8 +97,8 @@ def _calibration(training: Training) -> Iterator[str]:
 def _again(training: Training) -> Iterator[str]:
     yield (
         "Train it again on a schedule (`cashwrap train --due` trains what is older than a week or holds somebody who "
-        "was forgotten), and at once after the catalogue, the checkout or the features changed much. A new version goes "
-        "through the same gate, and has to be as good as this one."
+        "was forgotten), and at once after the catalogue, the checkout or the features changed much. A new version "
+        "goes through the same gate, and has to be as good as this one."
     )
     if training.lineage.subjects:
         yield (
