@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cashwrap.learning.data import Column, Table
-from cashwrap.propensity.encoder import WIDTH, Encoder, Known, summary
+from cashwrap.propensity.encoder import WIDTH, Encoder, Known, numbers, summary
 from cashwrap.propensity.values import members, text
 
 Floats = NDArray[np.float64]
@@ -42,8 +42,7 @@ def encoded(table: Table, smoothing: float) -> tuple[Encoder, Floats]:
     parts: list[Floats] = []
     for column in table.columns:
         if column.kind == "number":
-            plain = column.values.astype(np.float64)
-            parts.append(np.where(np.isfinite(plain), plain, np.nan)[:, None])
+            parts.append(numbers(column.values)[:, None])
             known.append(Known(column.name, "number", {}))
             continue
         levels = kept(table, levels_of(column))

@@ -20,6 +20,7 @@ from cashwrap.learning.results import Trial
 from cashwrap.learning.scorers import MOST_TREES, chances, fitted, stopped, straight
 from cashwrap.learning.splits import chosen, folded, learned_from, newest, stratified, validations
 from cashwrap.propensity import Predictor
+from cashwrap.propensity.encoder import numbers
 from cashwrap.propensity.trees import parsed
 
 Floats = NDArray[np.float64]
@@ -122,11 +123,11 @@ def baselines(table: Table) -> dict[str, Floats]:
     numbers, and ``best_column``, the one column that tells most alone."""
     learned = learned_from(table)
     found = {"base_rate": np.full(len(table.label), learned.label.mean())}
-    numbers = [column.values.astype(np.float64) for column in table.columns if column.kind == "number"]
-    if numbers:
-        plain = np.stack([np.where(np.isfinite(each), each, np.nan) for each in numbers], axis=1)
-        line = straight(plain[table.part != TEST], learned.label, 1.0, tails=False)
-        found["logistic"] = chances(line.scores(plain))
+    plain = [numbers(column.values) for column in table.columns if column.kind == "number"]
+    if plain:
+        rows = np.stack(plain, axis=1)
+        line = straight(rows[table.part != TEST], learned.label, 1.0, tails=False)
+        found["logistic"] = chances(line.scores(rows))
     alone = strengths(learned)
     best = max(alone, key=lambda each: alone[each])
     encoder, rows = encoded(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cashwrap.model import Value
-from cashwrap.propensity.values import members, number, text
+from cashwrap.propensity.values import LARGEST, members, number, text
 
 Floats = NDArray[np.float64]
 WIDTH = {"number": 1, "category": 2, "set": 4}
@@ -83,7 +83,7 @@ class Encoder:
         for name, kind, level in self._plan:
             value = values.get(name)
             if kind == "number":
-                row.append(float(value) if type(value) is int and -(2**53) < value < 2**53 else number(value))
+                row.append(float(value) if type(value) is int and -LARGEST <= value <= LARGEST else number(value))
             elif kind == "category":
                 row += level(text(value), unknown)
             else:
@@ -108,8 +108,7 @@ class Encoder:
 
     def _column(self, known: Known, values: NDArray[Any]) -> Floats:
         if known.kind == "number":
-            plain = values.astype(np.float64)
-            return np.where(np.isfinite(plain), plain, nan)[:, None]
+            return numbers(values)[:, None]
         told: dict[str, Sequence[float]] = {}
         for value in values:
             if value not in told:
@@ -120,6 +119,12 @@ class Encoder:
         if known.kind == "category":
             return known.levels.get(text(value), self._unknown)
         return summary([known.levels.get(each, self._unknown)[0] for each in members(value)])
+
+
+def numbers(values: NDArray[Any]) -> Floats:
+    """A ``number`` column as ``values.number`` reads one: what is too large, or infinite, is missing."""
+    plain = values.astype(np.float64)
+    return np.where(np.abs(plain) <= LARGEST, plain, nan)
 
 
 def summary(rates: Sequence[float]) -> tuple[float, float, float, float]:

@@ -16,6 +16,8 @@ AT_ONCE = 2048
 """Rows that are walked together: more would leave the processor's cache."""
 _CATEGORICAL, _LEFT_WHERE_MISSING = 1, 2
 _NONE, _ZERO, _NAN = range(3)
+_HIGHEST = float(np.finfo(np.float64).max)
+"""An infinite threshold parts missing values from all others."""
 
 
 class Trees(NamedTuple):
@@ -123,7 +125,7 @@ class _Nodes:
             self._child += [start + (each if each >= 0 else inner + ~each) for each in pair]
         kinds = zip(_ints(tree, "split_feature"), _ints(tree, "decision_type"), strict=True)
         self._feature += [feature + self._width * _copy(decision) for feature, decision in kinds]
-        self._threshold += [float(each) for each in tree.get("threshold", "").split()]
+        self._threshold += [min(float(each), _HIGHEST) for each in tree.get("threshold", "").split()]
         self._value += [0.0] * inner
         for at, value in enumerate(leaves, start + inner):
             self._feature.append(0)

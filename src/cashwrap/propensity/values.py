@@ -1,10 +1,13 @@
 """How a value of the running system reads in a column. Training and serving both read by this, so that they agree."""
 
 from decimal import Decimal
-from math import inf, nan
+from math import nan
 
 from cashwrap.model import Value
 
+LARGEST = 2.0**53
+"""A number that is farther from 0 is missing: beyond, whole numbers are no longer exact, and squares of much larger
+ones no numbers."""
 LONGEST = 200
 """Characters of a text; what is longer is cut."""
 MOST_MEMBERS = 100
@@ -48,9 +51,9 @@ def members(value: Value) -> tuple[str, ...]:
 
 
 def _finite(value: int | Decimal) -> float:
-    """As a float, ``nan`` where that is too large for one or no number."""
+    """As a float, ``nan`` where that is too large or no number."""
     try:
         found = float(value)
     except (OverflowError, ValueError):
         return nan
-    return found if -inf < found < inf else nan
+    return found if -LARGEST <= found <= LARGEST else nan
