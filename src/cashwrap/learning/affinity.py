@@ -27,6 +27,8 @@ COUNTED = 0.7
 MOST_QUESTIONS = 20_000
 """That weights are learned from: the newest."""
 FEWEST_QUESTIONS = 100
+MOST_VISITS = 20_000
+"""That a test asks about: if there are more, some of them all over its time."""
 RIDGE = 1.0
 MAIN = "accuracy"
 _STEPS = 30
@@ -61,7 +63,7 @@ def fit(data: Interactions, told: Told) -> Artefact:
     told(0.1, "counting what follows what")
     early = counted(names, category, data, known[:cut])
     told(0.3, "learning weights")
-    asked = list(questions(data, category, known[cut:]))[-MOST_QUESTIONS:]
+    asked = list(questions(data, category, known[max(cut, len(known) - MOST_QUESTIONS) :]))[-MOST_QUESTIONS:]
     if len(asked) < FEWEST_QUESTIONS:
         raise InvalidInput(
             f"there are {len(asked)} moments in visits with a category after them; at least {FEWEST_QUESTIONS} are "
@@ -289,7 +291,10 @@ def _places(model: Affinity, data: Interactions) -> Ints:
 
 def _answers(data: Interactions, part: int, category: Ints, rule: Callable[[Visit], list[int]]) -> Answers:
     rank, session, other = [], [], []
-    for each in questions(data, category, np.flatnonzero(data.part == part)):
+    sessions = np.flatnonzero(data.part == part)
+    if len(sessions) > MOST_VISITS:
+        sessions = sessions[np.linspace(0, len(sessions) - 1, MOST_VISITS).astype(np.int64)]
+    for each in questions(data, category, sessions):
         said = rule(each.visit)
         rank.append(said.index(each.came) + 1 if each.came in said else 0)
         session.append(each.session)
