@@ -26,8 +26,9 @@ class Metric(Struct, frozen=True):
 METRICS: dict[str, Metric] = {
     "recall@20": Metric("Recall@20", "how often the right product is among the first 20", "share"),
     "recall@5": Metric("Recall@5", "how often the right product is among the first 5", "share"),
-    "mrr@20": Metric("MRR@20", "one over the place of the right product, 0 beyond the 20th, on average"),
-    "ndcg@20": Metric("NDCG@20", "how high the right product stands among the first 20: 1 is always on top"),
+    "recall@3": Metric("Recall@3", "how often the right one is among the first 3", "share"),
+    "mrr@20": Metric("MRR@20", "one over the place of the right one, 0 beyond the 20th, on average"),
+    "ndcg@20": Metric("NDCG@20", "how high the right one stands among the first 20: 1 is always on top"),
     "coverage@20": Metric("Coverage@20", "the share of all products that anybody was shown", "share"),
     "novelty@20": Metric("Novelty@20", "how unusual what it shows is; every bit more is half as often sold", "bits"),
     "auc": Metric("AUC", "how often it ranks one where it happens above one where it does not"),
@@ -58,6 +59,9 @@ TITLES = {
 BASELINES = {
     "popular": "showing what sells best",
     "item_knn": "products bought together (item neighbours)",
+    "vsknn": "sessions like this one (V-SKNN)",
+    "last_category": "staying in the last category",
+    "most_popular": "the category that most look at",
     "base_rate": "telling everybody the average",
     "best_column": "the one column that tells most alone",
     "logistic": "a plain logistic regression",
