@@ -24,6 +24,8 @@ traits: {tier: text}
 features:
   orders: {count: Order Completed}
   views: {count: Product Viewed, window: 30d}
+predictions:
+  gift: {at: Cart Viewed, events: [Order Completed], within: 2h}
 segments:
   regular:
     when: orders >= 3
@@ -31,6 +33,7 @@ segments:
 placements:
   note: {component: message}
   strip: {component: message}
+  shelf: {component: products}
 layers:
   checkout: {}
 metrics:
@@ -56,6 +59,9 @@ experiences:
       goal: spent
       guardrails: {pieces: 2%}
       design: {days: 30, maturity: 2w, detect: 2.5%}
+  more:
+    in: shelf
+    show: {from: recommended, rules: {margin: 30%, never: [gifts]}}
   third:
     in: strip
     show: {text: {en: "A text that is much longer than what fits beside another one"}}
@@ -121,6 +127,21 @@ def test_where_and_how_it_is_written_makes_no_difference() -> None:
                 "    show.text.en:",
                 "      - A text that is much longer than what fits beside another one",
                 "      + A text that is much longer than what fits beside the other",
+            ],
+        ),
+        (
+            "within: 2h",
+            "within: 3h, without: true",
+            ["~ predictions.gift changed", "    within: 2h -> 3h", "    without: true"],
+        ),
+        (
+            "from: recommended, rules: {margin: 30%",
+            "from: similar, rules: {margin: 2.5%, cart_share: 50%",
+            [
+                "~ experiences.more changed",
+                "    show.from: recommended -> similar",
+                "    show.rules.margin: 30% -> 2.5%",
+                "    show.rules.cart_share: 50%",
             ],
         ),
         ("  vip: {members: pushed}\n", "", ["- segments.vip removed", "    pushed: true"]),

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from cashwrap.declarations import MAIN, Condition, Declarations, ExperienceDecl, ScheduleDecl, Spot, TierDecl
+from cashwrap.declarations import MAIN, Condition, Declarations, ExperienceDecl, Products, ScheduleDecl, Spot, TierDecl
 from cashwrap.model import Purpose
 
 SHORT = 40
@@ -25,11 +25,13 @@ _NAMES: dict[tuple[type, str], str] = {
     (ScheduleDecl, "end"): "until",
     (ExperienceDecl, "best_of"): "offer.best_of",
     (TierDecl, "start"): "from",
+    (Products, "source"): "from",
 }
 """Where a playbook has another word than the field."""
-_DURATIONS = {"window", "half_life", "cool_down", "lasts", "again_after", "freeze", "holds", "maturity"}
+_DURATIONS = {"window", "within", "half_life", "cool_down", "lasts", "again_after", "freeze", "holds", "maturity"}
 _SHARES = {"share", "decision_records", "experiment.holdout", "at"}
 _SHARES |= {f"experiment.design.{name}" for name in ("detect", "alpha", "power")}
+_SHARES_OF_RULES = ("rules.margin", "rules.cart_share")
 _OF_SHARES = ("experiment.arms.", "experiment.guardrails.")
 _UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -102,6 +104,7 @@ def _sections(declared: Declarations) -> dict[str, Mapping[str, object]]:
         "events": declared.events,
         "traits": declared.traits,
         "features": declared.features,
+        "predictions": declared.predictions,
         "segments": declared.segments,
         "placements": declared.placements,
         "holdout": {"": settings.holdout},
@@ -242,7 +245,8 @@ def _number(key: str, last: str, value: int) -> str:
         return f"{value // size}{unit}"
     if last == "percent":
         return _share(value).removesuffix("%")
-    return _share(value) if key in _SHARES or key.startswith(_OF_SHARES) else str(value)
+    shared = key in _SHARES or key.startswith(_OF_SHARES) or key.endswith(_SHARES_OF_RULES)
+    return _share(value) if shared else str(value)
 
 
 def _list(last: str, value: tuple[object, ...]) -> str:
