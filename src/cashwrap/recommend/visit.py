@@ -1,0 +1,75 @@
+"""What the visit itself says: what was looked at already, what follows it, and what sells in its category."""
+
+from typing import Self
+
+import numpy as np
+
+from cashwrap.learned.artefact import Artefact
+from cashwrap.recommend.asked import NO_CANDIDATES, Asked, Candidates, Items
+from cashwrap.recommend.popular import Popular
+from cashwrap.recommend.tables import Table, distinct
+
+_AGAIN = 20
+_NEWEST = 5
+_FADE = 0.8
+
+
+class Seen:
+    """What was done in this visit already: the newest first."""
+
+    name = "seen"
+
+    @classmethod
+    def of(cls, artefact: Artefact, items: int) -> Self:  # noqa: ARG003 - a source's signature
+        """Needs nothing."""
+        return cls()
+
+    def candidates(self, asked: Asked) -> Candidates:
+        """One over the place from the end."""
+        if not len(asked.recent):
+            return NO_CANDIDATES
+        items = distinct(asked.recent[-_AGAIN:])
+        return Candidates(items, (1 / np.arange(len(items), 0, -1)).astype(np.float32))
+
+
+class Follows:
+    """What comes soon after the items looked at last."""
+
+    name = "follows"
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    @classmethod
+    def of(cls, artefact: Artefact, items: int) -> Self:
+        """From ``follows.offsets``, ``follows.items`` and ``follows.scores``."""
+        return cls(Table.of(artefact, cls.name, items))
+
+    def candidates(self, asked: Asked) -> Candidates:
+        """Sums of the rows, of what is older in the visit less."""
+        items = distinct((asked.recent if len(asked.recent) else asked.basket)[-4 * _NEWEST :])[-_NEWEST:]
+        ages = np.arange(len(items) - 1, -1, -1)
+        return self._table.sums(items, (_FADE**ages).astype(np.float32))
+
+
+class Category:
+    """What sells in the category of the newest item."""
+
+    name = "category"
+
+    def __init__(self, rows: Popular, category: Items) -> None:
+        self._rows, self._category = rows, category
+
+    @classmethod
+    def of(cls, artefact: Artefact, items: int) -> Self:
+        """From ``popular.*``, and each item's category in ``category.of``. Raises ``ValueError`` if they do not fit."""
+        category = artefact.arrays["category.of"]
+        if len(category) != items:
+            raise ValueError(f"the categories do not fit {items} items")
+        return cls(Popular.of(artefact, items), category)
+
+    def candidates(self, asked: Asked) -> Candidates:
+        """As popular has them."""
+        items = asked.recent if len(asked.recent) else asked.basket
+        category = int(self._category[items[-1]]) if len(items) else asked.category
+        return NO_CANDIDATES if category < 0 else self._rows.candidates(asked._replace(category=category))
