@@ -409,7 +409,7 @@ def _everybody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _no_holdout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide_module, "hash_unit", lambda salt, unit: 9_999)
+    monkeypatch.setattr(decide_module, "in_holdout", lambda *_: False)
 
 
 @pytest.mark.parametrize("plant", [_never_capped, _everybody, _no_holdout])
