@@ -173,6 +173,11 @@ CHANGES: dict[str, str | None] = {
     "report": "exposures.export",
     "guard": "switch.off",
     "train": "model.train",
+    "models shadow": "model.shadow",
+    "models candidate": "model.candidate",
+    "models promote": "model.promote",
+    "models rollback": "model.rollback",
+    "models retire": "model.retire",
     "failed show": "failed.read",
     "failed repair": "failed.repair",
     "failed replay": "failed.replay",
@@ -201,9 +206,19 @@ NOTHING = {
     "offers list",
     "offers entries",
     "evaluate",
+    "models list",
+    "models show",
+    "models verify",
 }
 """Those that show no person and change no rule; a server leaves entries of its own."""
-ELSEWHERE = {"offers codes", "import", "report", "guard", "train"}
+ELSEWHERE = {
+    "offers codes",
+    "import",
+    "report",
+    "guard",
+    "train",
+    *(each for each in CHANGES if each.startswith("models ")),
+}
 """Shown by the tests of their own rooms."""
 
 

@@ -178,7 +178,9 @@ def test_a_broken_live_model_falls_back_and_says_so(world: World, caplog: pytest
     assert models.of(LIVE).version("abandon_propensity", "live") == first
     (status,) = models.status(LIVE)
     assert (status.version, status.answering, status.code) == (third, first, "model_corrupt")
-    models.refresh()
+    for _ in range(3):
+        world.clock.wait(minutes=2)  # type: ignore[attr-defined]
+        models.refresh()
     assert len(caplog.records) == 2, "each is told once"
     damage(world, "abandon_propensity", first)
     models = Models(world)

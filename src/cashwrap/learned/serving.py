@@ -162,6 +162,7 @@ class Models:
         self._loaded: dict[tuple[str, int], _Loaded] = {}
         """By version, and how often it was written anew."""
         self._broken: dict[tuple[str, int], _Broken] = {}
+        self._told: set[_Broken] = set()
         self._again = 0.0
         self._stamps = 0
         self._tenants: dict[Tenant, TenantModels] = {}
@@ -255,7 +256,9 @@ class Models:
                 self._broken[key] = _Broken(error.code, error.message)
             except Exception as error:  # signed here, and all the same not what its kind needs
                 self._broken[key] = _Broken("model_format", f"{model.name}@{version} cannot be used: {error!r}"[:300])
-            log.error("a model is left out: %s (%s)", self._broken[key].message, self._broken[key].code)
+            if self._broken[key] not in self._told:
+                self._told.add(self._broken[key])
+                log.error("a model is left out: %s (%s)", self._broken[key].message, self._broken[key].code)
         return self._broken[key]
 
 
