@@ -6,8 +6,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from cashwrap.learned.artefact import Artefact
+from cashwrap.learning import predicting
 from cashwrap.learning.data import Column, Interactions, Table
 from cashwrap.learning.drift import Answers, Baselines, Drift, Reading, drift, render_drift, summary_of
+from cashwrap.learning.drifting import KEPT, drifted
+from engines import LIVE, TestClock
+from learned_world import kept, world_with
 
 DAY = 86_400_000
 NOW = 400 * DAY
@@ -156,3 +161,42 @@ def test_no_row_and_no_text_is_kept() -> None:
     assert not any(each in kept for each in (b"oslo", b"bern", b"rare"))
     assert len(summary_of(data).features["note"].levels) == 2  # three rows are too few to tell of
     assert msgspec.json.decode(kept, type=Baselines) == summary_of(data, np.linspace(0, 1, 1000))
+
+
+# --- of a registered model ---
+
+
+def test_only_what_came_after_training_is_looked_at() -> None:
+    world = world_with(clock=TestClock(NOW + 2 * DAY))
+    past, later = used(0), used(1, first=100)
+    both = later._replace(
+        items=(*past.items, *later.items),
+        item=np.concatenate([past.item, later.item + len(past.items)]),
+        kind=np.zeros(3000, np.int8),
+        time=np.concatenate([past.time, later.time + DAY]),
+        offsets=np.arange(0, 3001, 3),
+        user=np.full(1000, -1, np.int32),
+        part=np.zeros(1000, np.int8),
+        explored=np.zeros(1000, np.bool_),
+    )
+    items = msgspec.json.encode(past.items).decode()
+    made = Artefact("recommender", {"scores": np.zeros(1)}, {"items": items}, {})
+    version = kept(world, made=made, more={KEPT: msgspec.json.encode(summary_of(past))})
+    result = drifted(world, LIVE, f"next_item@{version}", both)
+    assert result.rows == 1500
+    assert found(result, "unknown items").value == 1.0
+    assert drifted(world, LIVE, f"next_item@{version}", past).rows == 0
+
+
+def test_chances_are_held_against_what_came() -> None:
+    world, data = world_with(clock=TestClock(NOW + DAY)), table(0, 600)
+    settings, _ = predicting.search(data, lambda _, __: None)
+    made = predicting.fit(data, settings, lambda _, __: None)
+    version = kept(world, made=made, name="looks", more={KEPT: msgspec.json.encode(summary_of(data))})
+    later = table(1, 600)._replace(time=data.time + DAY)
+    as_before = drifted(world, LIVE, f"looks@{version}", later)
+    bought_more = drifted(
+        world, LIVE, f"looks@{version}", later._replace(label=np.maximum(later.label, table(2, 600).label))
+    )
+    assert found(as_before, "calibration").verdict == "fine"
+    assert found(bought_more, "calibration").verdict == "retrain"
