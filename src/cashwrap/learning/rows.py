@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
 Texts = dict[str, str]
+_BITS = 32
 
 
 class Rows:
@@ -18,12 +19,16 @@ class Rows:
         self._parts: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
 
     def add(self, a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]], score: NDArray[np.floating[Any]]) -> None:
-        """All others of some items; items come ascending over all calls. What scores 0 is left out, ties go by item."""
-        order = np.lexsort((b, -score, a))
+        """All others of some items; items come ascending over all calls. What scores 0 is left out; of
+        equals those that come first stay."""
+        # One sort of one number each: of positive floats the bits are in the order of the values.
+        bits = np.maximum(score, 0).astype(np.float32).view(np.int32).astype(np.int64)
+        order = np.argsort((np.asarray(a, np.int64) << _BITS) - bits, kind="stable")
         first = a[order]
-        place = np.arange(len(order)) - np.searchsorted(first, first)
+        starts = np.flatnonzero(np.concatenate(([True], first[1:] != first[:-1])))[: len(first)]
+        place = np.arange(len(first)) - np.repeat(starts, np.diff(np.append(starts, len(first))))
         kept = order[(place < self._keep) & (score[order] > 0)]
-        kept = kept[np.lexsort((b[kept], a[kept]))]
+        kept = kept[np.argsort((np.asarray(a[kept], np.int64) << _BITS) + b[kept], kind="stable")]
         self._lengths += np.bincount(a[kept], minlength=len(self._lengths))
         self._parts.append((b[kept].astype(np.int32), score[kept].astype(np.float32)))
 

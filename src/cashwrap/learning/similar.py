@@ -19,7 +19,7 @@ from cashwrap.model import Product
 
 KEEP: Final = 60
 """The longest row."""
-WORK: Final = 300_000_000
+WORK: Final = 100_000_000
 """Pairs that are looked at, with repetition: words that so many items have that there would be more say nothing."""
 BLOCK: Final = 4_000_000
 LEAST: Final = 0.05
@@ -42,9 +42,11 @@ def build(data: Interactions, settings: Mapping[str, Any]) -> tuple[Arrays, Text
     others = vectors.T.tocsr()
     cost = np.cumsum(abs(vectors).sign() @ np.diff(others.indptr)) if vectors.nnz else np.zeros(len(data.items))
     for low, high in _spans(cost):
-        found = (vectors[low:high] @ others).tocoo()
-        kept = (found.row + low != found.col) & (found.data > LEAST)
-        rows.add(found.row[kept] + low, found.col[kept], found.data[kept])
+        found = vectors[low:high] @ others
+        found.sort_indices()
+        row = np.repeat(np.arange(low, high), np.diff(found.indptr))
+        kept = (row != found.indices) & (found.data > LEAST)
+        rows.add(row[kept], found.indices[kept], found.data[kept])
     return rows.arrays("similar"), {}
 
 
