@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cashwrap.adapters.model_folder import FolderModels
-from cashwrap.errors import DiskFull
+from cashwrap.errors import DiskFull, InvalidInput
 from cashwrap.learned import registry, subjects
 from cashwrap.learned.artefact import Artefact
 from cashwrap.learned.files import SUBJECTS, opened, subjects_of, verify
@@ -84,6 +84,13 @@ def test_rows_go_as_a_naive_index_without_them_says(sessions: Sessions, order: l
             assert remain == items
             assert (named[place] if place >= 0 else -1) == (digests[who] if who >= 0 else -1)
     assert listed == read(index([(-1, [] if who in gone else items) for who, items in sessions]))[1]
+
+
+def test_sessions_of_a_file_are_nobodys() -> None:
+    made = Artefact("recommender", index([(0, [1]), (7, [2])]), {}, {})
+    assert "session.user" not in arranged(made, [])[0].arrays
+    with pytest.raises(InvalidInput):
+        arranged(made, [5, 6])
 
 
 def test_postings_are_packed_as_neighbours_pack_them() -> None:

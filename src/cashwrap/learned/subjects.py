@@ -7,7 +7,7 @@ source is, as the place of the digest there, and -1 for nobody's that is known.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from cashwrap.errors import StoreError
+from cashwrap.errors import InvalidInput, StoreError
 from cashwrap.learned.artefact import Artefact
 from cashwrap.learned.extras import numpy
 from cashwrap.model import Tenant
@@ -30,17 +30,22 @@ def digests_of(vault: Vault, tenant: Tenant, analytic_ids: Iterable[bytes]) -> l
 
 
 def arranged(artefact: Artefact, digests: Sequence[int]) -> tuple[Artefact, Any]:
-    """An artefact whose rows name places in the ascending array of digests, and that array.
+    """An artefact whose sessions name places in the ascending array of digests, and that array.
 
-    Rows come with places in ``digests`` as given, which may be in any order.
+    Sessions come with places in ``digests`` as given, which may be in any order; without digests they are nobody's, and
+    do not say whose they are. Raises ``InvalidInput`` (``model_format``) where they name none of them.
     """
     np = numpy()
-    given = np.array(digests, "<u8")
-    ascending, places = np.unique(given, return_inverse=True)
-    if not any(name.endswith(USER) for name in artefact.arrays):
-        return artefact, ascending
+    ascending, places = np.unique(np.array(digests, "<u8"), return_inverse=True)
     renumbered = np.append(places, -1).astype(np.int32)  # whoever is -1 stays that
-    arrays = {name: renumbered[array] if name.endswith(USER) else array for name, array in artefact.arrays.items()}
+    arrays = {}
+    for name, array in artefact.arrays.items():
+        if not name.endswith(USER):
+            arrays[name] = array
+        elif len(digests):
+            if len(array) and not -1 <= array.min() <= array.max() < len(digests):
+                raise InvalidInput(f"{name} names shoppers that are not among its subjects", code="model_format")
+            arrays[name] = renumbered[array]
     return Artefact(artefact.kind, arrays, artefact.texts, artefact.settings), ascending
 
 

@@ -46,6 +46,7 @@ def build(data: Interactions, settings: Mapping[str, Any], longest: int = LONGES
     kept = np.bincount(item, minlength=len(data.items))
     worth = _recency(data, number(settings, "age", 0.0)) / np.maximum(lengths, 1) ** number(settings, "length", 0.0)
     return {
+        "session.user": data.user.astype(np.int32),  # whose each is, so that it can be taken out
         "session.offsets": offsets,
         "session.items": items.astype(np.int32),
         "session.worth": worth.astype(np.float32),
