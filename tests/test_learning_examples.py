@@ -288,7 +288,7 @@ class Peeking(room._Asking):
         profile = self.profile(key)
         for row in waiting:
             if profile is not None and not hasattr(event, "peeked"):
-                row.values = room._told(profile, self._set, row.time, event.mask, ())
+                row.values = room._told(profile, self._features, row.time, event.mask, ())
                 row.seen = profile.updated
 
 
@@ -299,7 +299,7 @@ class Finished(room._Asking):
         for key, mine in self._gathered.items():
             profile = self.profile(key)
             for row in mine.rows if profile is not None else ():
-                row.values = profiles.attributes(profile, self._set, row.time, 7)
+                row.values = profiles.attributes(profile, self._features, row.time, 7)
                 row.seen = profile.updated
         yield from super().found()
 

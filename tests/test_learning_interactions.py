@@ -36,7 +36,7 @@ CATALOGUE = {
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer files, no waiting for the disk, and several batches of columns."""
     monkeypatch.setattr(parquet, "sync", lambda _: None)
-    monkeypatch.setattr(parquet, "BUCKETS", 2)
+    monkeypatch.setattr(parquet, "BUCKETS", 1)
     monkeypatch.setattr(room, "BATCH", 50)
 
 
@@ -61,7 +61,7 @@ def shop(dice: random.Random, count: int = 500) -> list[Fact]:
     """A few weeks of a small shop, with everything that must not be learned from among it."""
     made, orders = [], 0
     for visit in range(count // 5):
-        who, start = dice.randrange(20), NOW - dice.randrange(9 * DAY)
+        who, start = dice.randrange(20), NOW - dice.randrange(5 * DAY)
         alike = {"session_start": start, "flags": 1 if dice.random() < 0.05 else 0}
         for step in range(dice.randrange(1, 8)):
             at = {**alike, "received": start + step * MINUTE + dice.randrange(9)}
@@ -161,7 +161,7 @@ def sessions_of(data: Interactions) -> list[tuple[bytes, list[Row]]]:
     ]
 
 
-@pytest.mark.parametrize(("task", "days"), [("next_item", None), ("basket", 6)])
+@pytest.mark.parametrize(("task", "days"), [("next_item", None), ("basket", 3)])
 def test_facts_become_the_sessions_that_a_naive_reading_finds(tmp_path: Path, task: Task, days: int | None) -> None:
     facts = shop(random.Random(7))
     write_facts(tmp_path, facts)

@@ -23,7 +23,7 @@ from cashwrap.profiles import EXPOSED, OFFERING
 from cashwrap.sessions import GAP
 from cashwrap.world import World
 
-RECORDS = 250_000
+RECORDS = 100_000
 """Records of the log that one share of the shoppers comes to: their profiles are in memory together."""
 SHARES = 64
 EACH = 200
@@ -109,8 +109,6 @@ def attributes_at(
 
 # --- share by share ---
 
-_Fold = TypeVar("_Fold", bound=Folding)
-
 
 class _Share:
     """The shoppers of one share, by who they are now."""
@@ -131,6 +129,22 @@ class _Share:
         while key in self._into:
             key = self._into[key]
         return key
+
+
+class _Replay(Folding):
+    """Folds the shoppers of one share, each from a snapshot on where there is one."""
+
+    def __init__(self, world: World, features: FeatureSet, share: _Share) -> None:
+        super().__init__(world.vault, features, from_snapshots(world.store, world.vault, features), share)
+        self._world = world
+        self._share = share
+
+    def fold(self, key: ShopperKey, event: Event) -> None:
+        """Take one event. The ids of recent ones are for a writer, who may get them twice: the log has each once."""
+        profiles.fold(self._past(key, event.received).profile, event, self._features)
+
+
+_Fold = TypeVar("_Fold", bound=_Replay)
 
 
 def _replayed(world: World, tenant: Tenant, begin: Callable[[_Share], _Fold], told: Told) -> Iterator[_Fold]:
@@ -203,13 +217,11 @@ class _Gathered:
         self.held = False
 
 
-class _Asking(Folding):
+class _Asking(_Replay):
     """Folds, and gathers the moments that a prediction asks about."""
 
     def __init__(self, world: World, features: FeatureSet, share: _Share, decl: PredictionDecl, now: Millis) -> None:
-        super().__init__(world.vault, features, from_snapshots(world.store, world.vault, features), share)
-        self._world = world
-        self._set = features
+        super().__init__(world, features, share)
         self._decl = decl
         self._purpose = int(decl.purpose)
         self._names = frozenset(decl.features)
@@ -250,7 +262,7 @@ class _Asking(Folding):
         time = max(_known_at(event), profile.updated)  # of a file in no order it already knows what is later
         if time + self._decl.within > self._now:
             return
-        values = _told(profile, self._set, time, event.mask, self._names)
+        values = _told(profile, self._features, time, event.mask, self._names)
         mine.rows.append(_Row(event.time, time, values, profile.updated))
         del mine.rows[:-EACH]
 
@@ -287,7 +299,7 @@ _Read = dict[Millis, tuple[Mapping[str, Value], Millis]]
 """By moment: the values, and the newest thing that they know of."""
 
 
-class _Looking(Folding):
+class _Looking(_Replay):
     """Folds, and reads what is known just before each wanted moment."""
 
     def __init__(
@@ -298,10 +310,7 @@ class _Looking(Folding):
         wanted: Mapping[ShopperKey, Sequence[Millis]],
         lens: _Lens,
     ) -> None:
-        super().__init__(world.vault, features, from_snapshots(world.store, world.vault, features), share)
-        self._world = world
-        self._set = features
-        self._share = share
+        super().__init__(world, features, share)
         self._wanted = {key: frozenset(times) for key, times in wanted.items() if key in share}
         self._purpose, self._names = lens
         self._masks: dict[ShopperKey, int] = {}
@@ -357,7 +366,7 @@ class _Looking(Folding):
             self._read[key][time] = (
                 _NOTHING
                 if profile is None
-                else (_told(profile, self._set, time, self._masks.get(key, 0), self._names), profile.updated)
+                else (_told(profile, self._features, time, self._masks.get(key, 0), self._names), profile.updated)
             )
 
     def found(self) -> Iterator[Known]:
