@@ -68,6 +68,27 @@ class NothingLearned(NoModels):
 NOTHING_LEARNED = NothingLearned()
 
 
+class Given(NothingLearned):
+    """What is said beforehand that models tell, by name."""
+
+    def __init__(self, told: Mapping[str, float | str]) -> None:
+        self._told = told
+
+    def version(self, model: str, version: str) -> str | None:
+        """``given`` for what is said."""
+        return "given" if version == "live" and model in self._told else None
+
+    def predict(self, name: str, version: str, values: Mapping[str, Value]) -> float | None:  # noqa: ARG002
+        """As said, where that is a number."""
+        told = self._told.get(name)
+        return told if isinstance(told, float) else None
+
+    def next_category(self, version: str, inputs: Inputs) -> str | None:  # noqa: ARG002
+        """As said, where that is a category."""
+        told = self._told.get(NEXT_CATEGORY)
+        return told if isinstance(told, str) else None
+
+
 class Told(NamedTuple):
     """What models told of a shopper: the values, the versions of the models that told them, and why others are not."""
 
@@ -93,10 +114,10 @@ def tell(names: Iterable[str], playbook: Playbook, models: Learned, inputs: Inpu
         try:
             if not purpose_of(name, declared) & inputs.mask:
                 missing[name] = "no_consent"
-            elif (version := models.version(name, "live")) is None:
-                missing[name] = "no_model"
-            elif (value := _asked(name, models, inputs)) is None:
-                missing[name] = "no_answer"
+                continue
+            version, value = models.version(name, "live"), _asked(name, models, inputs)  # a shadow hears it anyway
+            if version is None or value is None:
+                missing[name] = "no_model" if version is None else "no_answer"
             else:
                 values[name], versions[name] = value, version
         except Exception:  # a broken model costs its own attribute, and nothing else
