@@ -2,13 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from cashwrap import faults
 from cashwrap.adapters.model_folder import FolderModels
 from cashwrap.adapters.model_memory import MemoryModels
 from cashwrap.errors import DiskFull, InvalidInput, Unavailable
@@ -55,21 +54,16 @@ class TestTheContractItself:
             ModelFilesContract().test_stores_and_environments_never_meet(ForgetsTheTenant())
 
 
-def dies(folder: Path, point: str, code: str) -> None:
-    """What this code does in a process of its own, killed at a crash point."""
-    lines = [
-        "import sys, pathlib",
-        "from cashwrap.adapters.model_folder import FolderModels",
-        "from cashwrap.model import Tenant",
-        "models = FolderModels(pathlib.Path(sys.argv[1]))",
-        f"live, new = Tenant('acme', 'live'), {NEW!r}",
-        code,
-    ]
-    text = "\n".join(lines)
-    killed = subprocess.run(
-        [sys.executable, "-c", text, str(folder)], env={**os.environ, "CASHWRAP_CRASH_AT": point}, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL
+def dies(point: str, act: Callable[[], None]) -> None:
+    """What this does in a process of its own, killed at a crash point."""
+    child = os.fork()
+    if not child:
+        try:
+            faults.crash_at(point)
+            act()
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 def bytes_in(folder: Path) -> bytes:
@@ -79,7 +73,7 @@ def bytes_in(folder: Path) -> bytes:
 def test_killed_while_it_is_saved_it_is_not_there(tmp_path: Path) -> None:
     models = FolderModels(tmp_path)
     models.save(LIVE, "basket", "1", OLD)
-    dies(tmp_path, "models.written", "models.save(live, 'basket', '2', new)")
+    dies("models.written", lambda: models.save(LIVE, "basket", "2", NEW))
     assert models.versions(LIVE) == {"basket": ["1"]}
     assert b"new" not in bytes_in(tmp_path)
     models.save(LIVE, "basket", "2", NEW)
@@ -90,8 +84,7 @@ def test_killed_while_it_is_saved_it_is_not_there(tmp_path: Path) -> None:
 def test_killed_while_it_is_written_anew_it_is_old_or_new(point: str, left: dict[str, bytes], tmp_path: Path) -> None:
     models = FolderModels(tmp_path)
     models.save(LIVE, "basket", "1", OLD)
-    first = "models.rewrite(live, 'basket', '1', new)"
-    dies(tmp_path, point, first if point == "models.replaced" else f"models.save(live, 'basket', '2', new); {first}")
+    dies(point, lambda: models.rewrite(LIVE, "basket", "1", NEW))
     assert {file: models.read(LIVE, "basket", "1", file) for file in OLD} == left
     assert models.versions(LIVE) == {"basket": ["1"]}  # finishes what was cut off
     assert (b"old" in bytes_in(tmp_path)) == (left is OLD)

@@ -46,7 +46,6 @@ class FolderModels:
             if self._found(tenant, name, version) is not None:
                 raise StoreError(f"{name}@{version} is there already, and models never change", code="model_exists")
             unfinished = self._write(files, self.folder / UNFINISHED / _named(version))
-            crash_point("models.written")
             self._put(unfinished, place / version)
 
     def read(self, tenant: Tenant, name: str, version: str, file: str) -> bytes:
@@ -163,6 +162,7 @@ class FolderModels:
         return unfinished
 
     def _put(self, unfinished: Path, place: Path) -> None:
+        crash_point("models.written")
         for parent in (place.parent.parent, place.parent):
             parent.mkdir(mode=0o700, exist_ok=True)
         unfinished.rename(place)
