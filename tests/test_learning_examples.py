@@ -276,6 +276,23 @@ def each_is(walk: Walk, name: str, analytic_id: bytes) -> bool:
     return walk.shoppers().get(name) == analytic_id
 
 
+def test_what_the_log_has_removed_is_known_and_no_moment(shop: Shop) -> None:
+    ann = who("ann")
+    shop.consents(ann)
+    shop.keeps(shop.views(ann))
+    bought(shop, ann)
+    shop.clock.wait(days=100)
+    shop.engine.writer.call(shop.engine.retention.all)
+    assert list(shop.engine.world.store.log()) == []
+    shop.keeps(shop.views(ann))
+    (found,) = gathered(shop)
+    assert found.known.values == live(shop, ann)
+    assert found.known.values["orders"] == 1
+    wanted = {found.known.analytic_id: [shop.clock.now()]}
+    (known,) = attributes_at(shop.engine.world, shop.engine.live.playbook, LIVE, wanted)
+    assert (known.values["orders"], known.values["sessions"]) == (1, 1)
+
+
 # --- bugs that must be seen ---
 
 

@@ -10,6 +10,7 @@ import ibis
 import numpy as np
 import pytest
 
+from cashwrap import history
 from cashwrap.adapters import parquet
 from cashwrap.adapters.parquet import Fact, write_facts
 from cashwrap.analysis.facts import COLUMNS, to_sql
@@ -19,6 +20,7 @@ from cashwrap.learning.data import TEST, TRAIN, VALID, Column, Interactions, Tab
 from cashwrap.learning.interactions import FEW, LONGEST, Wanted, expression, of_facts, split_by_time
 from cashwrap.model import Product, Tenant
 from cashwrap.recommend.asked import ADD, ORDER, SAVE, VIEW
+from engines import LIVE, TestClock, memory_world, shop_over
 
 DAY = 86_400_000
 NOW = 1_790_000_000_000
@@ -223,6 +225,31 @@ def test_nothing_to_learn_from_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="ordered") as none:
         of_facts(tmp_path, ACME, "basket", catalogue={}, now=NOW)
     assert none.value.code == "no_interactions"
+
+
+def test_nobody_is_in_it_who_withdrew_or_was_forgotten_or_never_allowed(tmp_path: Path) -> None:
+    names = ("a", "b", "c", "withdrew", "gone", "never")
+    people = {name: {"anonymousId": f"anon-{name:0>12}"} for name in names}
+    with shop_over(memory_world(TestClock())) as shop:
+        for name, person in people.items():
+            if name != "never":
+                shop.consents(person)
+            own = () if name in "abc" else (shop.views(person, f"only-{name}"),)
+            shop.keeps(shop.views(person, "mug"), *own)
+        found = {name: shop.profile(anonymous=person["anonymousId"]) for name, person in people.items()}
+        history.write_facts(shop.engine.world, tmp_path)
+        shop.consents(people["withdrew"], analytics="denied")
+        history.write_facts(shop.engine.world, tmp_path)
+        key = shop.key(anonymous=people["gone"]["anonymousId"])
+        assert key is not None
+        gone = found["gone"]
+        assert gone is not None
+        shop.engine.forget(key)
+        parquet.ParquetFacts(tmp_path).forget([gone.analytic_id])
+        data = of_facts(tmp_path, LIVE, "next_item", catalogue={}, now=shop.clock.now())
+    assert data.items == ("mug",)
+    assert sorted(data.subjects) == sorted(profile.analytic_id for name in "abc" if (profile := found[name]))
+    assert len(data.item) == 3
 
 
 def test_the_sql_is_what_it_was() -> None:

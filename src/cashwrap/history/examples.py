@@ -363,11 +363,13 @@ class _Looking(_Replay):
             left = self._left[key] = sorted(self._wanted[self._share.owner(key)], reverse=True)
         while left and left[-1] <= until:
             time, profile = left.pop(), self.profile(key)
-            self._read[key][time] = (
-                _NOTHING
-                if profile is None
-                else (_told(profile, self._features, time, self._masks.get(key, 0), self._names), profile.updated)
-            )
+            self._read[key][time] = _NOTHING if profile is None else self._known(key, profile, time)
+
+    def _known(self, key: ShopperKey, profile: Profile, time: Millis) -> tuple[Mapping[str, Value], Millis]:
+        """What may be known by the newest event's consent, or of a snapshot by the choices in it."""
+        mask = self._masks.get(key)
+        lens = int(consent.mask_of(profile.consent)) if mask is None else mask
+        return _told(profile, self._features, time, lens, self._names), profile.updated
 
     def found(self) -> Iterator[Known]:
         """What was known of everybody who is there now and has not withdrawn."""

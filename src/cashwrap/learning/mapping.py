@@ -1,7 +1,7 @@
 """A mapping for learning: which columns of somebody's file are interactions, or examples, and what is for testing.
 
-YAML, read strictly; a mapping of our own is named without its ending (``diginetica``). docs/reference/training-data.md
-has every key.
+YAML, read strictly; a mapping of our own is named without its ending (``diginetica``).
+docs/reference/learning-mappings.md has every key.
 """
 
 from pathlib import Path
