@@ -1,18 +1,23 @@
 """A shift that was planted is found and named, and a sample of the same shoppers is none."""
 
 import math
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from cashwrap.cli.main import app
+from cashwrap.learned import registry
 from cashwrap.learned.artefact import Artefact
 from cashwrap.learning import predicting
 from cashwrap.learning.data import Column, Interactions, Table
 from cashwrap.learning.drift import Answers, Baselines, Drift, Reading, drift, render_drift, summary_of
 from cashwrap.learning.drifting import KEPT, drifted
+from cashwrap.library import open_world
 from engines import LIVE, TestClock
-from learned_world import kept, world_with
+from learned_world import draft, kept, world_with
 
 DAY = 86_400_000
 NOW = 400 * DAY
@@ -190,8 +195,7 @@ def test_only_what_came_after_training_is_looked_at() -> None:
 
 def test_chances_are_held_against_what_came() -> None:
     world, data = world_with(clock=TestClock(NOW + DAY)), table(0, 600)
-    settings, _ = predicting.search(data, lambda _, __: None)
-    made = predicting.fit(data, settings, lambda _, __: None)
+    made = predicting.fit(data, {"model": "line", "strength": 0.1, "smoothing": 20.0}, lambda _, __: None)
     version = kept(world, made=made, name="looks", more={KEPT: msgspec.json.encode(summary_of(data))})
     later = table(1, 600)._replace(time=data.time + DAY)
     as_before = drifted(world, LIVE, f"looks@{version}", later)
@@ -200,3 +204,35 @@ def test_chances_are_held_against_what_came() -> None:
     )
     assert found(as_before, "calibration").verdict == "fine"
     assert found(bought_more, "calibration").verdict == "retrain"
+
+
+def test_the_command_ends_with_1_where_a_model_is_to_be_learned_again(tmp_path: Path) -> None:
+    data = table(0, 300)
+    made = Artefact("uplift", {"scores": np.zeros(1)}, {}, {})
+    with open_world(tmp_path / "data", make=True, reserve=0) as world:
+        more = {KEPT: msgspec.json.encode(summary_of(data._replace(clock=False)))}
+        version = registry.register(world, LIVE, draft(made, "looks", more=more))
+    mapping = "source: x\ntask: uplift\nlabel: {column: bought}\nnumbers: [spent]\ncategories: [town]\nsets: [likes]\n"
+    mapping += "treatment: {column: got, treated: [1], control: [0], randomised: true, propensity: 0.5}\n"
+    (tmp_path / "x.yaml").write_text(mapping)
+    for name, now in (("same", table(1, 300)), ("other", table(1, 300, spent=1.0))):
+        values = [each.values for each in now.columns]
+        lines = [
+            f'{spent},{town},"{likes}",1,{row % 2}'
+            for row, (spent, town, likes) in enumerate(zip(*values, strict=True))
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["spent,town,likes,bought,got", *lines]) + "\n")
+    asked = [
+        "drift",
+        f"looks@{version}",
+        "--data",
+        str(tmp_path / "data"),
+        "--mapping",
+        str(tmp_path / "x.yaml"),
+        "--file",
+    ]
+    same = CliRunner().invoke(app, [*asked, str(tmp_path / "same.csv")])
+    other = CliRunner().invoke(app, [*asked, str(tmp_path / "other.csv"), "--json"])
+    assert (same.exit_code, other.exit_code) == (0, 1), same.output
+    assert same.output.startswith("fine: The model fits")
+    assert msgspec.json.decode(other.output)["readings"][0]["name"] == "spent"

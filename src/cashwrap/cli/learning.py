@@ -1,4 +1,4 @@
-"""``train`` and ``evaluate``: models from what happened, and how good they are."""
+"""``train``, ``evaluate`` and ``drift``: models from what happened, how good they are, and whether they still fit."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from msgspec import Struct
+from msgspec.json import encode
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -50,6 +51,7 @@ def register(app: typer.Typer) -> None:
     """Add this room's commands."""
     app.command()(train)
     app.command()(evaluate)
+    app.command()(drift)
 
 
 class _Said(Struct, frozen=True):
@@ -132,6 +134,39 @@ def evaluate(  # noqa: PLR0913 - each one is an option of the command
         )
         training = judging.judged(world, tenant, name, plan, found, everything=everything, told=told)
     _tell([training], _Said(html, png, json))
+
+
+def drift(  # noqa: PLR0913 - each one is an option of the command
+    name: Annotated[str, typer.Argument(help="A model, or one version of it: basket, basket@1a2b3c4d.")],
+    *,
+    data: Data = Path("data"),
+    playbook: Draft = None,
+    mapping: Mapped = None,
+    file: File = None,
+    experiment: Experiment = "",
+    store: Store = "default",
+    env: Environment = "live",
+    json: Json = False,
+) -> None:
+    """Say whether a registered model still fits what happens now: attributes, items, chances that come true, age.
+
+    What happened after it was made is held against what is kept of the data that it learned from. Exit code 1 where it
+    ought to be learned again.
+
+    Example: `cashwrap drift basket --data data || cashwrap train basket --data data`
+    """
+    tenant = tenant_of(store, env)
+    making = _learning("making")
+    with open_world(data, serving=False) as world:
+        _, found = (
+            making.mapped(_mapping(mapping), _file(file))
+            if mapping is not None or file is not None
+            else making.own(_shop(world, data, tenant, playbook, quiet=json), name.partition("@")[0], experiment)
+        )
+        result = _learning("drifting").drifted(world, tenant, name, found)
+    typer.echo(encode(result).decode() if json else _learning("drift").render_drift(result), nl=json)
+    if result.verdict == "retrain":
+        raise typer.Exit(1)
 
 
 # --- where the data comes from ---
