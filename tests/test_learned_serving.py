@@ -235,6 +235,15 @@ def test_an_engine_without_numpy_starts_and_answers(world: World, monkeypatch: p
     assert models.status(LIVE)[0].code == "extra_missing"
 
 
+def test_roles_that_cannot_be_read_change_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    live(world, "abandon_propensity", chance(world, 0.1))
+    models = Models(world)
+    world.registry.put("model", "default/live/other", b'{"newer": true}')
+    models.refresh()
+    assert "models stay as they are" in caplog.text
+    assert models.of(LIVE).predict("abandon_propensity", "live", {}) == 0.1
+
+
 def test_a_shadow_is_counted_and_never_seen(world: World) -> None:
     live(world, "abandon_propensity", chance(world, 0.25))
     shadow = chance(world, 0.75)

@@ -193,6 +193,8 @@ class Models:
                 self._refresh()
             except CashwrapError as error:
                 log.warning("models stay as they are: %s", error.message)
+            except Exception:  # a server starts, and looks at everything else, whatever is wrong here
+                log.exception("models stay as they are")
 
     def _refresh(self) -> None:
         world, now = self._world, self._world.clock.monotonic()
