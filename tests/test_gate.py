@@ -20,7 +20,7 @@ def codes(*args: object, **more: object) -> list[str]:
 
 
 def test_better_beyond_doubt_goes_through() -> None:
-    found = gate(judged(against("popular", 0.01, 0.1), calibration_error=MISCALIBRATED), kind="predictor", micros=200)
+    found = gate(judged(against("popular", 0.01, 0.1), calibration_error=MISCALIBRATED), kind="predictor", micros=200.0)
     assert found.passed
     assert found.reasons == ()
 
@@ -30,7 +30,7 @@ def test_better_beyond_doubt_goes_through() -> None:
     [
         (judged(against("popular", 0.01, 0.1), count=FEWEST - 1), "too_few_tests"),
         (judged(against("popular", 0.0, 0.1)), "not_better"),
-        (judged(against("popular", 0.01, 0.1), against("item_knn", -0.1, 0.1)), "not_better"),
+        (judged(against("popular", 0.01, 0.1), against("item_knn", -0.1, -0.01)), "worse_than_plain"),
         (judged(against("chance", -0.001, 0.001)), "nothing_to_gain"),
         (judged(against(LIVE, -0.1, -0.01)), "worse_than_live"),
         (judged(against("popular", 0.01, 0.1), calibration_error=MISCALIBRATED + 0.01), "miscalibrated"),
@@ -42,8 +42,9 @@ def test_what_keeps_a_model_back(evaluation: Evaluation, code: str) -> None:
     assert [reason for reason, _ in found.reasons] == [code]
 
 
-def test_the_live_model_need_only_be_equalled() -> None:
-    assert gate(judged(against(LIVE, -0.02, 0.03)), kind="recommender").passed
+@pytest.mark.parametrize("other", [LIVE, "item_knn", "logistic"])
+def test_another_model_need_only_be_equalled(other: str) -> None:
+    assert gate(judged(against(other, -0.02, 0.03)), kind="recommender").passed
 
 
 def test_other_metrics_decide_nothing() -> None:

@@ -96,7 +96,8 @@ class Items:
 
     def micros(self, artefact: Artefact) -> float:
         """See ``Steps``."""
-        return _timed(recommending.asking(artefact, self.data, self._task, TIMED))
+        ask = recommending.asking(artefact, self.data, self._task, TIMED)
+        return _timed([partial(ask, number) for number in range(TIMED)])
 
     def everything(self) -> Steps:
         """See ``Steps``."""
@@ -218,7 +219,7 @@ class Uplift:
     def evaluate(self, artefact: Artefact, settings: Settings, live: Artefact | None) -> Evaluation:  # noqa: ARG002
         """See ``Steps``."""
         if self._testing.folds:
-            scores = uplift.cross_scores(self.data, settings, self._testing.folds, SEED)
+            scores = uplift.cross_scores(self.data, None, self._testing.folds, SEED)  # searched for in each fold
             return qini.evaluate(self.data, scores, SEED)
         test = self.data.part == TEST
         return qini.evaluate(chosen(self.data, test), uplift.scores(artefact, self.data)[test], SEED)

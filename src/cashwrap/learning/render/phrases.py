@@ -78,6 +78,7 @@ REFUSED = "Not good enough to go on"
 CURES = {
     "too_few_tests": "Wait until there is more to test on, then train again.",
     "not_better": "Keep the baseline: it is as good and simpler. Train again when there is more or other data.",
+    "worse_than_plain": "A plain model is better on these data: use one source or one attribute in its place.",
     "worse_than_live": "Keep the live model.",
     "miscalibrated": "Do not build conditions on its chances. Train again on more or on newer data.",
     "nothing_to_gain": "Give the offer to everybody or to nobody, as the experiment says: choosing adds nothing.",
@@ -168,17 +169,25 @@ def sentence(training: Training) -> str:
     rival = strongest(evaluation)
     if rival is None:
         return f"{said}; there was nothing to compare it with."
-    but = "" if training.gate.passed or standing(rival) != "better" else f", but {training.gate.reasons[0][1]}"
-    return f"{said}: {_verdict(rival)}{but}."
+    return f"{said}: {_verdict(rival, passed=training.gate.passed)}{_but(training, rival)}."
 
 
-def _verdict(rival: Versus) -> str:
+def _verdict(rival: Versus, *, passed: bool) -> str:
     amount = f"{change(rival.metric, rival.difference)} ({between(rival)}) against {against(rival.baseline)}"
+    if passed and standing(rival) != "better":
+        return f"better beyond doubt than what needs no model, and as good as any other, {amount}"
     return {
         "better": f"better beyond doubt than every baseline, {amount}",
         "worse": f"worse than a baseline, {amount}",
         "unclear": f"not better beyond doubt, {amount}",
     }[standing(rival)]
+
+
+def _but(training: Training, rival: Versus) -> str:
+    """Why it is refused although it is better."""
+    if training.gate.passed or standing(rival) != "better":
+        return ""
+    return f", but {training.gate.reasons[0][1]}"
 
 
 def strongest(evaluation: Evaluation) -> Versus | None:
