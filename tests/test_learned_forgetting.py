@@ -15,9 +15,9 @@ from cashwrap.learned.artefact import Artefact
 from cashwrap.learned.files import SUBJECTS, opened, subjects_of, verify
 from cashwrap.learned.forgetting import dues_of, forget, holding
 from cashwrap.learned.subjects import arranged, digests_of, places_of, without
-from cashwrap.ports import ShopperKey
 from cashwrap.recommend import neighbours
 from cashwrap.request import ShopperRef
+from cashwrap.serve.admin import Handlers
 from cashwrap.shoppers import learned_from
 from cashwrap.world import World
 from engines import LIVE, shop_over
@@ -199,7 +199,8 @@ def test_forgetting_a_shopper_reaches_the_models(world: World) -> None:
         version = kept(world, artefact=artefact(**index([(0, [1, 2]), (1, [3])])), subjects=ids)
         caller, ref = shop.caller(trusted=True), ShopperRef(anonymous_id="ada")
         assert learned_from(shop.engine, ref, caller) == [f"next_item@{version}"]
-        assert shop.engine.forget(ShopperKey(LIVE, people["ada"].id))
+        told = Handlers(shop.engine)._forget(ref, caller)
+        assert told == {"forgotten": True, "models": [f"next_item@{version}"]}
         assert learned_from(shop.engine, ref, caller) == []
     assert holding(world, LIVE, ids[:1]) == []
     assert holding(world, LIVE, ids[1:]) == [f"next_item@{version}"]

@@ -8,12 +8,16 @@ import pytest
 from typer.testing import CliRunner
 
 from cashwrap.cli.main import app
+from cashwrap.cli.world import operator
+from cashwrap.engine import Engine
 from cashwrap.learned import registry
 from cashwrap.learned.forgetting import forget
 from cashwrap.learned.shadow import ENOUGH
 from cashwrap.learned.shadowing import SHARE, Shadows
 from cashwrap.library import open_world
 from cashwrap.model import Tenant
+from cashwrap.request import ShopperRef
+from engines import starter
 from learned_world import FAILED, draft
 
 SUBJECT = b"s" * 16
@@ -108,6 +112,23 @@ def test_the_list_says_what_one_decides_by(data: Path) -> None:
         assert forget(world, Tenant(), [SUBJECT]) == [f"basket@{names['passed']}"]
     assert "retrain: 1 shopper forgotten" in run("models", "list", "--data", data)
     assert "retrain: 1 shopper forgotten" in run("models", "show", f"basket@{names['passed']}", "--data", data)
+
+
+def test_forget_names_the_models_that_knew_somebody(data: Path, tmp_path: Path) -> None:
+    ref, book = ShopperRef(user_id="ada"), Path(__file__).parents[1] / "playbooks/starter"
+    granted = {"type": "consent", "userId": "ada", "choices": {"personalization": "granted", "analytics": "granted"}}
+    with open_world(data) as world:
+        engine = Engine(starter(), world)
+        caller = operator(Tenant(), world.clock)
+        body = json.dumps({"batch": [granted]}).encode()
+        engine.submit_and_wait(Tenant(), list(engine.live.normaliser.batch(engine.parse(body, None), caller.facts)))  # type: ignore[arg-type]
+        found = engine.find(ref, caller)
+        engine.close()
+        assert found is not None
+        version = registry.register(world, Tenant(), draft(subjects=(found.profile.analytic_id,)))
+    told = run("forget", "--user", "ada", "--playbook", book, "--data", data)
+    assert f"Taken out of next_item@{version}: due to be trained again." in told
+    assert "retrain: 1 shopper forgotten" in run("models", "list", "next_item", "--data", data)
 
 
 def test_what_is_damaged_is_found(data: Path) -> None:
