@@ -7,15 +7,19 @@ import pytest
 
 from cashwrap import predicting
 from cashwrap.attributes import ATTRIBUTES
+from cashwrap.bundle import bundle_of
+from cashwrap.bundle import encode as encode_bundle
 from cashwrap.condition.environment import Type
 from cashwrap.decide import NOTHING_KILLED, decide
 from cashwrap.events import RequestFacts
+from cashwrap.expectations import read_cases, run_cases
 from cashwrap.explain import explain
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller, Gathered, Known, gather
 from cashwrap.keys import ApiKey
 from cashwrap.model import Decision, Inputs, Number, Purpose, Tenant
 from cashwrap.playbook import Playbook, examine
+from cashwrap.playbook.faults import Faults
 from cashwrap.records import Kept, decode, encode
 from cashwrap.request import DecideRequest, Page, PageContext
 from cashwrap.tell import tell
@@ -204,3 +208,30 @@ def test_the_check_sees_who_is_asked_about_without_allowing_it(monkeypatch: pyte
     monkeypatch.setattr(predicting, "purpose_of", lambda *_: Purpose.NECESSARY)
     with pytest.raises(AssertionError):
         test_who_does_not_allow_it_is_not_asked_about()
+
+
+@pytest.mark.parametrize(
+    ("given", "codes"),
+    [
+        ("consent: [personalization], predicted: {abandon_propensity: 0.7}", []),
+        ("consent: [personalization], predicted: {abandon_propensity: 0.6}", ["expectation_failed"]),
+        ("predicted: {abandon_propensity: 0.7}", ["expectation_failed"]),
+        ("consent: [personalization], predicted: {purchase: 0.7}", ["unknown_attribute", "expectation_failed"]),
+        ("consent: [personalization], predicted: {abandon_propensity: true}", ["wrong_type"]),
+    ],
+)
+def test_a_case_says_what_models_tell(given: str, codes: list[str]) -> None:
+    views = "events: [{event: Product Viewed}]"
+    text = f"- name: wavers\n  given: {{{views}, {given}}}\n  expect: {{placements: {{line: stay}}}}\n"
+    faults = Faults()
+    cases = read_cases({"a.yaml": text}, faults)
+    run_cases(playbook_of(), cases, faults)
+    assert [each.code for each in faults.sorted()] == codes
+
+
+def test_a_browser_is_not_told_what_is_predicted() -> None:
+    more = "  more:\n    in: shelf\n    show: {from: recommended}\n"
+    playbook = playbook_of('abandon_propensity > 0.6 && device.type == "mobile"', more)
+    written = encode_bundle(bundle_of(playbook, Tenant(), 0))
+    assert b"propensity" not in written
+    assert b"server" in written

@@ -44,6 +44,7 @@ from cashwrap.playbook.document import Node, read_document
 from cashwrap.playbook.faults import Faults
 from cashwrap.playbook.schema import CLOSED, DEFINITIONS, PURPOSES
 from cashwrap.playbook.shape import Shape
+from cashwrap.predicting import Given
 from cashwrap.request import DecideRequest, PageContext, unread_keys
 
 MAX_CASES = 1_000
@@ -101,6 +102,8 @@ class Case(Struct, frozen=True):
     """Offers that cannot be granted, and why."""
     promised: dict[str, tuple[Millis, Spot]] = {}
     """Offers that run for the shopper, and for how much longer."""
+    predicted: dict[str, tuple[float | str, Spot]] = {}
+    """What models tell of the shopper."""
 
 
 # --- reading ---
@@ -160,8 +163,19 @@ def _case(shape: Shape, node: Node) -> Case | None:
         promised=shape.mapped(
             given.get("promised"), "promised", lambda value: (shape.duration(value, "how long") or 0, shape.spot(value))
         ),
+        predicted=shape.mapped(
+            given.get("predicted"), "predicted", lambda value: (_told(shape, value), shape.spot(value))
+        ),
     )
     return case if len(shape.faults) == before else None
+
+
+def _told(shape: Shape, node: Node) -> float | str:
+    value = node.value
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        shape.fail(node, "wrong_type", "a model tells a number such as 0.7, or a category")
+        return ""
+    return value if isinstance(value, str) else float(value)
 
 
 def _purposes(shape: Shape, node: Node | None) -> Iterator[str]:
@@ -269,6 +283,10 @@ class _Run:
             return  # what follows would be about another shopper
         for name, (_, spot) in (*self.case.closed.items(), *self.case.promised.items()):
             self.is_offer(name, spot)
+        for name, (_, spot) in self.case.predicted.items():
+            if name not in (known := self.playbook.predictions):
+                hint = self.faults.did_you_mean(name, known) or f"; there are {', '.join(known)}"
+                self.faults.error(spot, "unknown_attribute", f"{name!r} is not a prediction{hint}")
         profile = self.walk()
         inputs = self.inputs(profile, arms)
         self.values = self.evaluate(inputs, profile)
@@ -335,7 +353,8 @@ class _Run:
         hot = HotProfile(profile, b"", None) if profile is not None else None
         ids = {"anonymous": case.who, "user": case.user or "", "cart": case.context.cart.token or ""}
         units = {unit: name for unit, name in ids.items() if name}
-        known = Known(units, hot, past=self.past)
+        models = Given({name: told for name, (told, _) in case.predicted.items()})
+        known = Known(units, hot, past=self.past, models=models)
         inputs = gather(self.playbook, request, Caller(key, facts), known, case.now).inputs
         return msgspec.structs.replace(inputs, arms={**inputs.arms, **arms})
 

@@ -46,6 +46,9 @@ def describe(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, objec
             {"id": order.id, "time": order.time, "state": order.state, "net": net(order), "currency": order.currency}
             for order in sorted(profile.orders.values(), key=lambda each: each.time)
         ],
+        "touched": [
+            {"product": each.product, "what": each.kind, "time": each.time} for each in reversed(profile.touched)
+        ],
         "experiments": {
             salt: {"arm": arm, "tainted": salt in profiles.tainted(profile)}
             for salt, arm in sorted(profiles.first_arms(profile).items())

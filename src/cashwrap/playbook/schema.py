@@ -414,6 +414,7 @@ _CASES: dict[str, Schema] = {
         in_arms=map_of("Arms the shopper has seen before and stays in, by experience.", {"type": "string"}),
         closed=map_of("Offers that cannot be granted, and why.", {"enum": list(CLOSED)}),
         promised=map_of("Offers that run for the shopper, and for how much longer, such as 36h.", {"type": "string"}),
+        predicted=map_of("What models tell of the shopper: a chance, or a category.", {"type": ["number", "string"]}),
     ),
     "happened": object_of(
         "One event.",
