@@ -98,6 +98,14 @@ def test_one_that_is_better_and_still_refused_says_but():
     assert phrases.sentence(refused(trainings.basket(), "miscalibrated")).endswith("but because of this.")
 
 
+def test_one_that_passed_and_is_as_good_as_another_model_says_so():
+    training = trainings.basket()
+    rival = msgspec.structs.replace(phrases.strongest(training.evaluation), low=-0.01)
+    evaluation = msgspec.structs.replace(training.evaluation, versus=(rival,))
+    said = phrases.sentence(msgspec.structs.replace(training, evaluation=evaluation))
+    assert "better beyond doubt than what needs no model, and as good as any other" in said
+
+
 def test_an_evaluation_alone_names_no_version_to_promote():
     said = render.card(msgspec.structs.replace(trainings.basket(), version=""))
     assert "Nothing was registered" in said

@@ -21,7 +21,7 @@ It was tested on what shoppers chose from what they were shown then. Whether it 
 It tells of a shopper what was so for others alike; it does not tell why, nor what an offer would change.
 It is told from the shopper's own features alone, and asked of no shopper who does not allow its purpose.
 Its chances hold for shoppers like those it learned from. After a change of prices, season or checkout they drift; \
-`cashwrap evaluate` says how good they still are.
+`cashwrap drift` says when.
 """,
     "uplift": """
 It was learned from one randomised offer. Of another offer it says nothing.
@@ -97,8 +97,8 @@ def _calibration(training: Training) -> Iterator[str]:
 def _again(training: Training) -> Iterator[str]:
     yield (
         "Train it again on a schedule (`cashwrap train --due` trains what is older than a week or holds somebody who "
-        "was forgotten), and at once after the catalogue, the checkout or the features changed much. A new version "
-        "goes through the same gate, and has to be as good as this one."
+        "was forgotten), and at once where `cashwrap drift` says that what happens now is no longer what it learned "
+        "from. A new version goes through the same gate, and has to be as good as this one."
     )
     if training.lineage.subjects:
         yield (
