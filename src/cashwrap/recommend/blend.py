@@ -12,8 +12,8 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cashwrap.learned.artefact import Artefact
 from cashwrap.recommend.asked import Asked, Candidates, Items, Scores
+from cashwrap.recommend.parts import Parts
 
 LEVELS: Final = 256
 LEAVES: Final = 16
@@ -55,7 +55,7 @@ class Blend:
         self._shares, self._trees, self._known, self._category = shares, trees, known, category
 
     @classmethod
-    def of(cls, artefact: Artefact, sources: int, items: int) -> Self:
+    def of(cls, artefact: Parts, sources: int, items: int) -> Self:
         """From ``blend.shares``, ``blend.known`` (popular and lately, by item), ``category.of``, and the trees, if any,
         in ``blend.masks`` and ``blend.leaves``. Raises ``ValueError`` where they do not fit."""
         arrays = artefact.arrays
@@ -119,7 +119,7 @@ class Trees:
         self._first = np.arange(len(leaves)) * LEAVES
 
     @classmethod
-    def of(cls, artefact: Artefact, features: int) -> Self:
+    def of(cls, artefact: Parts, features: int) -> Self:
         """From ``blend.masks`` and ``blend.leaves``. Raises ``ValueError`` where they do not fit."""
         masks, leaves = artefact.arrays["blend.masks"], artefact.arrays["blend.leaves"]
         if masks.shape != (features, LEVELS, len(leaves)) or leaves.shape[1] != LEAVES:

@@ -9,11 +9,11 @@ from typing import Final, Protocol, Self
 import msgspec
 import numpy as np
 
-from cashwrap.learned.artefact import Artefact
 from cashwrap.model import Inputs, Millis
 from cashwrap.recommend.asked import KINDS, NO_CANDIDATES, Asked, Candidates, Source, Suggestion
 from cashwrap.recommend.blend import Blend, Order, Pool, pooled
 from cashwrap.recommend.neighbours import Neighbours
+from cashwrap.recommend.parts import Parts
 from cashwrap.recommend.popular import Popular, Trending
 from cashwrap.recommend.repeat import Repeat
 from cashwrap.recommend.tables import Accessories, Similar, Together, best
@@ -34,7 +34,7 @@ class _Made(Protocol):
 
     name: str
 
-    def of(self, artefact: Artefact, items: int) -> Source: ...
+    def of(self, artefact: Parts, items: int) -> Source: ...
 
 
 SOURCES: Final[Mapping[str, _Made]] = {
@@ -66,7 +66,7 @@ class Recommender:
         self._places = {name: place for place, name in enumerate(self.items)}
 
     @classmethod
-    def of(cls, artefact: Artefact) -> Self:
+    def of(cls, artefact: Parts) -> Self:
         """From the text ``items``, the setting ``sources`` and the arrays of each.
 
         Raises ``KeyError`` or ``ValueError`` where they do not fit each other.

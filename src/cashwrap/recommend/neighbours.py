@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cashwrap.learned.artefact import Artefact
 from cashwrap.recommend.asked import NO_CANDIDATES, Asked, Candidates, Items, Scores
+from cashwrap.recommend.parts import Parts
 from cashwrap.recommend.tables import best
 
 LONGEST: Final = 30
@@ -84,7 +84,7 @@ class Neighbours:
         self._weight = index.rarity**shape.rare
 
     @classmethod
-    def of(cls, artefact: Artefact, items: int) -> Self:
+    def of(cls, artefact: Parts, items: int) -> Self:
         """From the arrays ``session.*`` and the setting ``session``."""
         return cls(Index.of(artefact.arrays, items), shape_of(artefact.settings))
 

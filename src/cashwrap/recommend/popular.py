@@ -5,8 +5,8 @@ from typing import Final, Self
 
 import numpy as np
 
-from cashwrap.learned.artefact import Artefact
 from cashwrap.recommend.asked import Asked, Candidates
+from cashwrap.recommend.parts import Parts
 from cashwrap.recommend.tables import Table
 
 EVERY: Final = 0
@@ -22,7 +22,7 @@ class Popular:
         self._rows = rows
 
     @classmethod
-    def of(cls, artefact: Artefact, items: int) -> Self:
+    def of(cls, artefact: Parts, items: int) -> Self:
         """From ``<name>.offsets``, ``.items`` and ``.scores``: a row of all items and one of each category."""
         categories = len(artefact.arrays[f"{cls.name}.offsets"]) - 1
         table = Table.of(artefact, cls.name, categories)

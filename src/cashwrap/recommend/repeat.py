@@ -5,8 +5,8 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cashwrap.learned.artefact import Artefact
 from cashwrap.recommend.asked import NO_CANDIDATES, Asked, Candidates, Scores
+from cashwrap.recommend.parts import Parts
 from cashwrap.recommend.tables import MOST, best
 
 DAYS: Final = (1.0, 3.0, 7.0, 14.0, 21.0, 35.0, 60.0, 90.0, 150.0, 250.0)
@@ -26,7 +26,7 @@ class Repeat:
         self._chance, self._due, self._lift, self._interval = chance, due, lift, interval
 
     @classmethod
-    def of(cls, artefact: Artefact, items: int) -> Self:
+    def of(cls, artefact: Parts, items: int) -> Self:
         """From ``repeat.chance`` (by class of times and of days), ``.due``, ``.lift`` and ``.interval`` (by item).
 
         Raises ``ValueError`` where they do not fit.

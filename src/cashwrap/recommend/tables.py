@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cashwrap.learned.artefact import Artefact
 from cashwrap.recommend.asked import NO_CANDIDATES, Asked, Candidates, Items, Scores
+from cashwrap.recommend.parts import Parts
 
 ASKED: Final = 50
 """Of a larger cart the newest this many items are asked for."""
@@ -28,7 +28,7 @@ class Table(NamedTuple):
     scores: Scores
 
     @classmethod
-    def of(cls, artefact: Artefact, name: str, items: int) -> Self:
+    def of(cls, artefact: Parts, name: str, items: int) -> Self:
         """The arrays ``<name>.offsets``, ``.items`` and ``.scores``. Raises ``ValueError`` where they do not fit."""
         offsets, others, scores = (artefact.arrays[f"{name}.{part}"] for part in ("offsets", "items", "scores"))
         if len(offsets) != items + 1 or len(others) != len(scores) or (items and int(offsets[-1]) != len(others)):
@@ -64,7 +64,7 @@ class Together:
         self._table = table
 
     @classmethod
-    def of(cls, artefact: Artefact, items: int) -> Self:
+    def of(cls, artefact: Parts, items: int) -> Self:
         """From ``together.offsets``, ``together.items`` and ``together.scores``."""
         return cls(Table.of(artefact, cls.name, items))
 
@@ -83,7 +83,7 @@ class Similar:
         self._table = table
 
     @classmethod
-    def of(cls, artefact: Artefact, items: int) -> Self:
+    def of(cls, artefact: Parts, items: int) -> Self:
         """From ``similar.offsets``, ``similar.items`` and ``similar.scores``."""
         return cls(Table.of(artefact, cls.name, items))
 
@@ -103,7 +103,7 @@ class Accessories:
         self._table = table
 
     @classmethod
-    def of(cls, artefact: Artefact, items: int) -> Self:
+    def of(cls, artefact: Parts, items: int) -> Self:
         """From ``accessories.offsets``, ``accessories.items`` and ``accessories.scores``."""
         return cls(Table.of(artefact, cls.name, items))
 

@@ -4,8 +4,8 @@ from typing import Self
 
 import numpy as np
 
-from cashwrap.learned.artefact import Artefact
 from cashwrap.recommend.asked import NO_CANDIDATES, Asked, Candidates, Items
+from cashwrap.recommend.parts import Parts
 from cashwrap.recommend.popular import Popular
 from cashwrap.recommend.tables import Table, distinct
 
@@ -20,7 +20,7 @@ class Seen:
     name = "seen"
 
     @classmethod
-    def of(cls, artefact: Artefact, items: int) -> Self:  # noqa: ARG003 - a source's signature
+    def of(cls, artefact: Parts, items: int) -> Self:  # noqa: ARG003 - a source's signature
         """Needs nothing."""
         return cls()
 
@@ -41,7 +41,7 @@ class Follows:
         self._table = table
 
     @classmethod
-    def of(cls, artefact: Artefact, items: int) -> Self:
+    def of(cls, artefact: Parts, items: int) -> Self:
         """From ``follows.offsets``, ``follows.items`` and ``follows.scores``."""
         return cls(Table.of(artefact, cls.name, items))
 
@@ -61,7 +61,7 @@ class Category:
         self._rows, self._category = rows, category
 
     @classmethod
-    def of(cls, artefact: Artefact, items: int) -> Self:
+    def of(cls, artefact: Parts, items: int) -> Self:
         """From ``popular.*``, and each item's category in ``category.of``. Raises ``ValueError`` if they do not fit."""
         category = artefact.arrays["category.of"]
         if len(category) != items:
