@@ -112,5 +112,5 @@ def test_what_was_bought_tells_each_product_once() -> None:
         order("5", 5, "e", state="hinted"),
     ]
     profile.orders = {each.id: each for each in listed}
-    assert orders.bought(profile, 9) == (("e", START + 5, 1), ("b", START + 3, 2), ("a", START + 1, 1))
-    assert orders.bought(profile, 2) == (("e", START + 5, 1), ("b", START + 3, 2))
+    assert orders.bought(profile, 9) == (("a", START + 1, 1), ("b", START + 3, 2), ("e", START + 5, 1))
+    assert orders.bought(profile, 2) == (("b", START + 3, 2), ("e", START + 5, 1))

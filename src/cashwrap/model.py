@@ -436,7 +436,7 @@ class Inputs(Struct, frozen=True):
     touched: tuple[Touch, ...] = ()
     """What the shopper did with products in this visit, newest last."""
     bought: tuple[tuple[str, Millis, int], ...] = ()
-    """Products of earlier orders: each with the last time and how often."""
+    """Products of earlier orders: each with the last time and how often; the one bought last is last."""
     models: Mapping[str, str] = {}
     """The versions of the models that were asked, by name; a candidate's under ``name/candidate``."""
 

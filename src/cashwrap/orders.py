@@ -112,7 +112,7 @@ def net(order: Order) -> Net:
 def bought(profile: Profile, products: int) -> tuple[tuple[str, Millis, int], ...]:
     """The products of the newest orders that personalization may look at: each with the last time and how often.
 
-    At most so many, the newest first. What was cancelled or returned was not bought.
+    At most so many, the newest last. What was cancelled or returned was not bought.
     """
     allowed = [each for each in profile.orders.values() if each.mask & PERSONALIZATION and each.state in _KEPT]
     newest = heapq.nlargest(BOUGHT, allowed, key=lambda order: (order.time, order.id))
@@ -122,7 +122,7 @@ def bought(profile: Profile, products: int) -> tuple[tuple[str, Millis, int], ..
             time, times = found.get(name, (order.time, 0))
             found[name] = time, times + 1
     told = [(name, time, times) for name, (time, times) in found.items()]
-    return tuple(heapq.nlargest(products, told, key=lambda each: (each[1], each[0])))
+    return tuple(heapq.nlargest(products, told, key=lambda each: (each[1], each[0]))[::-1])
 
 
 def gross(order: Order, part: str) -> Minor:
