@@ -24,8 +24,10 @@ DATA = Path(os.environ.get("CASHWRAP_DATA", Path(__file__).parents[2] / "shared"
 
 
 @pytest.fixture(autouse=True)
-def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qini, "DRAWS", 200)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qini, "DRAWS", 150)
+    monkeypatch.setattr(uplift, "EXPECTING", 10)
+    monkeypatch.setattr(uplift, "ROUNDS", (10, 20))
 
 
 def table(label: Any, treated: Any, *columns: Column, chance: Any = 0.5, group: Any = None) -> Table:
@@ -128,14 +130,13 @@ def test_rows_count_by_their_chance() -> None:
     assert found.low < 0 < found.high < 0.03
 
 
-def test_intervals_hold_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qini, "DRAWS", 100)
+def test_intervals_hold_the_truth() -> None:
     held = 0
-    for seed in range(40):
+    for seed in range(30):
         data = planted(200, seed)
         found = qini.evaluate(data, np.random.default_rng(seed).random(200), seed).figures
         held += (found["qini"].low or 0) <= 0 <= (found["qini"].high or 0)
-    assert 34 <= held <= 40  # 38 are due
+    assert 25 <= held <= 30  # 28 or 29 are due
 
 
 def test_rows_of_one_shopper_are_drawn_together() -> None:
@@ -160,7 +161,7 @@ def test_rows_of_one_shopper_are_drawn_together() -> None:
 
 
 def test_what_was_planted_is_found_and_told() -> None:
-    data = half(planted(4000))
+    data = half(planted(3000))
     best, trials = uplift.search(data)
     assert len({trial.settings["learner"] for trial in trials}) == 3
     assert max(trial.value for trial in trials) > 4
@@ -181,9 +182,9 @@ def test_what_was_planted_is_found_and_told() -> None:
 
 def test_where_all_are_moved_alike_nothing_is_found() -> None:
     rng = np.random.default_rng(5)
-    data = planted(3000, effect=0.0)
+    data = planted(2000, effect=0.0)
     treated = np.asarray(data.treated) > 0
-    data = data._replace(label=(rng.random(3000) < 0.3 + 0.2 * treated).astype(float))
+    data = data._replace(label=(rng.random(2000) < 0.3 + 0.2 * treated).astype(float))
     found = uplift.evaluate(data, uplift.cross_scores(data, {"learner": "line", "ridge": 0.1}, 3, 1), 1)
     assert (found.figures["qini"].low or 0) <= 0
     assert qini.NOTHING in found.notes[0]
@@ -191,9 +192,9 @@ def test_where_all_are_moved_alike_nothing_is_found() -> None:
 
 
 def test_the_test_part_has_no_part_in_a_model() -> None:
-    data = half(planted(1200))
+    data = half(planted(800))
     other = data._replace(label=np.where(data.part == TEST, 1.0 - data.label, data.label))
-    for learner in ({"learner": "line", "ridge": 0.1}, {"learner": "two", "leaves": 4, "share": 0.05, "rounds": 5}):
+    for learner in ({"learner": "line", "ridge": 0.1}, {"learner": "two", "leaves": 4, "share": 0.05, "rounds": 3}):
         mine, theirs = uplift.fit(data, learner), uplift.fit(other, learner)
         assert all(np.array_equal(mine.arrays[name], theirs.arrays[name]) for name in mine.arrays)
 
@@ -201,7 +202,7 @@ def test_the_test_part_has_no_part_in_a_model() -> None:
 def test_scores_that_saw_their_own_rows_would_be_seen() -> None:
     """Planted: a model asked about the rows that it was learned from ranks noise well, the others do not."""
     data = planted(600, seed=1, effect=0.0)
-    deep = {"learner": "two", "leaves": 8, "share": 0.01, "rounds": 100}
+    deep = {"learner": "two", "leaves": 8, "share": 0.01, "rounds": 40}
     own = uplift.evaluate(data, uplift.scores(uplift.fit(data, deep), data), 1)
     honest = uplift.evaluate(data, uplift.cross_scores(data, deep, 3, 1), 1)
     assert (own.figures["qini"].low or 0) > 0
@@ -256,8 +257,8 @@ treatment: {treatment}
     data = read_table(read_mapping("hillstrom.yaml", mapping), file)
     data = data._replace(part=np.where(np.arange(len(data.label)) % 2, TEST, 0).astype(np.int8))
     told = uplift.scores(uplift.fit(data, {"learner": "line", "ridge": 0.1}), data)
-    found = uplift.evaluate(data, np.where(data.part == TEST, told, 0.0), 1).figures["ate"]
-    assert found.value == pytest.approx(ate, abs=0.0001)
+    whole = qini.ranking(data, told)
+    assert qini.uplift(qini.sums(whole, whole.times), 1.0) == pytest.approx(ate, abs=0.0001)
     ranked = uplift.evaluate(chosen(data, data.part == TEST), told[data.part == TEST], 1)
     assert ((ranked.figures["qini"].low or 0) > 0) is pays
     assert (qini.NOTHING in ranked.notes[0]) is not pays
