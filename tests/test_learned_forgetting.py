@@ -67,7 +67,7 @@ def read(arrays: Any) -> tuple[Sessions, list[list[tuple[int, int]]]]:
 drawn = st.lists(st.tuples(st.integers(-1, 3), st.lists(st.integers(0, ITEMS - 1), max_size=4)), min_size=1, max_size=8)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(drawn, st.permutations(range(4)), st.sets(st.integers(0, 3)))
 def test_rows_go_as_a_naive_index_without_them_says(sessions: Sessions, order: list[int], gone: set[int]) -> None:
     digests = [100 * (1 + each) for each in order]

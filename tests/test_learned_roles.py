@@ -126,7 +126,7 @@ def agrees(drawn: list[tuple[str, str, bool, bool]], naive: Naive) -> bool:
     return True
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps)
 def test_roles_are_those_of_the_naive_keeper(drawn: list[tuple[str, str, bool, bool]]) -> None:
     assert agrees(drawn, Naive())
@@ -171,7 +171,7 @@ def test_a_shadow_is_doubted_until_it_is_sound() -> None:
     assert SOUND.doubt() == ""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 20), max_size=300))
 def test_the_99th_of_100_is_the_naive_one(seconds: list[float]) -> None:
     shadow = Shadow()

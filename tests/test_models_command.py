@@ -1,6 +1,7 @@
 """``cashwrap models``: every change by command, told in words and as JSON, and left in the audit log."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,15 @@ def run(*arguments: object, code: int = 0) -> str:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(made: Path, tmp_path: Path) -> Path:
+    """A folder of its own for each test that changes one."""
+    return shutil.copytree(made, tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model that passed its gate, and a newer one that did not."""
-    folder = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("made") / "data"
     with open_world(folder, make=True) as world:
         registry.register(world, Tenant(), draft(name="basket", more=MORE, subjects=(SUBJECT,)))
         registry.register(world, Tenant(), draft(name="basket", gate=FAILED))
@@ -161,7 +168,7 @@ def test_what_is_damaged_is_found(data: Path) -> None:
         (["list", "--env", "prod"], "unknown_environment"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line(data: Path, arguments: list[str], code: str) -> None:
-    told = run("models", *arguments, "--data", data, code=1)
+def test_what_makes_no_sense_is_told_in_one_line(made: Path, arguments: list[str], code: str) -> None:
+    told = run("models", *arguments, "--data", made, code=1)
     assert f"({code})" in told
     assert len(told.splitlines()) == 1
