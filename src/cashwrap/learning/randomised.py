@@ -87,13 +87,13 @@ def check_randomised(table: Table) -> Randomisation:
     sizes = int(units.treated.sum()), int(len(units.treated) - units.treated.sum())
     if min(sizes) == 0:
         missing = "treated" if not sizes[0] else "left untreated"
-        raise _refused(f"nobody was {missing}, so that there is nothing to compare with")
+        raise _unsound(f"nobody was {missing}, so that there is nothing to compare with")
     if min(sizes) < FEWEST:
-        raise _refused(f"{sizes[0]} were treated and {sizes[1]} were not; each arm needs {FEWEST} at least")
+        raise _unsound(f"{sizes[0]} were treated and {sizes[1]} were not; each arm needs {FEWEST} at least")
     ratio = _ratio_p(units)
     if ratio < REFUSES:
         share, due = units.treated.mean(), units.chance.mean()
-        raise _refused(
+        raise _unsound(
             f"{share:.1%} were treated where {due:.1%} were due, which chance does to hardly one of a thousand "
             f"(p {ratio:.1g}): something loses shoppers of one arm, or others than chance decided"
         )
@@ -112,22 +112,22 @@ def check_randomised(table: Table) -> Randomisation:
 
 def _units(table: Table) -> _Units:
     if table.treated is None:
-        raise _refused("the table does not say who was treated")
+        raise _unsound("the table does not say who was treated")
     if table.propensity is None:
-        raise _refused(
+        raise _unsound(
             "the table does not say by which chance each was treated. Where a coin was thrown, say so in the mapping: "
             "'treatment: {randomised: true, propensity: 0.5}'"
         )
     if not np.isfinite(table.propensity).all():
-        raise _refused("the chance to be treated is missing in some rows")
+        raise _unsound("the chance to be treated is missing in some rows")
     if table.propensity.min() <= 0 or table.propensity.max() >= 1:
-        raise _refused("some had no chance to be treated, or none not to be: nothing compares with them")
+        raise _unsound("some had no chance to be treated, or none not to be: nothing compares with them")
     _, first = np.unique(table.group, return_index=True)
     columns = tuple(column._replace(values=column.values[first]) for column in table.columns)
     return _Units(columns, (table.treated[first] > 0).astype(np.float64), table.propensity[first])
 
 
-def _refused(why: str) -> InvalidInput:
+def _unsound(why: str) -> InvalidInput:
     told = f"Whom an offer moves can only be learned where chance decided who got it: {why}"
     return InvalidInput(told, code="not_randomised")
 
@@ -309,9 +309,9 @@ def _question(playbook: Playbook, experience: str, tenant: Tenant) -> Question:
             f"Experience {experience!r} grants no offer, so it says nothing of who needs a discount", code="no_offer"
         )
     if not question.arms.get(CONTROL):
-        raise _refused(f"the experiment of {experience!r} has no control arm, so that everybody had the offer")
+        raise _unsound(f"the experiment of {experience!r} has no control arm, so that everybody had the offer")
     if question.unit != "shopper":
-        raise _refused(f"the experiment of {experience!r} assigns carts, and what is learned is of shoppers")
+        raise _unsound(f"the experiment of {experience!r} assigns carts, and what is learned is of shoppers")
     return replace(question, metrics=(), segments=(), measures={})
 
 
