@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -155,6 +156,7 @@ def main(names: list[str]) -> None:
             print(f"{run.mapping}: training", flush=True)
             kept[run.mapping] = measured(run)
             KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+            PAGE.write_text(page(kept, absent))
     PAGE.write_text(page(kept, absent))
     print(f"wrote {PAGE.relative_to(ROOT)}")
 
@@ -309,9 +311,18 @@ def _section(run: Run, kept: dict[str, Found], *, absent: bool) -> list[str]:
     lines.append(f"- The gate {gate}.")
     lines.append(f"- Chosen of {found['trials']}: {_settings(found['settings'])}.")
     lines.append(
-        f"- {found['learned']:,} rows to learn from; {found['seconds']:.0f} s and {found['megabytes']:,.0f} MB at most."
+        f"- {found['learned']:,} {_units(run)} to learn from; {found['seconds']:.0f} s and {found['megabytes']:,.0f} MB at most."
     )
     return lines
+
+
+def _units(run: Run) -> str:
+    return {
+        "online_retail": "orders",
+        "diginetica": "sessions",
+        "yoochoose": "sessions",
+        "retailrocket": "sessions",
+    }.get(run.mapping, "rows")
 
 
 def _rows(claim: Claim, got: Found) -> list[str]:
@@ -335,8 +346,15 @@ def _published(run: Run) -> list[str]:
 
 
 def _settings(chosen: Found) -> str:
-    told = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in chosen.items())
-    return ", ".join(told) or "nothing to choose"
+    return ", ".join(_told(chosen, "")) or "nothing to choose"
+
+
+def _told(chosen: Found, inside: str) -> Iterator[str]:
+    for name, value in chosen.items():
+        if isinstance(value, dict):
+            yield from _told(value, f"{inside}{name}.")
+        else:
+            yield f"{inside}{name} {value:.4g}" if isinstance(value, float) else f"{inside}{name} {value}"
 
 
 def _figure(figure: Found | None) -> str:

@@ -131,6 +131,11 @@ def test_a_table_of_the_card_keeps_its_columns_whatever_names_are_in_it():
     assert r"a\|b c\|d" in said
 
 
+def test_settings_of_parts_are_told_with_the_parts_name():
+    assert tables.settings({"blend": {"leaves": 16, "rate": 0.1}, "k": 3}) == "blend.leaves 16, blend.rate 0.1, k 3"
+    assert tables.settings({}) == "–"
+
+
 def test_there_is_a_plot_of_what_there_is_and_none_else():
     drawn = {which: plots.drawn(make()) for which, make in trainings.ALL.items()}
     assert drawn["basket"] == ("against", "slices", "sources", "search")

@@ -56,9 +56,7 @@ def _tiles(training: Training) -> Iterator[Tile]:
     if rival is not None:
         note = f"{phrases.between(rival)}, against {phrases.against(rival.baseline)}"
         yield Tile("Difference to the best baseline", phrases.change(rival.metric, rival.difference), note)
-    parts = training.lineage.parts
-    learned = parts.get("train", training.lineage.rows)
-    yield Tile(
-        "Learned from", words.number(learned), f"rows; tested on {words.number(evaluation.count)} it had not seen"
-    )
+    learned = training.lineage.parts.get("train", training.lineage.rows)
+    note = f"{phrases.units(training)}; tested on {words.number(evaluation.count)} questions it had not seen"
+    yield Tile("Learned from", words.number(learned), note)
     yield Tile("Made in", phrases.took(training), f"{training.peak_bytes / 2**20:,.0f} MB at most")

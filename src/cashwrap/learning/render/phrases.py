@@ -263,7 +263,10 @@ def learned_from(training: Training) -> Iterator[tuple[str, str]]:
             lineage.source, f"the file that the mapping {lineage.source} reads; who gave it answers for consent"
         ),
     )
-    yield "Rows", number(lineage.rows) + _split(training)
+    told = units(training)
+    yield "Rows", number(lineage.rows) + ("" if told != "rows" else _split(training))
+    if told != "rows":
+        yield told.capitalize(), number(sum(lineage.parts.values())) + _split(training)
     if lineage.since and lineage.until:
         yield "Time", f"{day(lineage.since)} to {day(lineage.until)}"
     if lineage.subjects:
@@ -277,6 +280,13 @@ def learned_from(training: Training) -> Iterator[tuple[str, str]]:
     yield "Digest of the rows", lineage.digest or NONE
     if lineage.cashwrap:
         yield "Made by", f"cashwrap {lineage.cashwrap}"
+
+
+def units(training: Training) -> str:
+    """What the parts of the data count."""
+    return {"basket": "orders", "next_item": "sessions", "next_category": "sessions"}.get(
+        training.evaluation.task, "rows"
+    )
 
 
 def _split(training: Training) -> str:

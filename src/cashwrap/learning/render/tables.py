@@ -1,5 +1,6 @@
 """A model's tables: what card, terminal and page all show, already in words."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cashwrap.analysis.render.tables import MARKS, Table
@@ -86,10 +87,14 @@ def trials(training: Training) -> Table:
     return Table("The best configurations of the search", ("Settings", judged.label, "Took"), rows)
 
 
-def settings(chosen: Any) -> str:
-    """Settings in a line."""
-    return ", ".join(f"{name} {_written(value)}" for name, value in chosen.items()) or NONE
+def settings(chosen: Mapping[str, Any]) -> str:
+    """Settings in a line; those of a part have its name before them."""
+    return ", ".join(_written(chosen, "")) or NONE
 
 
-def _written(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _written(chosen: Mapping[str, Any], inside: str) -> Iterator[str]:
+    for name, value in chosen.items():
+        if isinstance(value, Mapping):
+            yield from _written(value, f"{inside}{name}.")
+        else:
+            yield f"{inside}{name} {value:.4g}" if isinstance(value, float) else f"{inside}{name} {value}"
