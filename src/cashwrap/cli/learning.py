@@ -14,6 +14,7 @@ from msgspec.json import encode
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cashwrap.adapters.system import SystemClock
 from cashwrap.cli.options import Data, Environment, Json, Store, complain, tenant_of
 from cashwrap.cli.world import noted, trail_of
 from cashwrap.errors import CashwrapError, InvalidInput
@@ -52,6 +53,14 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(evaluate)
     app.command()(drift)
+
+
+class _Asked(Struct, frozen=True):
+    """Which of a shop's models are wanted; an empty ``name`` is all of them."""
+
+    name: str
+    experiment: str
+    due: bool
 
 
 class _Said(Struct, frozen=True):
@@ -94,7 +103,8 @@ def train(  # noqa: PLR0913 - each one is an option of the command
         _tell(found, said)
         return
     while True:
-        _tell(_of_shop(data, tenant, playbook, name, experiment, due=due or bool(every), quiet=json), said)
+        asked = _Asked(name, experiment, due or bool(every))
+        _tell(_of_shop(data, tenant, playbook, asked, quiet=json), said)
         if not every:
             return
         time.sleep(every * HOUR)
@@ -132,7 +142,8 @@ def evaluate(  # noqa: PLR0913 - each one is an option of the command
             if mapping is not None or file is not None
             else making.own(_shop(world, data, tenant, playbook, quiet=json), name.partition("@")[0], experiment)
         )
-        training = judging.judged(world, tenant, name, plan, found, everything=everything, told=told)
+        model = judging.found(world, tenant, name)
+        training = judging.judged(model, plan, found, world.clock, everything=everything, told=told)
     _tell([training], _Said(html, png, json))
 
 
@@ -177,7 +188,7 @@ def _of_file(data: Path, tenant: Tenant, mapping: Path | None, file: Path | None
     making, training = _learning("making"), _learning("training")
     plan, found = making.mapped(_mapping(mapping), _file(file))
     with _progress(plan.name, quiet=json) as told:
-        made = training.make(plan, found, told=told)
+        made = training.make(plan, found, SystemClock(), told=told)
     if not data.is_dir():
         typer.secho(f"there is no data folder {data}: the model was not registered", dim=True, err=True)
         return made.training
@@ -185,22 +196,21 @@ def _of_file(data: Path, tenant: Tenant, mapping: Path | None, file: Path | None
         return _kept(world, tenant, made)
 
 
-def _of_shop(  # noqa: PLR0913 - what the command was asked
-    data: Path, tenant: Tenant, playbook: Path | None, name: str, experiment: str, *, due: bool, quiet: bool
-) -> list[Any]:
+def _of_shop(data: Path, tenant: Tenant, playbook: Path | None, asked: _Asked, *, quiet: bool) -> list[Any]:
     """The models of a shop's own data, each as far as there is enough of it."""
     making, training = _learning("making"), _learning("training")
     done = []
     with open_world(data, serving=False) as world:
         shop = _shop(world, data, tenant, playbook, quiet=quiet)
-        wanted = dict(making.due(shop)) if due else dict.fromkeys(making.names_of(shop.playbook), "")
-        for each in [name] if name and not due else [one for one in wanted if name in ("", one)]:
+        known = dict(making.due(shop)) if asked.due else making.names_of(shop.playbook)
+        wanted = [asked.name] if asked.name and not asked.due else [one for one in known if asked.name in ("", one)]
+        for each in wanted:
             try:
-                plan, found = making.own(shop, each, experiment)
+                plan, found = making.own(shop, each, asked.experiment)
                 with _progress(each, quiet=quiet) as told:
-                    made = training.make(plan, found, live=making.live_of(shop, each), told=told)
+                    made = training.make(plan, found, world.clock, live=making.live_of(shop, each), told=told)
             except InvalidInput as error:
-                if name or error.code not in _NOTHING_YET:
+                if asked.name or error.code not in _NOTHING_YET:
                     raise
                 typer.secho(f"{each}: ", nl=False, bold=True, err=True)
                 complain(error)

@@ -1,35 +1,47 @@
 """A registered model judged on data: nothing is learned, nothing changes."""
 
-import resource
-import time
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from cashwrap.learned import registry
+from cashwrap.learned.artefact import Artefact, Manifest
 from cashwrap.learned.files import opened
 from cashwrap.learning.data import TEST
 from cashwrap.learning.gate import gate
 from cashwrap.learning.mapping import Testing
 from cashwrap.learning.results import Training
 from cashwrap.learning.tasks import Data, Told, steps_of
-from cashwrap.learning.training import Plan, lineage_of
+from cashwrap.learning.training import Plan, lineage_of, peak
 from cashwrap.model import Tenant
+from cashwrap.ports import Clock
 from cashwrap.world import World
 
 
-def judged(  # noqa: PLR0913 - who, what, and on which data
-    world: World, tenant: Tenant, named: str, plan: Plan, data: Data, *, everything: bool, told: Told
-) -> Training:
-    """How good ``name`` or ``name@version`` is on the test part of data, or on all of it.
+class Found(NamedTuple):
+    """A registered version, loaded."""
 
-    Raises ``StoreError`` (``no_such_model``, ``model_corrupt`` ...) and what the data lacks.
+    version: str
+    manifest: Manifest
+    artefact: Artefact
+
+
+def found(world: World, tenant: Tenant, named: str) -> Found:
+    """The version that ``name`` or ``name@version`` says: without one the live version, else the newest.
+
+    Raises ``StoreError`` (``no_such_model``, ``model_corrupt`` ...).
     """
-    began = time.monotonic()
     name, _, version = named.partition("@")
     model = registry.model_of(world.registry, tenant, name)
-    found = registry.find(world, model, version or model.live)
-    manifest, artefact = opened(registry.files_of(world), world.vault, tenant, name, found)
+    chosen = registry.find(world, model, version or model.live)
+    return Found(chosen, *opened(registry.files_of(world), world.vault, tenant, name, chosen))
+
+
+def judged(model: Found, plan: Plan, data: Data, clock: Clock, *, everything: bool, told: Told) -> Training:
+    """How good a model is on the test part of data, or on all of it. Raises ``InvalidInput`` as the data's reader does."""
+    began = clock.monotonic()
+    version, manifest, artefact = model
     told(0.2, "testing")
     if everything:
         data = data._replace(part=np.full_like(data.part, TEST))
@@ -41,13 +53,13 @@ def judged(  # noqa: PLR0913 - who, what, and on which data
         seen = "Some of these data were there when the model was made: what it does on new ones may be worse."
         evaluation = msgspec.structs.replace(evaluation, notes=(*evaluation.notes, seen))
     return Training(
-        name=name,
+        name=manifest.name,
         lineage=tested,
         settings=manifest.settings,
         trials=(),
         evaluation=evaluation,
         gate=gate(evaluation, kind=artefact.kind),
-        seconds=time.monotonic() - began,
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        version=found,
+        seconds=clock.monotonic() - began,
+        peak_bytes=peak(),
+        version=version,
     )

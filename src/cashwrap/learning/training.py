@@ -4,7 +4,6 @@
 """
 
 import resource
-import time
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from cashwrap.learning.mapping import Testing
 from cashwrap.learning.results import Training
 from cashwrap.learning.tasks import Data, Told, steps_of
 from cashwrap.model import Millis
+from cashwrap.ports import Clock
 
 PARTS = ("train", "valid", "test")
 
@@ -49,13 +49,15 @@ class Made(NamedTuple):
     subjects: tuple[bytes, ...]
 
 
-def make(plan: Plan, data: Data, *, live: Artefact | None = None, told: Told = lambda _, __: None) -> Made:
+def make(
+    plan: Plan, data: Data, clock: Clock, *, live: Artefact | None = None, told: Told = lambda _, __: None
+) -> Made:
     """Make a model of a plan's task. ``live`` is what it would replace, and has to be as good as.
 
     Raises ``InvalidInput`` where the data cannot make one: ``no_interactions``, ``no_examples``, ``one_class``,
     ``future_leak``, ``not_randomised`` ...
     """
-    began = time.monotonic()
+    began = clock.monotonic()
     steps = steps_of(plan.task, data, plan.testing, plan.gap)
     doubts = steps.doubts()
     settings, trials = steps.search(_part(told, 0.0, 0.5))
@@ -72,11 +74,16 @@ def make(plan: Plan, data: Data, *, live: Artefact | None = None, told: Told = l
         trials=trials,
         evaluation=evaluation,
         gate=found,
-        seconds=time.monotonic() - began,
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        seconds=clock.monotonic() - began,
+        peak_bytes=peak(),
     )
     told(1.0, "done")
     return Made(training, artefact, summary_of(steps.data), steps.data.subjects)
+
+
+def peak() -> int:
+    """The most memory that this process has held, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _part(told: Told, begin: float, end: float) -> Told:
