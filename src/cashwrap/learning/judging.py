@@ -39,7 +39,7 @@ def found(world: World, tenant: Tenant, named: str) -> Found:
 
 
 def judged(model: Found, plan: Plan, data: Data, clock: Clock, *, everything: bool, told: Told) -> Training:
-    """How good a model is on the test part of data, or on all of it. Raises ``InvalidInput`` as the data's reader does."""
+    """How good a model is on the test part of data, or on all of it. Raises ``InvalidInput`` as reading does."""
     began = clock.monotonic()
     version, manifest, artefact = model
     told(0.2, "testing")
