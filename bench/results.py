@@ -317,12 +317,8 @@ def _section(run: Run, kept: dict[str, Found], *, absent: bool) -> list[str]:
 
 
 def _units(run: Run) -> str:
-    return {
-        "online_retail": "orders",
-        "diginetica": "sessions",
-        "yoochoose": "sessions",
-        "retailrocket": "sessions",
-    }.get(run.mapping, "rows")
+    named = {"online_retail": "orders", "diginetica": "sessions", "yoochoose": "sessions", "retailrocket": "sessions"}
+    return named.get(run.mapping, "rows")
 
 
 def _rows(claim: Claim, got: Found) -> list[str]:
