@@ -5,7 +5,7 @@ import pytest
 
 from cashwrap.learning import similar
 from cashwrap.learning.data import Interactions
-from cashwrap.learning.similar import build, build_accessories
+from cashwrap.learning.similar import build, build_accessories, stocked
 from cashwrap.model import Product
 from cashwrap.recommend.tables import Accessories, Similar
 from handmade import artefact, asks, interactions, named
@@ -88,3 +88,12 @@ def test_of_what_fits_a_whole_category_only_so_much_stands_beside_each() -> None
     cables = [Product(f"cable {number:02}", attributes={"fits": "phones"}) for number in range(50)]
     data = catalogue(Product("phone", category="phones"), *cables)
     assert len(goes_with(data, "phone")) == similar.GROUP
+
+
+def test_what_nobody_has_seen_yet_is_suggested_too() -> None:
+    sold = interactions([["red mug"], ["lamp"]])
+    new = {product.id: product for product in (*PRODUCTS, Product("toy", title="Red mug", sensitive=True))}
+    data = stocked(sold._replace(catalogue=new))
+    assert data.items[:2] == sold.items
+    assert "toy" not in data.items
+    assert list(like(data, "red mug")) == ["blue mug", "red bag"]

@@ -19,6 +19,7 @@ from cashwrap.learning.data import TEST, Interactions, Ranked, Task
 from cashwrap.learning.neighbours import Vsknn
 from cashwrap.learning.questions import Chosen, Questions
 from cashwrap.learning.results import Trial
+from cashwrap.learning.similar import stocked
 from cashwrap.recommend.asked import Asked, Items, Source
 from cashwrap.recommend.hybrid import Recommender
 from cashwrap.recommend.hybrid import ranked as in_order
@@ -27,8 +28,8 @@ Told = Callable[[float, str], None]
 DEPTH: Final = 100
 """Places of an answer that are looked at for what was hidden."""
 SHOWN: Final = 20
-TAIL: Final = 0.1
-"""Share of the sessions, the newest, that the blend is learned on."""
+TAIL: Final = (0.1, 0.25)
+"""Share of the sessions, the newest, that the blend is learned on: the least, and the most where those are too few."""
 FEWEST_ITEMS: Final = 2
 LEARNED_FROM: Final = 12_000
 """Questions that the blend is learned from at most."""
@@ -181,13 +182,16 @@ def _learnable(data: Interactions) -> Interactions:
     if len(seen) < FEWEST_ITEMS:
         raise InvalidInput("all that may be learned from is about one item: nothing goes with it", code="too_few_items")
     if data.subjects:
-        return known
+        return stocked(known)
     names = [data.items[place] for place in seen.tolist()]
     return known._replace(catalogue={name: data.catalogue[name] for name in names if name in data.catalogue})
 
 
 def _tail(data: Interactions) -> NDArray[np.bool_]:
-    """The newest sessions; none of so few that a head would be nothing."""
+    """The newest sessions, as many as have questions enough."""
+    rows = np.cumsum(np.maximum(np.diff(data.offsets)[::-1] - 1, 0))
+    least, most = (int(data.sessions * share) for share in TAIL)
+    size = min(max(int(np.searchsorted(rows, LEARNED_FROM)) + 1, least), most)
     tail = np.zeros(data.sessions, np.bool_)
-    tail[data.sessions - int(data.sessions * TAIL) :] = True
+    tail[data.sessions - size :] = True
     return tail

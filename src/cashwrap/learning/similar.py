@@ -50,6 +50,14 @@ def build(data: Interactions, settings: Mapping[str, Any]) -> tuple[Arrays, Text
     return rows.arrays("similar"), {}
 
 
+def stocked(data: Interactions) -> Interactions:
+    """The same data with what the catalogue has beside as items too: nobody has had to do with them yet, but what they
+    are like, or made for, can be told. Sensitive products are never among them."""
+    known = set(data.items)
+    new = [name for name, product in data.catalogue.items() if name not in known and not product.sensitive]
+    return data._replace(items=(*data.items, *sorted(new)))
+
+
 def described(items: Sequence[str], catalogue: Mapping[str, Product]) -> Any:
     """Items by terms, each row of length 1: terms that only one item has, or too many, are left out."""
     terms: dict[str, int] = {}
