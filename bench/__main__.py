@@ -5,7 +5,7 @@ import sys
 
 PARTS = [
     *("bench.fold", "bench.normalise", "bench.store", "bench.decide", "bench.assign", "bench.http", "bench.deadline"),
-    *("bench.start", "bench.imports", "bench.ledger", "bench.workers"),
+    *("bench.start", "bench.imports", "bench.ledger", "bench.workers", "bench.predict"),
 ]
 
 if __name__ == "__main__":
