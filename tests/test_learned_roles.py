@@ -292,6 +292,14 @@ def test_going_back_passes_over_what_is_damaged(world: World) -> None:
     assert registry.rollback(world, LIVE, "next_item").live == first
 
 
+def test_what_is_damaged_gets_no_role_for_any_reason(world: World) -> None:
+    version = made(world)
+    assert world.models is not None
+    world.models.rewrite(LIVE, "next_item", version, {"scores.npy": b"damaged"})
+    for change in (registry.shadow, registry.candidate, registry.promote):
+        assert code_of(lambda change=change: change(world, LIVE, "next_item", version, "trusted")) == "model_corrupt"
+
+
 def test_one_that_failed_its_gate_needs_a_reason(world: World) -> None:
     version = made(world, gate=FAILED)
     for change in (registry.shadow, registry.candidate, registry.promote):

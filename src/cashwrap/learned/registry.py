@@ -170,8 +170,11 @@ def _change(world: World, tenant: Tenant, name: str, change: Callable[[Model], M
 
 
 def _wish(world: World, model: Model, version: str, reason: str) -> Wish:
-    found = find(world, model, version)
-    manifest = manifest_of(files_of(world), world.vault, model.tenant, model.name, found)
+    found, files = find(world, model, version), files_of(world)
+    manifest = manifest_of(files, world.vault, model.tenant, model.name, found)
+    if wrong := verify(files, world.vault, model.tenant, model.name, found):
+        code, _, message = wrong[0].partition(": ")
+        raise StoreError(message, code=code)
     return Wish(found, manifest.gate, world.clock.now(), reason)
 
 
