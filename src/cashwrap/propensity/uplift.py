@@ -6,6 +6,7 @@ larger than they proved on shoppers that the model had not seen.
 """
 
 from collections.abc import Iterable, Mapping
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Uplift:
         self.encoder = encoder
         self._models = models
         self._scale = scale
+        self._slope, self._intercept = float(scale[0]), float(scale[1])
 
     @classmethod
     def of(cls, artefact: Parts) -> "Uplift":
@@ -64,7 +66,10 @@ class Uplift:
 
     def predict(self, values: Mapping[str, Value]) -> float:
         """The effect on the chance, from -1 to 1, by a shopper's attributes; one that is not there is missing."""
-        return float(self.effects(self.encoder.row(values)[None, :])[0])
+        row = self.encoder.row(values)
+        found = [model.score(row) for model in self._models]
+        effect = found[0] if len(found) == 1 else _chance(found[0]) - _chance(found[1])
+        return min(1.0, max(-1.0, effect * self._slope + self._intercept))
 
     def predict_many(self, columns: Iterable[Columnar]) -> Floats:
         """The effect on each row's chance."""
@@ -86,6 +91,10 @@ _LEARNERS: dict[str, tuple[type[Trees] | type[Line], tuple[str, ...]]] = {
 
 def _without(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _chance(odds: float) -> float:
+    return 1.0 / (1.0 + exp(-odds))
 
 
 def _chances(odds: Floats) -> Floats:
