@@ -7,17 +7,20 @@ import typer
 from msgspec import Struct
 from spec import names
 
-from cashwrap import aggregates, attributes, backlog, carts, dedup, engine, orders, request, writer
+from cashwrap import aggregates, attributes, backlog, carts, dedup, engine, orders, request, touches, writer
 from cashwrap.adapters.audit import LONGEST
 from cashwrap.cli.main import app
 from cashwrap.condition.environment import Type
+from cashwrap.content.shelf import LOOKED_AT
 from cashwrap.declarations import Settings
 from cashwrap.events import Limits
+from cashwrap.hot import BOUGHT
 from cashwrap.model import Purpose
 from cashwrap.playbook.json_schema import DURATION, SHARE
 from cashwrap.playbook.schema import playbook_schema
 from cashwrap.serve import ask, hot, ofrep_context, ofrep_streams, openapi, protocol, rates, settle
 from cashwrap.serve.operations import VERSION
+from cashwrap.suggesting import MOST
 
 Json = Mapping[str, Any]
 
@@ -73,6 +76,10 @@ variable: `CASHWRAP_LEDGER`, because an address with a password belongs in no li
 """
 ATTRIBUTES_INTRO = """\
 What a [condition](conditions.md), and a `{placeholder}` of a text, may read. What is not known is unknown, never zero.
+"""
+MODELS_INTRO = """\
+There with consent, once a model of this name is live; told to four decimal places. A playbook's own `predictions` are
+attributes like these.
 """
 PYTHON_INTRO = """\
 What `from cashwrap import ...` gives is public, and so are the contracts in `cashwrap.testing`, the protocols in
@@ -342,6 +349,10 @@ def limits() -> Iterator[tuple[str, float, str]]:
     yield "products of an order", orders.LINES, ""
     yield "refunds of an order", orders.REFUNDS, ""
     yield "products of the open cart", carts.LINES, ""
+    yield "things done with products that recommendations look at", touches.TOUCHES, "(the newest)"
+    yield "products bought that they look at", BOUGHT, "(the newest)"
+    yield "candidates of one source that a list of products looks at", LOOKED_AT, ""
+    yield "products in one answer of `/v1/recommend`", MOST, ""
 
 
 # --- attributes ---
@@ -365,8 +376,7 @@ def attribute_page() -> str:
             "There with consent to `personalization`.\n",
             table(("attribute", "holds", "is"), profile_rows),
             "## Of models\n",
-            "There with consent, once a model of this name is live; told to four decimal places. A playbook's own\n"
-            "`predictions` are attributes like these.\n",
+            MODELS_INTRO,
             table(("attribute", "holds", "is"), model_rows),
             "## Of your playbook\n",
             table(
