@@ -310,9 +310,8 @@ def _section(run: Run, kept: dict[str, Found], *, absent: bool) -> list[str]:
     gate = "lets it through" if found["passed"] else f"refuses it: {'; '.join(found['reasons'])}"
     lines.append(f"- The gate {gate}.")
     lines.append(f"- Chosen of {found['trials']}: {_settings(found['settings'])}.")
-    lines.append(
-        f"- {found['learned']:,} {_units(run)} to learn from; {found['seconds']:.0f} s and {found['megabytes']:,.0f} MB at most."
-    )
+    cost = f"{found['seconds']:.0f} s and {found['megabytes']:,.0f} MB at most"
+    lines.append(f"- {found['learned']:,} {_units(run)} to learn from; {cost}.")
     return lines
 
 

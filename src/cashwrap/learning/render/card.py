@@ -51,9 +51,9 @@ def _lines(training: Training) -> Iterator[str]:
     yield f"It answers: {phrases.title(training)}."
     yield ""
     yield f"**{phrases.heading(training)}.** {phrases.sentence(training)}"
-    yield ""
-    for code, why in training.gate.reasons:
-        yield f"- Why not: {why} (`{code}`)"
+    if training.gate.reasons:
+        yield ""
+    yield from (f"- Why not: {why} (`{code}`)" for code, why in training.gate.reasons)
     yield from _section("What to do next", _numbered(phrases.next_steps(training)))
     yield from _section("What it learned from", _pairs(phrases.learned_from(training)))
     yield from _section("How good it is", _quality(training))
