@@ -18,7 +18,7 @@ from cashwrap.recommend.hybrid import Recommender
 
 FEWEST: Final = 200
 """Questions with a known answer among the candidates below which no trees are learned: shares alone then."""
-ROUNDS: Final = 60
+ROUNDS: Final = 40
 LATELY: Final = 0.1
 """Share of the rows, the newest, that ``lately`` is."""
 Told = Callable[[float, str], None]

@@ -28,8 +28,8 @@ _WHOLE: Final = 100
 
 
 def build(data: Interactions, settings: Mapping[str, Any], longest: int = LONGEST) -> tuple[Arrays, Texts]:
-    """The arrays ``session.*``. ``age`` is when a session counts ``1 / e`` (in days, or as a share of all sessions where
-    there is no clock; 0 for never), and ``length`` the power of its length that it is divided by."""
+    """The arrays ``session.*``. ``age`` is when a session counts ``1 / e`` (in days, or as a share of all sessions
+    where there is no clock; 0 for never), and ``length`` the power of its length that it is divided by."""
     lengths = np.minimum(np.diff(data.offsets), longest)
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
     starts = data.offsets[1:] - lengths

@@ -13,6 +13,7 @@ from cashwrap.learning.data import Interactions, Task
 from cashwrap.learning.mapped import chosen
 from cashwrap.learning.rows import Arrays, Texts
 from cashwrap.recommend.asked import VIEW
+from cashwrap.recommend.hybrid import EACH
 
 Build = Callable[[Interactions, Mapping[str, Any]], tuple[Arrays, Texts]]
 BUILDERS: Final[Mapping[str, Build]] = {
@@ -26,19 +27,23 @@ BUILDERS: Final[Mapping[str, Build]] = {
     "trending": popularity.build_trending,
 }
 SOURCES: Final[Mapping[Task, tuple[str, ...]]] = {
-    "next_item": ("session", "follows", "seen", "category", "together", "similar", "popular", "trending"),
+    "next_item": ("session", "follows", "seen", "category", "similar", "popular", "trending"),
     "basket": ("together", "session", "accessories", "similar", "repeat", "popular", "trending"),
 }
 """Those that may be in a task's model; one that has nothing to say of the data is left out."""
-OF_VISITS: Final[Mapping[str, Mapping[str, float]]] = {"together": {"substitutes": 0.0}}
-"""What sources do otherwise where all that is done in a visit counts, and not what was bought."""
+OF_VISITS: Final[Mapping[str, Mapping[str, float]]] = {
+    "popular": {"few": 1.0},
+    "trending": {"few": 1.0},
+}
+"""What sources do otherwise where all that is done in a visit counts, and not what was bought. Items that too few
+shoppers had to do with are not among the interactions in the first place."""
 
 
 def build(data: Interactions, name: str, task: Task, settings: Mapping[str, Any]) -> tuple[Arrays, Texts]:
     """The arrays and texts of one source; ``settings`` are of all sources, by name."""
     if name not in BUILDERS:
         return {}, {}
-    own = settings.get(name, {})
+    own = {**({"keep": EACH} if name in ("popular", "trending") else {}), **settings.get(name, {})}
     if task == "next_item" and name != "repeat":
         own = {**OF_VISITS.get(name, {}), **own}
         data = data._replace(kind=np.full(len(data.kind), VIEW, np.int8))

@@ -19,7 +19,7 @@ LEVELS: Final = 256
 LEAVES: Final = 16
 CONTEXT: Final = 6
 """Features beside the two that each source has: see ``Blend.features``."""
-FULL: Final = 100
+FULL: Final = 80
 """Candidates that the trees order; those behind stay in the order of the shares."""
 _ABSENT: Final = np.float32(2.0**-60)
 _LOWEST: Final = np.float32(2.0**-20)
@@ -69,10 +69,10 @@ class Blend:
         """The best ``limit`` of the pool, without what is in the cart."""
         if len(asked.basket):
             pool = pool.only((pool.items[:, None] != asked.basket).all(axis=1))
-        worth = self._shares / np.maximum(pool.top, _ABSENT)
+        worth: Scores = self._shares / np.maximum(pool.top, _ABSENT)
         parts = worth @ pool.scores
-        first = (-parts).argsort(kind="stable")[: max(limit, FULL)]
-        scores = parts[first]
+        first = _first(parts, max(limit, FULL))
+        scores = np.asarray(parts[first], np.float32)
         if self._trees is not None and len(first):
             ranks = self._trees.scores(self.features(asked, pool.only(first[:FULL])))
             again = (-ranks).argsort(kind="stable")
@@ -100,7 +100,8 @@ class Blend:
         context[2] = (pool.items[:, None] == asked.recent[-_AGAIN:]).sum(axis=1)
         context[3] = self._same(pool.items, listed)
         context[4:] = self._known[:, pool.items]
-        return np.clip(found, 0, 255).astype(np.uint8)
+        np.maximum(found, 0, out=found)
+        return np.minimum(found, LEVELS - 1, out=found).astype(np.uint8)
 
     def _same(self, items: Items, visit: list[int]) -> "NDArray[np.float32] | float":
         """2 for those of the newest item's category, 1 for others, 0 where it has none."""
@@ -142,15 +143,26 @@ def pooled(found: Sequence[Candidates]) -> Pool:
     scores = np.zeros((len(found), len(items)), np.float32)
     if not len(items):
         return Pool(items, scores, np.zeros(len(found), np.float32))
-    order = items.argsort(kind="stable")
+    keys = (items.astype(np.int64) << 32) | np.arange(len(items))
+    keys.sort()
+    order = keys & 0xFFFFFFFF
     items = items[order]
     first = np.empty(len(items), np.bool_)
     first[0] = True
     np.not_equal(items[1:], items[:-1], out=first[1:])
-    source = np.repeat(np.arange(len(found)), lengths)[order]
+    source = np.arange(len(found)).repeat(lengths)[order]
     scores = scores[:, : int(np.count_nonzero(first))]
     scores[source, first.cumsum() - 1] = np.concatenate([each.scores for each in found])[order]
     return Pool(items[first], scores, scores.max(axis=1))
+
+
+def _first(parts: Scores, most: int) -> NDArray[np.int64]:
+    """The places of the highest, in order; of equals the first."""
+    if len(parts) > most:
+        kept = parts.argpartition(len(parts) - most)[-most:]
+        kept.sort()
+        return kept[(-parts[kept]).argsort(kind="stable")]
+    return (-parts).argsort(kind="stable")
 
 
 def _lowest_bits() -> NDArray[np.uint8]:

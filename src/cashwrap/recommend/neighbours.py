@@ -26,7 +26,7 @@ MOST: Final = 100
 SHIFT: Final = 16
 _SLOT: Final = 8
 _BYTE: Final = 255
-_READ: Final = 3_000
+_READ: Final = 1_500
 """Postings that one question reads at most, the newest of each item."""
 _PAUSE: Final = 1_800.0
 """Seconds after which a page was left open, not looked at."""
@@ -101,7 +101,7 @@ class Neighbours:
         session, place = session[first], keys[first] & _BYTE
         shared *= index.worth[session]
         if len(shared) > shape.nearest:
-            kept = np.argpartition(shared, len(shared) - shape.nearest)[-shape.nearest :]
+            kept = shared.argpartition(len(shared) - shape.nearest)[-shape.nearest :]
             shared, session, place = shared[kept], session[kept], place[kept]
         return self._rows(session, place, shared)
 
@@ -145,11 +145,12 @@ class Neighbours:
         index = self._index
         starts = index.offsets[session]
         lengths = index.offsets[session + 1] - starts
-        ends = np.cumsum(lengths)
+        ends = lengths.cumsum()
         rows = np.arange(ends[-1])
-        at = rows + np.repeat(starts - (ends - lengths), lengths)
-        away = rows - np.repeat(ends - lengths + place - LONGEST, lengths)
-        scores = np.repeat(shared, lengths) * self._near[away]
+        begins = ends - lengths
+        at = rows + (starts - begins).repeat(lengths)
+        away = rows - (begins + place - LONGEST).repeat(lengths)
+        scores = shared.repeat(lengths) * self._near[away]
         keys = (index.items[at].astype(np.int64) << 32) | rows  # each once, so that sums add up in one order
         keys.sort()
         item = keys >> 32
