@@ -216,6 +216,13 @@ class TestBadInput:
         assert max(seen) < 300
 
 
+def test_of_very_many_examples_the_newest_are_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = shoppers(400, clock=True)
+    newer = newest(table, 300)
+    monkeypatch.setattr("cashwrap.learning.predicting.LEARNED", 300)
+    assert packed(fit(table, SETTINGS, quiet)) == packed(fit(newer, SETTINGS, quiet))
+
+
 class TestSuspects:
     def test_a_column_that_knows_the_label_is_named(self) -> None:
         table = shoppers(400)

@@ -28,8 +28,8 @@ Ints = NDArray[np.int64]
 Told = Callable[[float, str], None]
 Settings = Mapping[str, Any]
 
-SEARCHED = 100_000
-"""Rows that the search looks at: the newest."""
+SEARCHED, LEARNED = 100_000, 300_000
+"""Rows that the search looks at, and that a predictor learns from: the newest."""
 CALIBRATING = 5
 """Folds of the predictions that calibration learns from."""
 STRENGTHS = (0.003, 0.03, 0.3, 3.0)
@@ -86,11 +86,11 @@ def search(table: Table, told: Told) -> tuple[dict[str, Any], tuple[Trial, ...]]
 
 
 def fit(table: Table, settings: Settings, told: Told) -> Artefact:
-    """The predictor with these settings, from all rows that are not TEST.
+    """The predictor with these settings, from the rows that are not TEST; the newest, where they are very many.
 
     Calibrated by predictions of rows that were not learned from. Raises ``InvalidInput`` as ``learned_from`` does.
     """
-    learned = learned_from(table)
+    learned = newest(learned_from(table), LEARNED)
     told(0.0, "encoding")
     encoder, rows = encoded(learned, settings["smoothing"])
     fold = stratified(learned, CALIBRATING, SEED)
