@@ -173,6 +173,7 @@ CHANGES: dict[str, str | None] = {
     "report": "exposures.export",
     "guard": "switch.off",
     "train": "model.train",
+    "score": "shoppers.score",
     "models shadow": "model.shadow",
     "models candidate": "model.candidate",
     "models promote": "model.promote",
@@ -217,6 +218,7 @@ ELSEWHERE = {
     "report",
     "guard",
     "train",
+    "score",
     *(each for each in CHANGES if each.startswith("models ")),
 }
 """Shown by the tests of their own rooms."""

@@ -10,7 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cashwrap.cli.main import app
-from cashwrap.library import Engine
+from cashwrap.learned.registry import model_of
+from cashwrap.library import Engine, open_world
+from cashwrap.model import Tenant
 from cashwrap.playbook import load_playbook
 
 PLAYBOOK = """
@@ -125,8 +127,7 @@ def test_it_is_good_registered_and_nobody_sees_it(folder: Path, trained: dict[st
 def test_what_is_bought_together_is_recommended_once_it_is_live(folder: Path, trained: dict[str, Any]) -> None:
     before = shown(folder, "a3")
     assert {item["from"] for item in before} <= {"category", "popular", "complements"}
-    insist = ("--force", "a test cannot wait", "--data", folder / "data")
-    invoke("models", "promote", f"basket@{trained['basket']['version']}", *insist)
+    promote(folder, trained["basket"])
     items = shown(folder, "a3")
     assert items[0]["id"] == "b3"
     assert items[0]["from"] not in {"popular", "category", "complements"}
@@ -135,8 +136,7 @@ def test_what_is_bought_together_is_recommended_once_it_is_live(folder: Path, tr
 
 
 def test_a_condition_reads_what_was_learned(folder: Path, trained: dict[str, Any]) -> None:
-    insist = ("--force", "a test cannot wait", "--data", folder / "data")
-    invoke("models", "promote", f"purchase_propensity@{trained['purchase_propensity']['version']}", *insist)
+    promote(folder, trained["purchase_propensity"])
     engine = Engine(load_playbook(folder / "book"), folder / "data")
     try:
         for who, kind in (("tess", "toys"), ("bert", "books")):
@@ -148,6 +148,18 @@ def test_a_condition_reads_what_was_learned(folder: Path, trained: dict[str, Any
         engine.close()
     assert said["bert"] is None
     assert said["tess"] is not None
+
+
+def test_everybody_is_scored(folder: Path, trained: dict[str, Any]) -> None:
+    for each in trained.values():
+        promote(folder, each)
+    out = folder / "scores.csv"
+    invoke("score", "purchase_propensity", "--recommend", "basket", "--out", out, "--data", folder / "data")
+    rows = list(csv.DictReader(out.open()))
+    assert len(rows) == len({row["user_id"] for row in rows}) > 300
+    assert all(0 <= float(row["purchase_propensity"]) <= 1 for row in rows)
+    assert all(1 <= len(row["products"].split()) <= 10 for row in rows)
+    assert out.stat().st_mode & 0o077 == 0
 
 
 def test_it_is_judged_again_and_says_what_it_has_seen(folder: Path, trained: dict[str, Any]) -> None:
@@ -165,6 +177,9 @@ def test_it_is_judged_again_and_says_what_it_has_seen(folder: Path, trained: dic
         (("train", "--file", "x.csv"), "missing_mapping"),
         (("train", "--mapping", "diginetica"), "unreadable_file"),
         (("evaluate", "next_item"), "no_such_model"),
+        (("score", "--out", "x.csv"), "nothing_wanted"),
+        (("score", "luck", "--out", "x.csv"), "unknown_prediction"),
+        (("score", "coupon_propensity", "--out", "x.csv"), "no_model"),
     ],
 )
 def test_what_cannot_be_says_why(folder: Path, arguments: tuple[str, ...], says: str) -> None:
@@ -174,6 +189,15 @@ def test_what_cannot_be_says_why(folder: Path, arguments: tuple[str, ...], says:
 def test_all_that_can_be_is_trained_and_the_rest_is_told(folder: Path, trained: dict[str, Any]) -> None:
     told = invoke("train", "--due", "--data", folder / "data")
     assert "coupon_propensity" in told
+
+
+def promote(folder: Path, training: dict[str, Any]) -> None:
+    """Make a model live, where it is not."""
+    with open_world(folder / "data", serving=False) as world:
+        if model_of(world.registry, Tenant(), training["name"]).live == training["version"]:
+            return
+    named = f"{training['name']}@{training['version']}"
+    invoke("models", "promote", named, "--force", "a test cannot wait", "--data", folder / "data")
 
 
 def shown(folder: Path, product: str) -> list[dict[str, Any]]:

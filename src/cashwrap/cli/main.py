@@ -24,6 +24,7 @@ from cashwrap.cli import (
     playbooks,
     preview,
     report,
+    scoring,
     selftest,
     server,
     versions,
@@ -89,6 +90,7 @@ for module in (
     report,
     models,
     learning,
+    scoring,
     selftest,
 ):
     module.register(app)
