@@ -220,7 +220,7 @@ def test_an_order_of_a_hundred_thousand_lines_costs_its_first_ones_only_and_is_t
     )
     arrays, texts = build(data, {"few": 1})
     assert len(arrays["together.items"]) == 2 + 200 * 100  # rows of the first 200 lines, each as long as rows get
-    assert texts["together.notes"] == "99800 lines beyond the first 200 of their orders were left out"
+    assert texts["together.notes"] == "Of orders with more than 200 items the others, 99,800 in all, were left out."
 
 
 def test_a_million_items_with_few_orders_cost_little_more_than_their_offsets() -> None:

@@ -58,8 +58,8 @@ class Pairs(NamedTuple):
 
 
 def build(data: Interactions, settings: Mapping[str, Any]) -> tuple[Arrays, Texts]:
-    """The arrays ``together.*`` of all sessions of the data; ``settings`` as ``DEFAULTS``. In ``together.notes`` stands
-    what a reader has to know."""
+    """The arrays ``together.*`` of all sessions of the data; ``settings`` as ``DEFAULTS``. In the text
+    ``together.notes``, if there is one, stands what a reader has to know."""
     chosen = {name: number(settings, name, default) for name, default in DEFAULTS.items()}
     lines = bought(data, int(chosen["longest"]))
     damping = _damping(lines, chosen)
@@ -71,7 +71,7 @@ def build(data: Interactions, settings: Mapping[str, Any]) -> tuple[Arrays, Text
         if replacing is not None and replacing:
             score *= replacing.left(pairs) ** chosen["substitutes"]
         rows.add(pairs.a, pairs.b, score)
-    return rows.arrays("together"), {"together.notes": _notes(lines, int(chosen["longest"]))}
+    return rows.arrays("together"), _notes(lines, int(chosen["longest"]))
 
 
 def counted(lines: Lines, *, weighed: Mapping[str, float] | None = None, few: int = 1) -> Iterator[Pairs]:
@@ -245,9 +245,13 @@ def _damping(lines: Lines, chosen: Mapping[str, float]) -> tuple[NDArray[np.floa
     return np.power(damped, chosen["given"]), np.power(damped, chosen["wanted"])
 
 
-def _notes(lines: Lines, longest: int) -> str:
-    """What a reader has to know; empty for nothing."""
-    return f"{lines.cut} lines beyond the first {longest} of their orders were left out" if lines.cut else ""
+def _notes(lines: Lines, longest: int) -> Texts:
+    """What a reader has to know."""
+    if not lines.cut:
+        return {}
+    return {
+        "together.notes": f"Of orders with more than {longest} items the others, {lines.cut:,} in all, were left out."
+    }
 
 
 def _coordinates(matrix: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

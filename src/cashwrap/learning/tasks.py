@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from cashwrap.declarations import NEXT_CATEGORY
@@ -84,7 +85,9 @@ class Items:
         others = recommending.baselines(self.data, self._task, TEST) if (self.data.part != TEST).any() else {}
         if live is not None:
             others[LIVE] = recommending.ranked(live, self.data, self._task, TEST)
-        return self.judged(ours, others)
+        found = self.judged(ours, others)
+        told = [text for name, text in sorted(artefact.texts.items()) if name.endswith(".notes")]
+        return replace(found, notes=(*found.notes, *told))
 
     def judged(self, ours: Ranked, others: Mapping[str, Ranked]) -> Evaluation:
         """Answers to the test's questions against others' answers."""
