@@ -219,7 +219,7 @@ def test_what_is_no_randomised_offer_is_refused(shop: Shop, tmp_path: Path, expe
 )
 def test_carts_and_offers_for_everybody_are_refused(tmp_path: Path, experiment: str) -> None:
     show: Any = "show: {text: {en: Ten percent off}}"
-    text = TEXT.replace("experiment: {arms: {control: 40%, main: 60%}, design: {window: 2d}}", f"experiment: {experiment}")
+    text = TEXT.replace("{arms: {control: 40%, main: 60%}, design: {window: 2d}}", experiment)
     if "arms" in experiment:
         both = "variations: {a: {text: {en: Ten}}, b: {text: {en: Twelve}}}"
         text = text.replace(show, both, 1)
