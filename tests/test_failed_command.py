@@ -207,6 +207,7 @@ NOTHING = {
     "offers list",
     "offers entries",
     "evaluate",
+    "drift",
     "models list",
     "models show",
     "models verify",
