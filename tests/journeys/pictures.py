@@ -1,7 +1,7 @@
 """Take the pictures of the documentation from the running demo: `python -m tests.journeys.pictures`.
 
-Writes `docs/images/{before-consent,new-mobile,high-value,why}.png`, the payment page as four shoppers see it, and
-`offer-basket.png`. Look at each before you commit it.
+Writes `docs/images/{before-consent,new-mobile,high-value,why}.png`, the payment page as four shoppers see it, `recommendations.png`
+and `offer-basket.png`. Look at each before you commit it.
 """
 
 import os
@@ -106,6 +106,17 @@ def why(browser: Browser, demo: Demo) -> None:
     take(page, "why")
 
 
+def recommendations(browser: Browser, demo: Demo) -> None:
+    """What goes with a newcomer's basket, each product with who chose it."""
+    page = opened(browser, demo, DESKTOP, (1280, 1010))
+    page.click("[data-consent-reject]")
+    put_in_basket(page, demo.shop, "KC-C03")
+    chosen = page.locator("[data-cashwrap-source] .chosen-by")
+    expect(chosen.first).to_be_visible()
+    chosen.first.scroll_into_view_if_needed()
+    take(page, "recommendations")
+
+
 def offer_basket(browser: Browser, demo: Demo) -> None:
     """The basket of a regular with the offer taken; last, since the basket stays his."""
     page = opened(browser, demo, DESKTOP, (1280, 1010))
@@ -128,7 +139,7 @@ def main() -> None:
         try:
             demo.start()
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS, env={**os.environ})
-            for picture in (before_consent, new_mobile, high_value, why, offer_basket):
+            for picture in (before_consent, new_mobile, high_value, why, recommendations, offer_basket):
                 picture(browser, demo)
             browser.close()
         finally:
