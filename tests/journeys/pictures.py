@@ -1,7 +1,7 @@
 """Take the pictures of the documentation from the running demo: `python -m tests.journeys.pictures`.
 
-Writes `docs/images/{before-consent,new-mobile,high-value,why}.png`, the payment page as four shoppers see it, `recommendations.png`
-and `offer-basket.png`. Look at each before you commit it.
+Writes `docs/images/{before-consent,new-mobile,high-value,why}.png`, the payment page as four shoppers see it,
+`recommendations.png` and `offer-basket.png`. Look at each before you commit it.
 """
 
 import os
