@@ -70,7 +70,7 @@ def test_no_answer_at_all_is_no_novelty_and_no_source():
 # --- predictions ---
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40))
 def test_auc_and_average_precision_agree_with_scikit_learn_ties_and_all(rows):
     scores = np.array([score / 6 for score, _ in rows])
@@ -197,14 +197,12 @@ def test_more_clusters_than_are_drawn_keep_the_interval(monkeypatch: pytest.Monk
 
 def test_intervals_of_auc_hold_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(SEED)
-    truth, held, runs = 0.7602, 0, 40
-    for run in range(runs):
-        # Normal scores one standard deviation apart: the AUC is the normal's share below 1 / sqrt(2).
-        label = (np.arange(300) < 90).astype(np.float64)
-        scores = rng.normal(size=300) + label
-        found = Draws(np.arange(300), run).figures({"auc": measures.auc_values(scores, label)})["auc"]
-        held += found.low <= truth <= found.high
-    assert held >= 0.87 * runs
+    label = (np.arange(300) < 90).astype(np.float64)
+    # Normal scores one standard deviation apart: the AUC is the normal's share below 1 / sqrt(2).
+    truth = 0.76025
+    columns = {str(run): measures.auc_values(rng.normal(size=300) + label, label) for run in range(400)}
+    found = Draws(np.arange(300), SEED).figures(columns).values()
+    assert 0.91 <= np.mean([each.low <= truth <= each.high for each in found]) <= 0.98
 
 
 # --- whole evaluations ---
@@ -284,8 +282,8 @@ def test_an_evaluation_of_a_prediction_says_all_against_each_baseline():
 
 
 def test_folds_are_not_ordered_against_each_other():
-    scores, label = chances(2_000)
-    fold = np.arange(2_000) % 2
+    scores, label = chances(800)
+    fold = np.arange(800) % 2
     skewed = scores / 10 + 0.5 * fold
     whole = measures.evaluate_prediction(rows(label), skewed, {}).figures["auc"].value
     apart = measures.evaluate_prediction(rows(label, fold=fold), skewed, {}).figures["auc"].value

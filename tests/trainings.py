@@ -79,12 +79,12 @@ def basket() -> Training:
 @cache
 def abandon() -> Training:
     rng = np.random.default_rng(5)
-    scores = rng.beta(1.2, 3.0, 3_000)
-    label = (rng.random(3_000) < scores).astype(np.float64)
-    rows = measures.Rows(label, np.arange(3_000) // 2, np.arange(3_000) % 20 == 0)
+    scores = rng.beta(1.2, 3.0, 1_200)
+    label = (rng.random(1_200) < scores).astype(np.float64)
+    rows = measures.Rows(label, np.arange(1_200) // 2, np.arange(1_200) % 20 == 0)
     baselines = {
-        "base_rate": np.full(3_000, 0.28),
-        "logistic": np.clip(scores + rng.normal(0, 0.25, 3_000), 0.01, 0.99),
+        "base_rate": np.full(1_200, 0.28),
+        "logistic": np.clip(scores + rng.normal(0, 0.25, 1_200), 0.01, 0.99),
     }
     evaluation = measures.evaluate_prediction(rows, scores, baselines, threshold=0.6)
     return Training(
