@@ -15,6 +15,7 @@ from cashwrap.errors import InvalidInput
 from cashwrap.learned.artefact import Artefact
 from cashwrap.learning import affinity, leaks, predicting, qini, randomised, recommending, uplift
 from cashwrap.learning.data import TEST, Interactions, Ranked, Table, Task
+from cashwrap.learning.drift import Baselines, summary_of
 from cashwrap.learning.gate import LIVE, Reason
 from cashwrap.learning.interactions import split_by_time
 from cashwrap.learning.mapping import Testing
@@ -52,6 +53,9 @@ class Steps(Protocol):
 
     def evaluate(self, artefact: Artefact, settings: Settings, live: Artefact | None) -> Evaluation:
         """How good it is on the test part, against baselines and what it would replace."""
+
+    def usual(self, artefact: Artefact, evaluation: Evaluation) -> Baselines:
+        """What data and answers were like when it was made: what later ones are compared with."""
 
     def micros(self, artefact: Artefact) -> float:
         """The median time of one answer, in microseconds."""
@@ -96,6 +100,10 @@ class Items:
         held = self.data.explored[ours.cluster]
         parts = {"the holdout": held} if held.any() else None
         return evaluate_ranking(ours, others, task=self._task, popularity=popularity, slices=parts, seed=SEED)
+
+    def usual(self, artefact: Artefact, evaluation: Evaluation) -> Baselines:  # noqa: ARG002
+        """See ``Steps``."""
+        return summary_of(self.data, fallback=evaluation.sources.get("fallback"))
 
     def micros(self, artefact: Artefact) -> float:
         """See ``Steps``."""
@@ -188,6 +196,11 @@ class Examples:
         threshold = float(np.quantile(ours, 1 - np.mean(known if len(known) else rows.label)))
         return evaluate_prediction(rows, ours, others, threshold=threshold, seed=SEED)
 
+    def usual(self, artefact: Artefact, evaluation: Evaluation) -> Baselines:  # noqa: ARG002
+        """See ``Steps``."""
+        test = self.data.part == TEST
+        return summary_of(self.data, predicting.scores(artefact, self.data)[test] if test.any() else None)
+
     def micros(self, artefact: Artefact) -> float:
         """See ``Steps``."""
         predictor = Predictor.of(artefact)
@@ -226,6 +239,11 @@ class Uplift:
             return qini.evaluate(self.data, scores, SEED)
         test = self.data.part == TEST
         return qini.evaluate(chosen(self.data, test), uplift.scores(artefact, self.data)[test], SEED)
+
+    def usual(self, artefact: Artefact, evaluation: Evaluation) -> Baselines:  # noqa: ARG002
+        """See ``Steps``."""
+        test = self.data.part == TEST
+        return summary_of(self.data, uplift.scores(artefact, self.data)[test] if test.any() else None)
 
     def micros(self, artefact: Artefact) -> float:
         """See ``Steps``."""

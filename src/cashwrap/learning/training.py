@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from cashwrap.learned.artefact import Artefact, Lineage
 from cashwrap.learning.data import Table
-from cashwrap.learning.drift import Baselines, summary_of
+from cashwrap.learning.drift import Baselines
 from cashwrap.learning.gate import gate
 from cashwrap.learning.mapping import Testing
 from cashwrap.learning.results import Training
@@ -65,6 +65,7 @@ def make(
     told(0.7, "testing on what it has not seen")
     evaluation = steps.evaluate(artefact, settings, live)
     found = gate(evaluation, kind=artefact.kind, micros=steps.micros(artefact), told=doubts)
+    usual = steps.usual(artefact, evaluation)
     if plan.refit and found.passed:
         artefact = steps.everything().fit(settings, _part(told, 0.9, 1.0))
     training = Training(
@@ -78,7 +79,7 @@ def make(
         peak_bytes=peak(),
     )
     told(1.0, "done")
-    return Made(training, artefact, summary_of(steps.data), steps.data.subjects)
+    return Made(training, artefact, usual, steps.data.subjects)
 
 
 def peak() -> int:
