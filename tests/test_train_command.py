@@ -187,6 +187,7 @@ def test_it_is_judged_again_and_says_what_it_has_seen(folder: Path, trained: dic
 )
 def test_what_cannot_be_says_why(folder: Path, arguments: tuple[str, ...], says: str) -> None:
     assert f"({says})" in invoke(*arguments, "--data", folder / "data", code=1)
+    assert not Path("x.csv").exists()  # what is refused leaves no file, and would not have emptied one
 
 
 def test_all_that_can_be_is_trained_and_the_rest_is_told(folder: Path, trained: dict[str, Any]) -> None:

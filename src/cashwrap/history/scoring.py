@@ -5,6 +5,7 @@ The same functions as in a decision, without a request. Shoppers are read page b
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -13,7 +14,7 @@ from cashwrap.content import Catalogue, locales
 from cashwrap.content.shelf import Rules, pick
 from cashwrap.declarations import Products
 from cashwrap.errors import Forgotten, InvalidInput
-from cashwrap.learned.serving import Models
+from cashwrap.learned.serving import Models, TenantModels
 from cashwrap.model import PERSONALIZATION, Profile, Tenant, Value
 from cashwrap.playbook import Playbook
 from cashwrap.ports import ShopperKey
@@ -54,6 +55,18 @@ def score_everybody(world: World, playbook: Playbook, tenant: Tenant, wanted: Wa
     asked = (*wanted.predictions, *([wanted.recommender] if wanted.recommender else []))
     if not any(models.version(name, "live") for name in asked):
         raise InvalidInput(f"of {', '.join(asked)} no model is live: see 'cashwrap models'", code="no_model")
+    return _scored(world, playbook, _Shoppers(tenant, models), wanted)
+
+
+class _Shoppers(NamedTuple):
+    """Whose shoppers are asked about, and who is asked."""
+
+    tenant: Tenant
+    models: TenantModels
+
+
+def _scored(world: World, playbook: Playbook, shoppers: _Shoppers, wanted: Wanted) -> Iterator[Scored]:
+    tenant, models = shoppers
     catalogue = Catalogue.of(world.catalogue.products(tenant), models=models)
     show, tags = (
         Products("recommended", wanted.limit, model=wanted.recommender),
