@@ -27,6 +27,7 @@ SECONDS, MEGABYTES = 600, 3_000
 BUILDERS = {
     "nothing": None,
     "together": tables.build,
+    "together, of all": lambda data, _: tables.build(data._replace(kind=data.kind * 0), {"substitutes": 0}),
     "repeat": repeats.build,
     "popular": popularity.build,
     "trending": popularity.build_trending,
@@ -85,12 +86,15 @@ def one(folder: Path, name: str, items: int) -> None:
     """Run one builder and tell of it."""
     data = held(folder, items, described=name in {"similar", "accessories"})
     build = BUILDERS[name]
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     arrays = build(data, {})[0] if build is not None else {}
-    seconds = time.perf_counter() - began
+    seconds, worked = time.perf_counter() - began, time.process_time() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = sum(array.nbytes for array in arrays.values()) / 1e6
-    print(f"{name:12} {seconds:7.1f} s   peak {peak:6,.0f} MB   arrays {size:6.1f} MB", flush=True)
+    print(
+        f"{name:16} {seconds:6.1f} s ({worked:.1f} of processor)   peak {peak:6,.0f} MB   arrays {size:6.1f} MB",
+        flush=True,
+    )
 
 
 def main(rows: int, items: int) -> None:
