@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cashwrap.learning import popularity, repeats, similar, tables
+from cashwrap.learning import neighbours, popularity, repeats, similar, tables
 from cashwrap.learning.data import Interactions
 from cashwrap.learning.lines import DAY
 from cashwrap.model import Product
@@ -26,6 +26,8 @@ KINDS = 400
 SECONDS, MEGABYTES = 600, 3_000
 BUILDERS = {
     "nothing": None,
+    "session": neighbours.build,
+    "follows": neighbours.build_follows,
     "together": tables.build,
     "together, of all": lambda data, _: tables.build(data._replace(kind=data.kind * 0), {"substitutes": 0}),
     "repeat": repeats.build,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import exp, log, log1p
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_plain_vsknn_by_hand() -> None:
 def test_masks_find_the_leaf_that_a_walk_finds(seed: int) -> None:
     chance = np.random.default_rng(seed)
 
-    def grown(leaves: int) -> dict[str, object]:
+    def grown(leaves: int) -> dict[str, Any]:
         if leaves == 1:
             return {"leaf_value": float(chance.normal())}
         left = int(chance.integers(1, leaves))
@@ -130,11 +131,11 @@ def test_masks_find_the_leaf_that_a_walk_finds(seed: int) -> None:
             "right_child": grown(leaves - left),
         }
 
-    def walked(node: dict[str, object], row: np.ndarray) -> float:
+    def walked(node: dict[str, Any], row: Any) -> float:
         while "split_feature" in node:
-            side = "left_child" if row[node["split_feature"]] <= node["threshold"] else "right_child"  # type: ignore[index,operator]
-            node = node[side]  # type: ignore[assignment]
-        return float(node["leaf_value"])  # type: ignore[arg-type]
+            side = "left_child" if row[node["split_feature"]] <= node["threshold"] else "right_child"
+            node = node[side]
+        return float(node["leaf_value"])
 
     trees = [grown(int(chance.integers(1, 17))) for _ in range(4)]
     levels = chance.integers(0, LEVELS, (3, 20)).astype(np.uint8)

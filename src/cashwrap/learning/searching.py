@@ -4,8 +4,8 @@ First the sources that settings make a difference to, each alone; then the trees
 for the newest half of the tail. A setting that made nothing better is not tried further.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
+from time import process_time
 from typing import Any, Final
 
 import numpy as np
@@ -25,8 +25,8 @@ QUESTIONS: Final = 3_000
 """That one trial is judged by."""
 BLENDED: Final = 8_000
 """Questions that a trial's blend is learned from."""
-PATIENCE: Final = 60.0
-"""Seconds after which no new trial of a source is begun."""
+ROWS: Final = 1_000_000
+"""The newest this many are what a trial knows: time is bounded, and the same data finds the same settings."""
 TRIED: Final[Mapping[Task, Mapping[str, Mapping[str, tuple[Any, ...]]]]] = {
     "next_item": {
         "session": {
@@ -64,7 +64,7 @@ def search(
     data: Interactions, task: Task, tail: NDArray[np.bool_], told: Told
 ) -> tuple[dict[str, Any], tuple[Trial, ...]]:
     """The settings that did best, and all trials in their order. A trial's value is Recall@20 and MRR@20 added up."""
-    head = sources.without(data, tail)
+    head = sources.without(data, tail | _old(data))
     questions = Questions(data, task)
     trials: list[Trial] = []
     settings: dict[str, Any] = {}
@@ -84,6 +84,12 @@ def value(places: NDArray[np.int64], count: int) -> float:
     """Recall@20 and MRR@20 added up, of so many questions; places are from 1, and 0 for none."""
     hit = (places > 0) & (places <= SHOWN)
     return float((hit.sum() + (1 / places[hit]).sum()) / max(count, 1))
+
+
+def _old(data: Interactions) -> NDArray[np.bool_]:
+    """The sessions before the newest rows that a trial knows."""
+    found: NDArray[np.bool_] = data.offsets[1:] <= len(data.item) - ROWS
+    return found
 
 
 class _Alone:
@@ -115,13 +121,10 @@ def _descend(
     told: Told,
 ) -> dict[str, Any]:
     """One setting after the other: the value that does best stays."""
-    began = time.monotonic()
     best = _trial(alone, own, trials)
     steps = [(setting, each) for setting, values in tried.items() for each in values[1:]]
     for place, (setting, each) in enumerate(steps):
         told(0.6 * place / len(steps), f"trying {alone.name} with {setting} {each}")
-        if time.monotonic() - began > PATIENCE:
-            break
         found = _trial(alone, {**own, setting: each}, trials)
         if found > best:
             own, best = {**own, setting: each}, found
@@ -129,9 +132,9 @@ def _descend(
 
 
 def _trial(alone: _Alone, own: dict[str, Any], trials: list[Trial]) -> float:
-    began = time.monotonic()
+    began = process_time()
     found = alone.value(own)
-    trials.append(Trial({alone.name: own}, round(found, 5), round(time.monotonic() - began, 3)))
+    trials.append(Trial({alone.name: own}, round(found, 5), process_time() - began))
     return found
 
 
@@ -152,13 +155,13 @@ class _Blending:
         """The settings that do best, with how many trees there are."""
         best, found = -1.0, dict(BLENDS[0])
         for each in BLENDS:
-            began = time.monotonic()
+            began = process_time()
             learned = blending.learn(self._older, self._sources, each, self._newer)
             if not learned.rounds:
                 break
             reached = value(blending.places(learned, self._newer), self._count)
             own = {**each, "rounds": learned.rounds}
-            trials.append(Trial({"blend": own}, round(reached, 5), round(time.monotonic() - began, 3)))
+            trials.append(Trial({"blend": own}, round(reached, 5), process_time() - began))
             if reached > best:
                 best, found = reached, own
         return found
