@@ -35,7 +35,7 @@ TRIED: Final[Mapping[Task, Mapping[str, Mapping[str, tuple[Any, ...]]]]] = {
             "age": (0.0, 0.7, 2.0, 10.0, 30.0),
             "length": (0.0, 0.3),
             "rare": (1.0, 2.0),
-            "nearest": (200, 100, 500),
+            "nearest": (200, 100),
             "before": (0.8, 0.5),
             "dwell": (0.0, 0.3),
             "kinds": ((1.0, 1.0, 1.0, 1.0), (1.0, 2.0, 0.3, 1.0)),

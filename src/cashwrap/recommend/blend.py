@@ -19,7 +19,7 @@ LEVELS: Final = 256
 LEAVES: Final = 16
 CONTEXT: Final = 6
 """Features beside the two that each source has: see ``Blend.features``."""
-FULL: Final = 80
+FULL: Final = 64
 """Candidates that the trees order; those behind stay in the order of the shares."""
 _ABSENT: Final = np.float32(2.0**-60)
 _LOWEST: Final = np.float32(2.0**-20)
@@ -69,7 +69,7 @@ class Blend:
         """The best ``limit`` of the pool, without what is in the cart."""
         if len(asked.basket):
             pool = pool.only((pool.items[:, None] != asked.basket).all(axis=1))
-        worth: Scores = self._shares / np.maximum(pool.top, _ABSENT)
+        worth = self._shares / np.maximum(pool.top, _ABSENT)
         parts = worth @ pool.scores
         first = _first(parts, max(limit, FULL))
         scores = np.asarray(parts[first], np.float32)

@@ -25,7 +25,7 @@ that."""
 WIDE: Final = 300
 """Candidates of one source that is asked alone."""
 EACH: Final = 50
-"""Candidates that a source brings to the pool; neighbours bring twice as many."""
+"""Candidates that a source brings to the pool; neighbours bring all of theirs."""
 _DAY: Final = 86_400_000
 
 
@@ -84,13 +84,8 @@ class Recommender:
         if source != "recommended":
             return self._alone(asked, limit, source)
         found = self.order(asked, limit)
-        names = self.names
-        return [
-            Suggestion(item, score, names[place])
-            for item, score, place in zip(
-                found.items.tolist(), found.scores.tolist(), found.source.tolist(), strict=True
-            )
-        ]
+        names = [self.names[place] for place in found.source.tolist()]
+        return list(map(Suggestion, found.items.tolist(), found.scores.tolist(), names))
 
     def order(self, asked: Asked, limit: int) -> Order:
         """The same as numbers."""

@@ -21,12 +21,12 @@ from cashwrap.recommend.tables import best
 
 LONGEST: Final = 30
 """Rows of a session that are kept, the newest."""
-MOST: Final = 100
+MOST: Final = 80
 """Candidates of one answer."""
 SHIFT: Final = 16
 _SLOT: Final = 8
 _BYTE: Final = 255
-_READ: Final = 1_500
+_READ: Final = 1_000
 """Postings that one question reads at most, the newest of each item."""
 _PAUSE: Final = 1_800.0
 """Seconds after which a page was left open, not looked at."""
