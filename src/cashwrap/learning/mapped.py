@@ -31,7 +31,11 @@ def read_interactions(mapping: Mapping, path: Path) -> Interactions:
     with _opened(path) as (database, columns):
         known = _Columns(columns, path)
         database.execute(f"CREATE TEMP TABLE kept AS {_kept(mapping, rows, known)}")
-        database.execute(_NUMBERED.format(ended="ended, " if rows.time else ""))
+        database.execute(
+            _NUMBERED.format(
+                ended="ended, " if rows.time else "", whole="bool_and" if mapping.test.since else "bool_or"
+            )
+        )
         found = database.execute(_IN_ORDER).fetchnumpy()
         if not len(found["item"]):
             raise InvalidInput(
@@ -173,7 +177,7 @@ CREATE TEMP TABLE items AS SELECT item, row_number() OVER (ORDER BY item) - 1 AS
 CREATE TEMP TABLE people AS SELECT user, row_number() OVER (ORDER BY user) - 1 AS number FROM kept
   WHERE user IS NOT NULL GROUP BY user;
 CREATE TEMP TABLE sessions AS
-  WITH each AS (SELECT session, max(time) AS ended, min(place) AS place, bool_or(tested) AS tested,
+  WITH each AS (SELECT session, max(time) AS ended, min(place) AS place, {whole}(tested) AS tested,
     any_value(user) AS user FROM kept GROUP BY session)
   SELECT session, row_number() OVER (ORDER BY {ended}each.place) - 1 AS number, tested, people.number AS user
   FROM each LEFT JOIN people ON people.user = each.user;
