@@ -70,9 +70,9 @@ class Blend:
         if len(asked.basket):
             pool = pool.only((pool.items[:, None] != asked.basket).all(axis=1))
         worth = self._shares / np.maximum(pool.top, _ABSENT)
-        parts = worth @ pool.scores
+        parts: Scores = np.asarray(worth @ pool.scores, np.float32)
         first = _first(parts, max(limit, FULL))
-        scores = np.asarray(parts[first], np.float32)
+        scores = parts[first]
         if self._trees is not None and len(first):
             ranks = self._trees.scores(self.features(asked, pool.only(first[:FULL])))
             again = (-ranks).argsort(kind="stable")

@@ -128,4 +128,4 @@ def ranked(found: Candidates, asked: Asked, limit: int) -> Candidates:
 
 
 def _most(name: str, found: Candidates) -> Candidates:
-    return best(found, 2 * EACH if name == Neighbours.name else EACH)
+    return found if name == Neighbours.name else best(found, EACH)
