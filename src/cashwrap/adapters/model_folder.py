@@ -25,6 +25,7 @@ UNFINISHED, LOCK = "_unfinished", "_lock"
 AGAIN = "+"
 """Before the number of times that a version was written anew."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_OURS = re.compile(_NAME.pattern + r"(\+[0-9]{1,9})?")
 
 
 class FolderModels:
@@ -87,10 +88,8 @@ class FolderModels:
             return {}
         with self._turn():
             models = self._models(tenant)
-            names = sorted(models.iterdir()) if models.is_dir() else []
-            return {
-                name.name: sorted({_version(path) for path in name.iterdir()}) for name in names if any(name.iterdir())
-            }
+            found = {name.name: sorted({_version(each) for each in _folders(name)}) for name in _folders(models)}
+            return {name: found[name] for name in sorted(found) if found[name]}
 
     def remove(self, tenant: Tenant, name: str, version: str) -> None:
         """Remove a version, durably; nothing where there is none."""
@@ -108,10 +107,8 @@ class FolderModels:
     def _found(self, tenant: Tenant, name: str, version: str) -> Path | None:
         """The folder of a version: the one written last."""
         place = self._models(tenant) / _named(name)
-        try:
-            found = [each for each in place.iterdir() if _version(each) == _named(version)]
-        except FileNotFoundError:
-            return None
+        _named(version)
+        found = [each for each in _folders(place) if _version(each) == version]
         return max(found, key=_number, default=None)
 
     # --- changes, one at a time ---
@@ -136,15 +133,18 @@ class FolderModels:
 
     def _finish(self) -> None:
         """Remove what never came into its place, and what was replaced there."""
-        for models in self.folder.glob("*@*/*"):
+        for models in filter(Path.is_dir, self.folder.glob("*@*/*")):
             newest: dict[str, int] = {}
-            for path in models.iterdir():
+            for path in _folders(models):
                 newest[_version(path)] = max(newest.get(_version(path), 0), _number(path))
-            for path in models.iterdir():
+            for path in _folders(models):
                 if _number(path) < newest[_version(path)]:
                     self._take(path)
         for leftover in (self.folder / UNFINISHED).iterdir():
-            shutil.rmtree(leftover)
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
 
     def _take(self, found: Path) -> None:
         """Out of its place in one step; ``_finish`` removes it."""
@@ -175,6 +175,14 @@ def _named(name: str) -> str:
         message = f"{name[:50]!r} cannot name a model, a version or a file: letters, digits, '.', '_' and '-' can"
         raise InvalidInput(message, code="invalid_name")
     return name
+
+
+def _folders(place: Path) -> list[Path]:
+    """The folders in a place that are named as models and versions are: what somebody else put there is not ours."""
+    try:
+        return [each for each in place.iterdir() if _OURS.fullmatch(each.name) and each.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _version(path: Path) -> str:

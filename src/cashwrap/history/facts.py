@@ -24,7 +24,8 @@ from cashwrap.engine import World
 from cashwrap.errors import CashwrapError, Forgotten
 from cashwrap.folding import absorbed_by, read_events
 from cashwrap.history.columns import Making
-from cashwrap.model import Event, Millis, Purpose
+from cashwrap.learned.forgetting import forget
+from cashwrap.model import Event, Millis, Purpose, Tenant
 from cashwrap.ports import Changes, Record, ShopperKey
 from cashwrap.sessions import GAP
 from cashwrap.versions import Versions
@@ -158,12 +159,22 @@ class _Run:
             owners = tail.concerned(settled)
         if owners:
             renamed, gone = _verdicts(tail, people, owners, settled)
+            self._leave(people, gone)
             with parquet.turn(self._folder) as turn:
                 self._check(turn)
                 _reshape(turn, renamed, gone)
                 turn.commit(settled=tail.newest)
                 self._state = turn.state
         self._settled = tail.newest
+
+    def _leave(self, people: Mapping[ShopperKey, "_Person"], gone: Collection[bytes]) -> None:
+        """Take who withdrew out of models, too; before the facts go, so that whoever is cut off does it again."""
+        leaving: dict[Tenant, set[bytes]] = defaultdict(set)
+        for key, person in people.items():
+            leaving[key.tenant] |= {person.analytic_id, *person.former} & set(gone)
+        for tenant, analytic_ids in leaving.items():
+            if analytic_ids:
+                forget(self._world, tenant, analytic_ids)
 
     # --- new facts ---
 

@@ -144,12 +144,17 @@ def _array(mapped: mmap.mmap | bytes, fault: "_Faults") -> Any:
 
 
 def subjects_of(files: ModelFiles, tenant: Tenant, name: str, version: str) -> Any:
-    """Whose data is in a version, as ``subjects`` says: unchecked, since every shopper who is forgotten asks for it.
+    """Whose data is in a version, as ``subjects`` says, unchecked.
 
     Raises ``StoreError`` (``no_such_model``, ``model_format``), and ``CashwrapError`` (``extra_missing``).
     """
     fault = _Faults(name, version, SUBJECTS)
     return _array(_mapped(files, tenant, fault), fault)
+
+
+def unchanged(manifest: Manifest, file: str, content: bytes) -> bool:
+    """Whether a file is as its manifest says."""
+    return _digest(content) == manifest.files.get(file)
 
 
 def checked(files: ModelFiles, tenant: Tenant, manifest: Manifest, file: str) -> bytes:

@@ -19,6 +19,8 @@ POSTINGS = ".postings"
 SHIFT = 16
 """Bits of a posting below its session, as ``recommend.neighbours`` packs them."""
 _SIZE = 8
+_HEAD = 10
+"""Bytes before the description of an array in numpy's format 1.0; the last two say how long that is."""
 
 
 def digests_of(vault: Vault, tenant: Tenant, analytic_ids: Iterable[bytes]) -> list[int]:
@@ -57,6 +59,16 @@ def places_of(subjects: Any, digests: Collection[int]) -> Any:
     there = places < len(subjects)
     places, wanted = places[there], wanted[there]
     return places[subjects[places] == wanted]
+
+
+def holds(raw: bytes, digests: Collection[int]) -> bool:
+    """Whether ``subjects.npy`` has any of these shoppers, or is no such list. Without numpy: who serves without models
+    forgets in them all the same."""
+    begin = _HEAD + int.from_bytes(raw[_HEAD - 2 : _HEAD], "little")
+    head, body = raw[:begin], raw[begin:]
+    if len(body) % _SIZE or b"'<u8'" not in head or f"({len(body) // _SIZE},)".encode() not in head:
+        return True
+    return not frozenset(digests).isdisjoint(memoryview(body).cast("Q"))
 
 
 def without(arrays: Mapping[str, Any], subjects: Any, places: Any) -> tuple[dict[str, Any], Any]:

@@ -15,6 +15,7 @@ from cashwrap.errors import InvalidInput
 from cashwrap.learned.artefact import Artefact
 from cashwrap.learning.bootstrap import Draws
 from cashwrap.learning.data import TEST, Interactions
+from cashwrap.learning.lines import FEW
 from cashwrap.learning.results import Evaluation, Slice, Versus
 from cashwrap.propensity.affinity import FEATURES, NEWEST, UNKNOWN, Affinity, Visit
 from cashwrap.recommend.asked import ADD, ORDER
@@ -106,7 +107,13 @@ def counted(names: tuple[str, ...], category: Ints, data: Interactions, sessions
     times = np.bincount(place, minlength=len(names)).astype(np.float64)
     shares = (times + 1.0 / len(names)) / (times.sum() + 1.0)
     together = visit[1:] == visit[:-1]
-    pairs, count = np.unique(place[:-1][together] * len(names) + place[1:][together], return_counts=True)
+    after = place[:-1][together] * len(names) + place[1:][together]
+    pairs, count = np.unique(after, return_counts=True)
+    if data.subjects:  # what too few of a shop's own shoppers did would tell of them
+        people = int(data.user.max(initial=0)) + 1
+        once = np.unique(after * people + data.user[visit[1:][together]]) // people
+        enough = np.unique(once, return_counts=True)[1] >= FEW
+        pairs, count = pairs[enough], count[enough]
     followers: list[dict[int, int]] = [{} for _ in names]
     for pair, number in zip(pairs.tolist(), count.tolist(), strict=True):
         followers[pair // len(names)][pair % len(names)] = number

@@ -7,7 +7,7 @@ is larger than a sample of this size would show by chance, and large enough to m
 
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Verdict = Literal["fine", "watch", "retrain"]
 _ORDER: tuple[Verdict, ...] = ("fine", "watch", "retrain")
 BINS = 10
+FEWEST_SHOPPERS = 3
+"""Different shoppers of a level of a text that is told of."""
 FEWEST = 20
 """Rows of a bin, or of a level of a text, that are told of at least: a share says nothing of anybody."""
 LEVELS = 50
@@ -114,7 +116,8 @@ def summary_of(data: Table | Interactions, scores: Floats | None = None, fallbac
     until = int(data.time.max()) if data.clock and len(data.time) else 0
     if isinstance(data, Interactions):
         return Baselines(until, len(data.item), items=_popular(data), fallback=fallback)
-    features = {column.name: found for column in data.columns if (found := _spread(column)) is not None}
+    group = data.group if data.subjects else np.arange(len(data.label))
+    features = {column.name: found for column in data.columns if (found := _spread(column, group)) is not None}
     told = _of_numbers(np.asarray(scores, np.float64)) if scores is not None else None
     return Baselines(until, len(data.label), features, told, fallback=fallback)
 
@@ -132,10 +135,10 @@ def _used(data: Interactions) -> Floats:
     return np.bincount(pairs, minlength=len(data.items)).astype(np.float64)
 
 
-def _spread(column: Column) -> Spread | None:
+def _spread(column: Column, group: NDArray[Any]) -> Spread | None:
     if column.kind == "number":
         return _of_numbers(column.values.astype(np.float64))
-    return _of_texts(column)
+    return _of_texts(column, group)
 
 
 def _of_numbers(values: Floats) -> Spread | None:
@@ -148,10 +151,15 @@ def _of_numbers(values: Floats) -> Spread | None:
     return _shared(Spread(len(values), (), edges=tuple(edges.tolist())), _counted(values, edges))
 
 
-def _of_texts(column: Column) -> Spread | None:
+def _of_texts(column: Column, group: NDArray[Any]) -> Spread | None:
+    """``group`` says whose each row is: a level that few had says something of them, however often they had it."""
     counts = _levels(column)
-    most = sorted((each for each in counts if each), key=lambda each: (-counts[each], each))[:LEVELS]
-    levels = tuple(_digest(each) for each in most if counts[each] >= FEWEST)
+    whose: dict[str, set[int]] = {}
+    for value, one in zip(column.values, group.tolist(), strict=True):
+        for each in {str(value)} if column.kind == "category" else set(str(value).split(",")):
+            whose.setdefault(each, set()).add(one)
+    told = [each for each in counts if each and counts[each] >= FEWEST and len(whose[each]) >= FEWEST_SHOPPERS]
+    levels = tuple(_digest(each) for each in sorted(told, key=lambda each: (-counts[each], each))[:LEVELS])
     if not levels or column.kind == "number":
         return None
     bare = Spread(len(column.values), (), levels=levels, text=column.kind)

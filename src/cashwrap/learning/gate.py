@@ -5,6 +5,7 @@ A gate only says no. What it lets through is shown to nobody until a shadow run 
 """
 
 from collections.abc import Iterable
+from math import isfinite
 
 from cashwrap.learned.artefact import Gate
 from cashwrap.learning.results import Evaluation, Versus
@@ -33,9 +34,12 @@ def gate(evaluation: Evaluation, *, kind: str, micros: float | None = None, told
         reasons.append(
             ("too_few_tests", f"tested on {evaluation.count}, at least {FEWEST} are needed: wait for more data")
         )
+    elif not _tells(evaluation):
+        words = f"the test cannot tell {evaluation.main}, say because all that came in it is one and the same"
+        reasons.append(("too_few_tests", f"{words}: wait for more data"))
     reasons += [_not_better(each) for each in evaluation.versus if each.metric == evaluation.main and _falls(each)]
     error = evaluation.figures.get("calibration_error")
-    if error is not None and error.value > MISCALIBRATED:
+    if error is not None and not error.value <= MISCALIBRATED:  # nor what is no number
         reasons.append(
             ("miscalibrated", f"what it predicts is off by {error.value:.3f} on average; {MISCALIBRATED} is the most")
         )
@@ -44,9 +48,15 @@ def gate(evaluation: Evaluation, *, kind: str, micros: float | None = None, told
     return Gate(passed=not reasons, reasons=tuple(reasons))
 
 
+def _tells(evaluation: Evaluation) -> bool:
+    """Whether the figure that decides is there, and a number."""
+    figure = evaluation.figures.get(evaluation.main)
+    return figure is not None and isfinite(figure.value)
+
+
 def _falls(versus: Versus) -> bool:
-    """Whether a model has not shown what it must against one baseline."""
-    return versus.low <= 0 if versus.baseline in NAIVE else versus.high < 0
+    """Whether a model has not shown what it must against one baseline. What is no number shows nothing."""
+    return not versus.low > 0 if versus.baseline in NAIVE else not versus.high >= 0
 
 
 def _not_better(versus: Versus) -> Reason:

@@ -1,14 +1,14 @@
 """The index of sessions by item that neighbours are found in, what follows what in a visit, and plain V-SKNN."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from cashwrap.learning.data import Interactions
-from cashwrap.learning.lines import DAY, number
+from cashwrap.learning.lines import DAY, FEW, number
 from cashwrap.learning.rows import Arrays, Rows, Texts
 from cashwrap.recommend.asked import NO_CANDIDATES, Asked, Candidates
 from cashwrap.recommend.neighbours import LONGEST, SHIFT, Index
@@ -58,8 +58,11 @@ def build(data: Interactions, settings: Mapping[str, Any], longest: int = LONGES
 
 def build_follows(data: Interactions, settings: Mapping[str, Any]) -> tuple[Arrays, Texts]:
     """The arrays ``follows.*``: one over the distance of two items in a visit, half of it for what came before, summed
-    up over visits and divided by the roots of how often each is seen. Blocks of items, so that memory stays bounded."""
+    up over visits and divided by the roots of how often each is seen. Blocks of items, so that memory stays bounded.
+
+    Of a shop's own shoppers at least ``few`` must have had both: what one alone did is told to nobody."""
     rows = Rows(len(data.items), int(number(settings, "keep", FOLLOWERS)))
+    few = int(number(settings, "few", FEW)) if data.subjects else 1
     session = np.repeat(np.arange(data.sessions), np.diff(data.offsets))
     count = np.bincount(data.item, minlength=len(data.items))
     root = np.sqrt(np.maximum(count, 1))
@@ -70,7 +73,9 @@ def build_follows(data: Interactions, settings: Mapping[str, Any]) -> tuple[Arra
         before = int(ends[low - 1]) if low else 0
         high = max(int(np.searchsorted(ends, before + BLOCK, side="right")), low + 1)
         pairs = _pairs(data.item, session, order[before : int(ends[high - 1])], low)
-        matrix = sparse.coo_matrix(pairs, shape=(high - low, len(count))).tocsr()
+        if few > 1:
+            pairs = _of_several(pairs, data.user, len(count), few)
+        matrix = sparse.coo_matrix((pairs.weight, (pairs.first, pairs.second)), shape=(high - low, len(count))).tocsr()
         first = np.repeat(np.arange(low, high), np.diff(matrix.indptr))
         second = matrix.indices.astype(np.int64)
         rows.add(first, second, matrix.data / (root[first] * root[second]))
@@ -78,18 +83,41 @@ def build_follows(data: Interactions, settings: Mapping[str, Any]) -> tuple[Arra
     return rows.arrays("follows"), {}
 
 
-def _pairs(item: NDArray[np.int32], session: NDArray[np.int64], at: NDArray[np.int64], low: int) -> Any:
+class _Pairs(NamedTuple):
+    """Two items of one visit: places (the first from where its block begins), what they count, and which visit."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    session: NDArray[np.int64]
+
+
+def _pairs(item: NDArray[np.int32], session: NDArray[np.int64], at: NDArray[np.int64], low: int) -> _Pairs:
     """Weights by item (from ``low``) and other item, of some rows and what is near them."""
-    found, first, second = [], [], []
+    found: list[_Pairs] = []
     for lag in (*range(-AHEAD, 0), *range(1, AHEAD + 1)):
         other = at + lag
         inside = np.flatnonzero((other >= 0) & (other < len(item)))
         here, there = at[inside], other[inside]
         near = (session[here] == session[there]) & (item[here] != item[there])
-        first.append(item[here[near]] - low)
-        second.append(item[there[near]])
-        found.append(np.full(int(near.sum()), (1.0 if lag > 0 else BEHIND) / abs(lag)))
-    return np.concatenate(found), (np.concatenate(first), np.concatenate(second))
+        here, there = here[near], there[near]
+        weight = np.full(len(here), (1.0 if lag > 0 else BEHIND) / abs(lag))
+        found.append(_Pairs(item[here].astype(np.int64) - low, item[there].astype(np.int64), weight, session[here]))
+    columns: list[Any] = [np.concatenate(each) for each in zip(*found, strict=True)]
+    return _Pairs(*columns)
+
+
+def _of_several(pairs: _Pairs, user: NDArray[np.int32], items: int, few: int) -> _Pairs:
+    """Those pairs that at least so many different shoppers had; a visit of nobody known is one of its own."""
+    unknown = user < 0
+    shopper = np.where(unknown, int(user.max(initial=-1)) + np.cumsum(unknown), user).astype(np.int64)[pairs.session]
+    people = int(shopper.max(initial=0)) + 1
+    key = pairs.first * items + pairs.second
+    once = np.unique(key * people + shopper) // people
+    names, shoppers = np.unique(once, return_counts=True)
+    kept = (shoppers >= few)[np.searchsorted(names, key)]
+    columns: list[Any] = [each[kept] for each in pairs]
+    return _Pairs(*columns)
 
 
 def _recency(data: Interactions, age: float) -> NDArray[np.float64]:

@@ -1,0 +1,253 @@
+"""Attacks on what is learned: shoppers who must not be in it, models that must not pass, disks, careless hands."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from cashwrap.adapters.model_folder import FolderModels
+from cashwrap.errors import CashwrapError
+from cashwrap.history import write_facts
+from cashwrap.learned import extras, forgetting, registry
+from cashwrap.learned.files import SUBJECTS, subjects_of, verify
+from cashwrap.learned.forgetting import dues_of, forget
+from cashwrap.learning.affinity import categories_of, counted
+from cashwrap.learning.data import TRAIN, Column, Interactions, Table
+from cashwrap.learning.drift import summary_of
+from cashwrap.learning.gate import gate
+from cashwrap.learning.measures import Rows, evaluate_prediction
+from cashwrap.learning.neighbours import build_follows
+from cashwrap.model import Product
+from cashwrap.world import World
+from engines import GRANTED, LIVE, TestClock, memory_world, shop_over
+from learned_world import kept, world_with
+
+PEOPLE = tuple(bytes([number]) * 16 for number in range(1, 5))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return world_with(FolderModels(tmp_path / "models"))
+
+
+def versions(world: World) -> list[str]:
+    return registry.versions_of(world, LIVE, "next_item")
+
+
+def visits(*said: tuple[int, str], subjects: int = 4) -> Interactions:
+    """Visits by whose they are and what was looked at; of a shop's own shoppers unless there are no ``subjects``."""
+    items = tuple(sorted({name for _, names in said for name in names.split()}))
+    rows = [items.index(name) for _, names in said for name in names.split()]
+    ends = np.cumsum([len(names.split()) for _, names in said])
+    count = len(said)
+    return Interactions(
+        items=items,
+        item=np.array(rows, np.int32),
+        kind=np.zeros(len(rows), np.int8),
+        time=np.arange(len(rows), dtype=np.int64) * 60_000,
+        offsets=np.append(0, ends).astype(np.int64),
+        user=np.array([who for who, _ in said], np.int32),
+        part=np.full(count, TRAIN, np.int8),
+        explored=np.zeros(count, np.bool_),
+        catalogue={name: Product(name, category=f"of {name}") for name in items},
+        subjects=PEOPLE[:subjects],
+    )
+
+
+# --- what one shopper alone did ---
+
+SECRET = ((0, "test cradle"), (0, "test cradle"), (0, "test cradle"))
+"""One shopper, three visits: nobody is to learn that whoever wants a test wants a cradle next."""
+USUAL = tuple((who, "tea cup") for who in (0, 1, 2))
+
+
+def followers(data: Interactions) -> set[tuple[str, str]]:
+    arrays, _ = build_follows(data, {})
+    ends = arrays["follows.offsets"]
+    return {
+        (data.items[at], data.items[other])
+        for at in range(len(data.items))
+        for other in arrays["follows.items"][ends[at] : ends[at + 1]].tolist()
+    }
+
+
+def test_what_follows_for_one_shopper_alone_is_in_no_table() -> None:
+    assert followers(visits(*SECRET, *USUAL)) == {("tea", "cup"), ("cup", "tea")}
+
+
+def test_a_file_that_knows_no_shoppers_of_ours_is_learned_from_whole() -> None:
+    assert ("test", "cradle") in followers(visits(*SECRET, *USUAL, subjects=0))
+
+
+def test_categories_that_follow_for_one_shopper_alone_are_in_no_table() -> None:
+    data = visits(*SECRET, *USUAL)
+    names, category = categories_of(data)
+    arrays, _ = counted(names, category, data, np.arange(data.sessions)).parts()
+    assert arrays["follower_ends"].tolist() == [int(at >= names.index("of tea")) for at in range(len(names))]
+    assert [names[at] for at in arrays["follower"]] == ["of cup"]
+
+
+def test_a_text_that_one_shopper_has_in_many_rows_is_not_in_what_drift_is_told_by() -> None:
+    """A digest of an e-mail address is an e-mail address to whoever has a list of them."""
+    texts = ["ann@example.com"] * 100 + ["mugs"] * 100
+    who = [0] * 100 + [1, 2, 3, 1] * 25
+    table = Table(
+        columns=(Column("search", "category", np.array(texts, object)), Column("all", "set", np.array(texts, object))),
+        label=np.zeros(200),
+        time=np.arange(200),
+        group=np.array(who, np.int32),
+        part=np.zeros(200, np.int8),
+        explored=np.zeros(200, np.bool_),
+        subjects=PEOPLE,
+    )
+    for spread in summary_of(table).features.values():
+        assert len(spread.levels) == 1
+        assert spread.shares == (0.5, 0.5, 0.0)
+    assert [len(each.levels) for each in summary_of(table._replace(subjects=())).features.values()] == [2, 2]
+
+
+# --- who withdraws, and who is forgotten ---
+
+
+def test_who_withdraws_analytics_is_in_no_model_any_more(tmp_path: Path) -> None:
+    """Facts of theirs go with the next run, and with them the sessions that neighbours are looked for in."""
+    world = msgspec.structs.replace(memory_world(TestClock()), models=FolderModels(tmp_path / "models"))
+    with shop_over(world) as shop:
+        people = [{"anonymousId": f"anon-withdraws-{number}"} for number in range(2)]
+        for who in people:
+            shop.consents(who, **GRANTED)
+            shop.keeps(shop.views(who))
+        write_facts(world, tmp_path / "facts")
+        ids = [profile.analytic_id for who in people if (profile := shop.profile(anonymous=who["anonymousId"]))]
+        version = kept(world, subjects=tuple(ids))
+        shop.consents(people[0], **{**GRANTED, "analytics": "denied"})
+        write_facts(world, tmp_path / "facts")
+    assert forgetting.holding(world, LIVE, ids[:1]) == []
+    assert forgetting.holding(world, LIVE, ids[1:]) == [f"next_item@{version}"]
+    assert dues_of(world.registry)[LIVE.name, "next_item", version].shoppers == 1
+
+
+def damaged(array: Any) -> dict[str, bytes]:
+    """Lists of subjects as a broken disk or a careless hand leaves them."""
+
+    def written(what: Any) -> bytes:
+        file = io.BytesIO()
+        np.lib.format.write_array(file, what, version=(1, 0))
+        return file.getvalue()
+
+    whole = written(array)
+    return {
+        "of two dimensions": written(array.reshape(2, 2)),
+        "of real numbers": written(np.full(4, np.nan)),
+        "one number": written(array[0]),
+        "in another order": written(array[::-1].copy()),
+        "of objects": whole.replace(b"'<u8'", b"'|O8'"),
+        "of a negative shape": whole.replace(b"(4,), ", b"(-4,),"),
+        "another shopper": whole[:-8] + b"\0" * 8,
+        "cut off": whole[:-3],
+        "nothing": b"",
+    }
+
+
+@pytest.mark.parametrize("how", list(damaged(np.arange(4, dtype="<u8"))))
+def test_a_damaged_list_of_subjects_hides_nobody(world: World, tmp_path: Path, how: str) -> None:
+    kept(world, subjects=PEOPLE)
+    path = next((tmp_path / "models").rglob(SUBJECTS))
+    path.write_bytes(damaged(np.load(path))[how])
+    forget(world, LIVE, PEOPLE[:1])
+    assert versions(world) == []
+
+
+def test_a_server_without_numpy_forgets_in_models_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = kept(world, subjects=PEOPLE[:2])
+
+    def missing(_: str) -> None:
+        raise CashwrapError("Models need numpy", code="extra_missing")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(extras, "_loaded", missing)
+        assert forget(world, LIVE, PEOPLE[2:3]) == []
+        assert versions(world) == [version]
+        assert forget(world, LIVE, PEOPLE[:1]) == [f"next_item@{version}"]
+    assert versions(world) == []
+
+
+def test_two_who_forget_at_once_bring_nobody_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both read the version, the one writes it without the first shopper, and then the other without the second."""
+    version = kept(world, subjects=PEOPLE)
+    files = world.models
+    assert files is not None
+    other: list[Callable[[], object]] = [lambda: forget(world, LIVE, PEOPLE[1:2])]
+    rewrite = files.rewrite
+
+    def meanwhile(*args: Any) -> None:
+        if other:
+            other.pop()()
+        rewrite(*args)
+
+    monkeypatch.setattr(files, "rewrite", meanwhile)
+    forget(world, LIVE, PEOPLE[:1])
+    left = subjects_of(files, LIVE, "next_item", version)
+    assert sorted(left) == sorted(int(each) for each in digests(world, PEOPLE[2:]))
+    assert verify(files, world.vault, LIVE, "next_item", version) == []
+
+
+def digests(world: World, people: tuple[bytes, ...]) -> list[int]:
+    return forgetting.digests_of(world.vault, LIVE, people)
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        "default@live/README",
+        "default@live/.DS_Store",
+        "default@live/lost+found/",
+        "default@live/my models/1/",
+        "default@live/next_item/.DS_Store",
+        "default@live/next_item/copy+old/",
+        "default@live/next_item/notes.txt",
+        "_unfinished/notes.txt",
+        "notes@home",
+    ],
+)
+def test_what_somebody_leaves_among_the_models_keeps_nobody_from_forgetting(
+    world: World, tmp_path: Path, stray: str
+) -> None:
+    version = kept(world, subjects=PEOPLE)
+    place = tmp_path / "models" / f"{LIVE.store}@{LIVE.environment}".join(stray.split("default@live"))
+    if stray.endswith("/"):
+        place.mkdir(parents=True)
+    else:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("mine")
+    assert forget(world, LIVE, PEOPLE[:1]) == [f"next_item@{version}"]
+    assert forgetting.holding(world, LIVE, PEOPLE[:1]) == []
+    assert versions(world) == [version]
+
+
+# --- models that must not pass ---
+
+
+def judged(scores: Any, label: Any, group: Any) -> bool:
+    rows = Rows(label, group, np.zeros(len(label), np.bool_))
+    plain = {"base_rate": np.full(len(label), label.mean())}
+    return gate(evaluate_prediction(rows, scores, plain, seed=7), kind="predictor").passed
+
+
+@pytest.mark.parametrize("came", [0.0, 1.0])
+def test_no_model_passes_a_test_in_which_all_is_one_and_the_same(came: float) -> None:
+    label = np.full(400, came)
+    assert not judged(np.full(400, 0.99 * came + 0.005), label, np.arange(400))
+
+
+def test_hardly_any_random_model_passes() -> None:
+    rng = np.random.default_rng(11)
+    passed = 0
+    for _ in range(100):
+        label = (rng.random(300) < 0.3).astype(float)
+        passed += judged(0.3 + 0.02 * rng.random(300), label, np.arange(300) // 2)
+    assert passed <= 6, "2.5 of 100 are to be expected"
