@@ -8,6 +8,7 @@ from typing import Final, Protocol, Self
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from cashwrap.model import Inputs, Millis
 from cashwrap.recommend.asked import KINDS, NO_CANDIDATES, Asked, Candidates, Source, Suggestion
@@ -72,6 +73,8 @@ class Recommender:
         Raises ``KeyError`` or ``ValueError`` where they do not fit each other.
         """
         items = msgspec.json.decode(artefact.texts["items"], type=tuple[str, ...])
+        # Plain views of mapped files: a memmap pays for every slice that is taken of it.
+        artefact = replace(artefact, arrays={name: np.asarray(array) for name, array in artefact.arrays.items()})
         names = artefact.settings["sources"]
         sources = [SOURCES[name].of(artefact, len(items)) for name in names]
         return cls(items, sources, Blend.of(artefact, len(sources), len(items)))
