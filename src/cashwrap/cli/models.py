@@ -238,8 +238,10 @@ def verify_(
     with open_world(data, serving=False) as world:
         for each, versions in registry.files_of(world).versions(tenant).items():
             for one in versions:
-                if name in ("", each) and version in ("", one):
+                if name in ("", each) and (one.startswith(version) or one.endswith(version)):
                     wrong[f"{each}@{one}"] = verify(registry.files_of(world), world.vault, tenant, each, one)
+    if model and not wrong:
+        raise StoreError(f"there is no {model} here: see 'cashwrap models list'", code="no_such_model")
     broken = {each: lines for each, lines in wrong.items() if lines}
     if json:
         print_json({"checked": list(wrong), "broken": broken})
@@ -262,8 +264,8 @@ class _Change(NamedTuple):
 def _give(does: _Change, asked: str, force: str, data: Path, tenant: Tenant, *, json: bool) -> None:
     name, _, version = asked.partition("@")
     with open_world(data, serving=False) as world:
-        note = noted(f"model.{does.action}", asked, {"forced": bool(force)}, tenant)
-        changed = trail_of(world).around(note, partial(does.change, world, tenant, name, version, force))
+        note = noted(f"model.{does.action}", asked, {"forced": bool(force.strip())}, tenant)
+        changed = trail_of(world).around(note, partial(does.change, world, tenant, name, version, force.strip()))
     _changed(changed, json=json)
 
 

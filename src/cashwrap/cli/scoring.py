@@ -53,10 +53,15 @@ def score(  # noqa: PLR0913 - each one is an option of the command
 
 def _written(path: Path, found: Iterator[Scored], wanted: Wanted) -> int:
     """Write a table of scores that nobody else can read; how many shoppers are in it."""
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(header(wanted))
-        count = 0
-        for count, each in enumerate(found, 1):  # noqa: B007 - the last number is how many there were
-            table.writerow(row(each, wanted))
-        return count
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        os.fchmod(handle, 0o600)  # also of a file that was there, and that everybody could read
+        with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(header(wanted))
+            count = 0
+            for count, each in enumerate(found, 1):  # noqa: B007 - the last number is how many there were
+                table.writerow(row(each, wanted))
+            return count
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}", code="unwritable_file") from error

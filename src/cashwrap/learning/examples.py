@@ -58,7 +58,7 @@ def of_log(
     See ``history.examples`` for what a moment is and who is in it. ``group`` is the shopper. Columns that say
     nothing of anybody are left out. Raises ``InvalidInput`` (``no_examples``) with what to do.
     """
-    filling = _Filling(columns_of(playbook, decl.features))
+    filling = _Filling(columns_of(playbook, decl.features), _sensitive(world, tenant))
     labels, explored = array("b"), array("b")
     for example in examples(world, playbook, decl, tenant, now=now, told=told):
         filling.add(example.known)
@@ -80,7 +80,7 @@ def at_moments(
 ) -> Table:
     """What was known just before given moments, by analytic id, ascending in time: without labels (they are NaN), which
     whoever asks has, by ``subjects[group]`` and ``time``."""
-    filling = _Filling(columns_of(playbook, features))
+    filling = _Filling(columns_of(playbook, features), _sensitive(world, tenant))
     for known in attributes_at(world, playbook, tenant, wanted, purpose=purpose, names=features):
         filling.add(known)
     count = len(filling.time)
@@ -96,6 +96,11 @@ def _nothing(decl: PredictionDecl) -> str:
     )
 
 
+def _sensitive(world: World, tenant: Tenant) -> frozenset[str]:
+    """Products that are called so now: the log may have them from before."""
+    return frozenset(name for name, product in world.catalogue.products(tenant).items() if product.sensitive)
+
+
 def _split(name: str) -> str:
     return f"{name.partition('[')[0]}[*]"
 
@@ -103,7 +108,9 @@ def _split(name: str) -> str:
 class _Filling:
     """Columns that grow row by row, eight bytes a cell: a text is there once."""
 
-    def __init__(self, kinds: Mapping[str, ColumnKind]) -> None:
+    def __init__(self, kinds: Mapping[str, ColumnKind], sensitive: frozenset[str]) -> None:
+        """``sensitive`` are products: a text that names one is as good as missing."""
+        self._sensitive = sensitive
         self.time = array("q")
         self._seen = array("q")
         self._who: list[bytes] = []
@@ -121,9 +128,10 @@ class _Filling:
         for name, numbers in self._numbers.items():
             numbers.append(number(value(name)))
         for name, texts in self._categories.items():
-            texts.append(self._once(text(value(name))))
+            found = text(value(name))
+            texts.append("" if found in self._sensitive else self._once(found))
         for name, texts in self._sets.items():
-            texts.append(self._once(",".join(members(value(name)))))
+            texts.append(self._once(",".join(each for each in members(value(name)) if each not in self._sensitive)))
 
     def _once(self, found: str) -> str:
         return self._texts.setdefault(found, found)

@@ -290,7 +290,8 @@ def _opened(path: Path) -> "Iterator[tuple[duckdb.DuckDBPyConnection, list[str]]
     database = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY, "preserve_insertion_order": True})
     try:
         columns = [row[0] for row in database.execute(f"DESCRIBE FROM {read}").fetchall()]
-        texts = ", ".join(f'coalesce(CAST("{each}" AS VARCHAR), \'\') AS "{each}"' for each in columns)
+        names = [each.replace('"', '""') for each in columns]
+        texts = ", ".join(f'coalesce(CAST("{each}" AS VARCHAR), \'\') AS "{each}"' for each in names)
         database.execute(f"CREATE TEMP VIEW source AS SELECT {texts}, row_number() OVER () AS place FROM {read}")  # noqa: S608 - quoted
         yield database, columns
     except duckdb.Error as error:

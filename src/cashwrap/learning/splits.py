@@ -9,6 +9,8 @@ from cashwrap.learning.data import TEST, TRAIN, VALID, Table
 Ints = NDArray[np.int64]
 FEWEST_ROWS, FEWEST_OF_EACH = 100, 20
 """Examples, and examples of each label, below which nothing can be learned."""
+FEWEST_GROUPS = 5
+"""Groups, which stay together, below which there are no folds."""
 TAIL = 0.2
 """Share of the time that a search keeps back."""
 FOLDS = 3
@@ -50,6 +52,12 @@ def learned_from(table: Table) -> Table:
         raise InvalidInput(
             f"there are {count} examples, {ups} of them positive: at least {FEWEST_ROWS}, and {FEWEST_OF_EACH} of each "
             "label, are needed. Wait for more, or take a longer history",
+            code="too_few_examples",
+        )
+    if len(np.unique(learned.group)) < FEWEST_GROUPS:
+        raise InvalidInput(
+            f"all {count} examples are of fewer than {FEWEST_GROUPS} groups (one shopper, one order ...), which are "
+            "never divided: nothing can be held against anything. Wait for more, or look at 'group'",
             code="too_few_examples",
         )
     return learned
