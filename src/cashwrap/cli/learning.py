@@ -1,7 +1,7 @@
 """``train``, ``evaluate`` and ``drift``: models from what happened, how good they are, and whether they still fit."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -44,8 +44,10 @@ Experiment = Annotated[
     typer.Option(help="The experience whose randomised offer `discount_sensitivity` is learned from."),
 ]
 HOUR = 3_600
-_NOTHING_YET = frozenset({"no_interactions", "no_examples", "one_class", "too_few_examples", "too_few_items"})
-"""What a young shop has too little of: told, and no reason to stop at the first model."""
+_NOTHING_YET = frozenset(
+    {"no_interactions", "no_examples", "no_categories", "one_class", "too_few_examples", "too_few_items"}
+)
+"""What a young shop has too little of: told, and no failure where every model was asked for."""
 
 
 def register(app: typer.Typer) -> None:
@@ -97,17 +99,21 @@ def train(  # noqa: PLR0913 - each one is an option of the command
 
     Example: `cashwrap train basket --data data`
     """
-    tenant, said = tenant_of(store, env), _Said(html, png, json)
+    tenant, said = tenant_of(store, env), _said(html, png, json=json)
     if mapping is not None or file is not None:
-        found = [_of_file(data, tenant, mapping, file, json=json)]
-        _tell(found, said)
+        if name:
+            raise InvalidInput("a mapping names its model itself: leave the name out", code="unknown_model")
+        _tell([_of_file(data, tenant, mapping, file, json=json)], said)
         return
+    asked = _Asked(name, experiment, due or bool(every))
     while True:
-        asked = _Asked(name, experiment, due or bool(every))
-        _tell(_of_shop(data, tenant, playbook, asked, quiet=json), said)
+        refused: list[str] = []
+        _tell(_of_shop(data, tenant, playbook, asked, refused, quiet=json), said, alone=bool(name))
         if not every:
-            return
+            break
         time.sleep(every * HOUR)
+    if not _NOTHING_YET.issuperset(refused):
+        raise typer.Exit(1)
 
 
 def evaluate(  # noqa: PLR0913 - each one is an option of the command
@@ -134,7 +140,7 @@ def evaluate(  # noqa: PLR0913 - each one is an option of the command
 
     Example: `cashwrap evaluate basket --data data --mapping online_retail --file september.csv --all`
     """
-    tenant = tenant_of(store, env)
+    tenant, said = tenant_of(store, env), _said(html, png, json=json)
     making, judging = _learning("making"), _learning("judging")
     with open_world(data, serving=False) as world, _progress(name, quiet=json) as told:
         plan, found = (
@@ -144,7 +150,7 @@ def evaluate(  # noqa: PLR0913 - each one is an option of the command
         )
         model = judging.found(world, tenant, name)
         training = judging.judged(model, plan, found, world.clock, everything=everything, told=told)
-    _tell([training], _Said(html, png, json))
+    _tell([training], said)
 
 
 def drift(  # noqa: PLR0913 - each one is an option of the command
@@ -196,10 +202,11 @@ def _of_file(data: Path, tenant: Tenant, mapping: Path | None, file: Path | None
         return _kept(world, tenant, made)
 
 
-def _of_shop(data: Path, tenant: Tenant, playbook: Path | None, asked: _Asked, *, quiet: bool) -> list[Any]:
-    """The models of a shop's own data, each as far as there is enough of it."""
+def _of_shop(
+    data: Path, tenant: Tenant, playbook: Path | None, asked: _Asked, refused: list[str], *, quiet: bool
+) -> Iterator[Any]:
+    """The models of a shop's own data, each told as it is made; what cannot be made goes to ``refused`` by its code."""
     making, training = _learning("making"), _learning("training")
-    done = []
     with open_world(data, serving=False) as world:
         shop = _shop(world, data, tenant, playbook, quiet=quiet)
         known = dict(making.due(shop)) if asked.due else making.names_of(shop.playbook)
@@ -210,13 +217,13 @@ def _of_shop(data: Path, tenant: Tenant, playbook: Path | None, asked: _Asked, *
                 with _progress(each, quiet=quiet) as told:
                     made = training.make(plan, found, world.clock, live=making.live_of(shop, each), told=told)
             except InvalidInput as error:
-                if asked.name or error.code not in _NOTHING_YET:
+                if asked.name:
                     raise
                 typer.secho(f"{each}: ", nl=False, bold=True, err=True)
                 complain(error)
+                refused.append(error.code)
                 continue
-            done.append(_kept(world, tenant, made))
-    return done
+            yield _kept(world, tenant, made)
 
 
 def _kept(world: World, tenant: Tenant, made: Any) -> Any:
@@ -249,19 +256,36 @@ def _file(path: Path | None) -> Path:
 # --- what is said of it ---
 
 
-def _tell(found: list[Any], said: _Said) -> None:
-    exports, terminal, page = (_learning(f"render.{name}") for name in ("exports", "terminal", "page"))
-    if said.json:
-        typer.echo(exports.to_json(found).decode())
+def _said(html: Path | None, png: Path | None, *, json: bool) -> _Said:
+    """Refuse a page that could not be written before minutes have gone into what it would say."""
+    if html is not None and not html.parent.is_dir():
+        raise InvalidInput(f"there is no folder {html.parent} for --html: make it first", code="unwritable_file")
+    return _Said(html, png, json)
+
+
+def _tell(found: Iterable[Any], said: _Said, *, alone: bool = True) -> None:
+    """Say what came of each training as it ends; where there may be several, files carry the model's name."""
+    exports, terminal = _learning("render.exports"), _learning("render.terminal")
+    told = []
     for training in found:
+        told.append(training)
         if not said.json:
-            console = Console()
-            console.print(terminal.terminal(training))
-        if said.html is not None:
-            path = said.html if len(found) == 1 else said.html.with_stem(f"{said.html.stem}-{training.name}")
-            path.write_text(page.page(training))
-        if said.png is not None:
-            exports.plots_to(training, said.png if len(found) == 1 else said.png / training.name)
+            Console().print(terminal.terminal(training))
+        try:
+            _write(training, said, alone=alone)
+        except OSError as error:
+            message = f"{error.filename} cannot be written: {error.strerror}"
+            raise InvalidInput(message, code="unwritable_file") from None
+    if said.json:
+        typer.echo(exports.to_json(told).decode())
+
+
+def _write(training: Any, said: _Said, *, alone: bool) -> None:
+    if said.html is not None:
+        path = said.html if alone else said.html.with_stem(f"{said.html.stem}-{training.name}")
+        path.write_text(_learning("render.page").page(training), encoding="utf-8")
+    if said.png is not None:
+        _learning("render.exports").plots_to(training, said.png if alone else said.png / training.name)
 
 
 @contextmanager

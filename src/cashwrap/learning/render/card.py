@@ -54,7 +54,7 @@ def _lines(training: Training) -> Iterator[str]:
     if training.gate.reasons:
         yield ""
     yield from (f"- Why not: {why} (`{code}`)" for code, why in training.gate.reasons)
-    yield from _section("What to do next", _numbered(phrases.next_steps(training)))
+    yield from _section("What to do next", _numbered(phrases.next_steps(training, kept=True)))
     yield from _section("What it learned from", _pairs(phrases.learned_from(training)))
     yield from _section("How good it is", _quality(training))
     yield from _section("Does it happen as often as it says?", _calibration(training))

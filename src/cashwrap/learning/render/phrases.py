@@ -225,18 +225,18 @@ def calibration(evaluation: Evaluation) -> str:
     )
 
 
-def next_steps(training: Training) -> tuple[str, ...]:
-    """What to do, in order."""
+def next_steps(training: Training, *, kept: bool = False) -> tuple[str, ...]:
+    """What to do, in order; ``kept`` where it is said inside the registry, before there is a version."""
     name = training.name
     if not training.gate.passed:
         return (
             "Nothing changes in the shop: what is live stays live.",
             *(_cures(code) for code, _ in training.gate.reasons),
         )
-    if not training.version:
+    if not training.version and not kept:
         return ("Nothing was registered. `cashwrap train --data` with the shop's data folder registers a model.",)
     return (
-        f"It is a shadow now, asked beside what is live, shown to nobody: `cashwrap models show {name}@shadow`.",
+        f"It begins as a shadow, asked beside what is live, shown to nobody: `cashwrap models show {name}@shadow`.",
         f"When its answers look sound, make it the candidate: `cashwrap models candidate {name}`.",
         _prove(training),
         f"When the experiment says so, `cashwrap models promote {name}`.",
@@ -246,7 +246,8 @@ def next_steps(training: Training) -> tuple[str, ...]:
 
 def _prove(training: Training) -> str:
     if training.evaluation.task in {"basket", "next_item"}:
-        return "Prove it: show `products: {from: recommended, version: candidate}` in one arm of an experiment."
+        asked = "" if training.name == "basket" else f", model: {training.name}"
+        return f"Prove it: one arm of an experiment shows `{{from: recommended{asked}, version: candidate}}`."
     return f"Prove it: an experiment whose treatment has `{training.name}` in its condition."
 
 
@@ -303,6 +304,8 @@ def searched(training: Training) -> Metric:
     task, main = training.evaluation.task, training.evaluation.main
     if task == "prediction":
         return METRICS["log_loss"]
+    if task in {"basket", "next_item"}:
+        return Metric("Recall@20 + MRR@20", "how often the right product is named, and how high it stands")
     return Metric("Standard errors", "how far the effect is from chance") if task == "uplift" else metric(main)
 
 
