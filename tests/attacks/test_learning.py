@@ -5,26 +5,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightgbm  # type: ignore[import-untyped]
 import msgspec
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from cashwrap.adapters.model_folder import FolderModels
-from cashwrap.errors import CashwrapError
+from cashwrap.cli.main import app
+from cashwrap.cli.scoring import _written
+from cashwrap.declarations import PredictionDecl
+from cashwrap.errors import CashwrapError, InvalidInput
 from cashwrap.history import write_facts
+from cashwrap.history.scoring import Wanted
 from cashwrap.learned import extras, forgetting, registry
 from cashwrap.learned.files import SUBJECTS, subjects_of, verify
 from cashwrap.learned.forgetting import dues_of, forget
+from cashwrap.learning import predicting
 from cashwrap.learning.affinity import categories_of, counted
 from cashwrap.learning.data import TRAIN, Column, Interactions, Table
 from cashwrap.learning.drift import summary_of
+from cashwrap.learning.examples import of_log
 from cashwrap.learning.gate import gate
 from cashwrap.learning.measures import Rows, evaluate_prediction
 from cashwrap.learning.neighbours import build_follows
-from cashwrap.model import Product
+from cashwrap.library import open_world
+from cashwrap.model import Product, Tenant
+from cashwrap.playbook import examine
+from cashwrap.propensity.trees import Trees
 from cashwrap.world import World
 from engines import GRANTED, LIVE, TestClock, memory_world, shop_over
-from learned_world import kept, world_with
+from learned_world import draft, kept, world_with
 
 PEOPLE = tuple(bytes([number]) * 16 for number in range(1, 5))
 
@@ -251,3 +262,115 @@ def test_hardly_any_random_model_passes() -> None:
         label = (rng.random(300) < 0.3).astype(float)
         passed += judged(0.3 + 0.02 * rng.random(300), label, np.arange(300) // 2)
     assert passed <= 6, "2.5 of 100 are to be expected"
+
+
+# --- sensitive products ---
+
+
+def test_what_is_called_sensitive_later_is_in_no_example() -> None:
+    """The log has it from before: as the last product seen, and as the one seen most."""
+    text = """
+features:
+  last_seen: {last: Product Viewed, of: product_id}
+  seen:      {count: Product Viewed, by: product_id}
+placements:
+  hero: {component: message}
+"""
+    playbook, faults = examine({"p.yaml": text})
+    assert playbook is not None, faults
+    with shop_over(memory_world(TestClock()), playbook) as shop:
+        for number in range(4):
+            who = {"anonymousId": f"anon-sensitive-{number}"}
+            shop.consents(who)
+            shop.keeps(shop.views(who, "pill"))
+            shop.keeps(shop.event(event="Checkout Started", properties={"cart_id": "c"}, **who))
+        shop.engine.world.catalogue.upsert(LIVE, [Product("pill", "Pill", 300, sensitive=True)])
+        asked = PredictionDecl("looks", ("Checkout Started",), ("Order Completed",), within=3_600_000)
+        table = of_log(shop.engine.world, playbook, asked, LIVE, now=shop.clock.now() + 86_400_000)
+    texts = {column.name for column in table.columns if column.kind != "number"}
+    assert len(table.label) == 4
+    assert not texts & {"last_seen", "seen.top"}
+    assert not any("pill" in str(each) for column in table.columns for each in column.values)
+
+
+# --- careless hands ---
+
+
+def run(*arguments: object, code: int = 1) -> str:
+    """What a command says; whatever went wrong it says so in words."""
+    done = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 180 examples, and how to read it."""
+    folder = tmp_path_factory.mktemp("examples")
+    rows = "".join(f"{int(number % 3 == 0)},{number % 7},{number // 60}\n" for number in range(180))
+    (folder / "x.csv").write_text(f"y,a,g\n{rows}")
+    (folder / "odd.csv").write_text('"a"" FROM read_text(\'m.yaml\') --",y,a\n1,1,1\n')
+    plain = "source: s\ntask: prediction\nlabel: {column: y, values: ['1']}\nnumbers: [a]\n"
+    (folder / "m.yaml").write_text(plain)
+    (folder / "folds.yaml").write_text(f"{plain}group: g\ntest: {{folds: 3, repeats: 1}}\n")
+    return folder
+
+
+@pytest.mark.parametrize("where", [("--html", "no/such/page.html"), ("--png", "x.csv")])
+def test_a_page_that_cannot_be_written_is_said(examples: Path, where: tuple[str, str]) -> None:
+    from_file = ("--mapping", examples / "m.yaml", "--file", examples / "x.csv", "--data", examples / "none")
+    assert "unwritable_file" in run("train", *from_file, where[0], examples / where[1])
+
+
+def test_columns_are_named_by_who_wrote_the_file(examples: Path) -> None:
+    """A quote in a name is part of the name, and nothing that the database is to do."""
+    told = run("train", "--mapping", examples / "m.yaml", "--file", examples / "odd.csv", "--data", examples / "none")
+    assert "too_few_examples" in told
+
+
+def test_examples_of_three_groups_cannot_be_held_against_each_other(examples: Path) -> None:
+    files = ("--mapping", examples / "folds.yaml", "--file", examples / "x.csv")
+    assert "too_few_examples" in run("train", *files, "--data", examples / "none")
+
+
+def test_what_is_not_there_is_not_as_it_was_written(tmp_path: Path) -> None:
+    with open_world(tmp_path / "data", make=True) as opened:
+        version = registry.register(opened, Tenant(), draft(name="basket"))
+    data = ("--data", tmp_path / "data")
+    assert "no_such_model" in run("models", "verify", "baskte", *data)
+    assert "no_such_model" in run("models", "verify", "basket@2019", *data)
+    run("models", "verify", f"basket@{version[-8:]}", *data, code=0)
+    assert "shadow_unproven" in run("models", "candidate", "basket", "--force", "  ", *data)
+
+
+def test_scores_are_for_nobody_elses_eyes(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("old")
+    path.chmod(0o644)
+    assert _written(path, iter(()), Wanted(("abandon_propensity",), "", 10)) == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(InvalidInput, match="cannot be written"):
+        _written(tmp_path / "no" / "scores.csv", iter(()), Wanted(("abandon_propensity",), "", 10))
+
+
+def test_the_largest_number_of_anybody_is_in_no_model() -> None:
+    """LightGBM writes the smallest and the largest value of each column into its text: one shopper's each."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=200)
+    values[7] = 123_456.75
+    table = Table(
+        columns=(Column("spent", "number", values), Column("looks", "number", rng.normal(size=200))),
+        label=(rng.random(200) < 0.4).astype(np.float64),
+        time=np.arange(200),
+        group=np.arange(200, dtype=np.int32),
+        part=np.zeros(200, np.int8),
+        explored=np.zeros(200, np.bool_),
+        subjects=PEOPLE,
+    )
+    made = predicting.fit(table, {"model": "trees", "leaves": 4, "trees": 5, "smoothing": 10.0}, lambda _, __: None)
+    assert "123456" not in made.texts["trees"]
+    whole = lightgbm.Booster(model_str=made.texts["trees"])
+    rows = np.stack([each.values for each in table.columns], axis=1).astype(np.float64)
+    odds = np.asarray(whole.predict(rows, raw_score=True))
+    assert np.allclose(odds, Trees.of(made.arrays).scores(rows))
