@@ -1,9 +1,11 @@
 """Attacks on what is learned: shoppers who must not be in it, models that must not pass, disks, careless hands."""
 
 import io
+import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightgbm  # type: ignore[import-untyped]
 import msgspec
@@ -14,14 +16,16 @@ from typer.testing import CliRunner
 from cashwrap.adapters.model_folder import FolderModels
 from cashwrap.cli.main import app
 from cashwrap.cli.scoring import _written
-from cashwrap.declarations import PredictionDecl
-from cashwrap.errors import CashwrapError, InvalidInput
+from cashwrap.content import Catalogue, shelf
+from cashwrap.declarations import PredictionDecl, Products
+from cashwrap.errors import CashwrapError, InvalidInput, StoreError
 from cashwrap.history import write_facts
 from cashwrap.history.scoring import Wanted
 from cashwrap.learned import extras, forgetting, registry
 from cashwrap.learned.files import SUBJECTS, subjects_of, verify
 from cashwrap.learned.forgetting import dues_of, forget
-from cashwrap.learning import predicting
+from cashwrap.learned.serving import Models
+from cashwrap.learning import predicting, sources
 from cashwrap.learning.affinity import categories_of, counted
 from cashwrap.learning.data import TRAIN, Column, Interactions, Table
 from cashwrap.learning.drift import summary_of
@@ -30,12 +34,19 @@ from cashwrap.learning.gate import gate
 from cashwrap.learning.measures import Rows, evaluate_prediction
 from cashwrap.learning.neighbours import build_follows
 from cashwrap.library import open_world
-from cashwrap.model import Product, Tenant
+from cashwrap.model import Inputs, Product, Tenant, Touch
 from cashwrap.playbook import examine
 from cashwrap.propensity.trees import Trees
 from cashwrap.world import World
 from engines import GRANTED, LIVE, TestClock, memory_world, shop_over
 from learned_world import draft, kept, world_with
+
+
+class Place(NamedTuple):
+    store: str
+    environment: str
+    name: str
+
 
 PEOPLE = tuple(bytes([number]) * 16 for number in range(1, 5))
 
@@ -374,3 +385,57 @@ def test_the_largest_number_of_anybody_is_in_no_model() -> None:
     rows = np.stack([each.values for each in table.columns], axis=1).astype(np.float64)
     odds = np.asarray(whole.predict(rows, raw_score=True))
     assert np.allclose(odds, Trees.of(made.arrays).scores(rows))
+
+
+def test_what_costs_nothing_is_suggested_to_nobody() -> None:
+    """A price of 0 is one that nobody set, and a checkout would give it away."""
+    catalogue = Catalogue.of({"mug": Product("mug", "Mug", 0), "tea": Product("tea", "Tea", 500)})
+    assert catalogue.popular == ("tea",)
+    inputs = Inputs(0, LIVE, {}, "request", 1, None, "en", "EUR")
+    placed = shelf.pick(Products("popular", 5), shelf.Rules(), inputs, catalogue, ("en",))
+    assert [each.product.id for each in placed] == ["tea"]
+
+
+# --- broken disks ---
+
+
+def test_whatever_becomes_of_a_file_is_seen_and_not_answered_from(world: World, tmp_path: Path) -> None:
+    """A bit turned, a piece cut off, something added, or another file in its place."""
+    data = visits(*SECRET, *USUAL)
+    version = kept(world, artefact=sources.recommender(data, "next_item", {}), subjects=data.subjects)
+    registry.promote(world, LIVE, "next_item", version, "trusted")
+    asked = Inputs(10**9, LIVE, {}, "profile", 0, None, touched=(Touch("tea", "view", 10**9 - 1, "1"),))
+    folder = next((tmp_path / "models").rglob("manifest.json")).parent
+    files, chance, models = sorted(folder.iterdir()), random.Random(5), world.models
+    assert models is not None
+    assert Models(world).of(LIVE).suggest("next_item", "live", "recommended", asked)
+    for _ in range(80):
+        path = chance.choice(files)
+        whole = path.read_bytes()
+        turned = bytearray(whole)
+        turned[chance.randrange(len(turned))] ^= 1 << chance.randrange(8)
+        cut = whole[: chance.randrange(len(whole))]
+        path.write_bytes(chance.choice([bytes(turned), cut, whole + b"\0", files[files.index(path) - 1].read_bytes()]))
+        assert verify(models, world.vault, LIVE, "next_item", version)
+        answers = Models(world).of(LIVE).suggest("next_item", "live", "recommended", asked)
+        assert not answers or path.name == SUBJECTS
+        path.write_bytes(whole)
+    assert verify(models, world.vault, LIVE, "next_item", version) == []
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Place("other", LIVE.environment, "next_item"),
+        Place(LIVE.store, "test", "next_item"),
+        Place(LIVE.store, LIVE.environment, "basket"),
+    ],
+)
+def test_a_model_of_one_store_answers_in_no_other(world: World, tmp_path: Path, place: Place) -> None:
+    version = kept(world)
+    folder = next((tmp_path / "models").rglob("manifest.json")).parent
+    shutil.copytree(folder, tmp_path / "models" / f"{place.store}@{place.environment}" / place.name / version)
+    other = Tenant(place.store, place.environment)
+    with pytest.raises(StoreError) as refused:
+        registry.promote(world, other, place.name, version, "trusted")
+    assert refused.value.code == "model_unsigned"

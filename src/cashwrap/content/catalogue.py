@@ -75,8 +75,8 @@ class Catalogue(Struct, frozen=True):
 
 
 def sellable(product: Product) -> bool:
-    """Whether a product may be shown to anyone: not sensitive, in stock, with a price."""
-    return not product.sensitive and product.price is not None and (product.stock is None or product.stock > 0)
+    """Whether a product may be shown to anyone: not sensitive, in stock, with a price; 0 is one that nobody set."""
+    return not product.sensitive and bool(product.price) and (product.stock is None or product.stock > 0)
 
 
 def title(product: Product, tags: Sequence[str]) -> str:
