@@ -17,7 +17,7 @@ from cashwrap.explain import explain
 from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller, Gathered, Known, gather
 from cashwrap.keys import ApiKey
-from cashwrap.model import Decision, Inputs, Number, Purpose, Tenant
+from cashwrap.model import Decision, Inputs, Number, Purpose, Tenant, Touch
 from cashwrap.playbook import Playbook, examine
 from cashwrap.playbook.faults import Faults
 from cashwrap.records import Kept, decode, encode
@@ -174,7 +174,18 @@ def test_one_shopper_is_scored_without_a_request() -> None:
     shopper.choose(personalization="denied")
     told, inputs = predicting.score_profile(playbook, models, shopper.profile, shopper.now, Tenant(), names)
     assert set(told.missing.values()) == {"no_consent"}
-    assert (inputs.touched, inputs.bought, told.values) == ((), (), {})
+    assert (inputs.touched, inputs.earlier, inputs.bought, told.values) == ((), (), (), {})
+
+
+def test_what_was_done_before_the_visit_is_apart() -> None:
+    day = 86_400_000
+    shopper = visitor(playbook_of())
+    assert shopper.profile is not None
+    before = Touch("pan", "view", shopper.now - 9 * day, "x")
+    shopper.profile.touched = [before, *shopper.profile.touched]
+    visit, earlier = predicting.lately(shopper.profile, shopper.now)
+    assert [each.product for each in visit] == ["mug"]
+    assert earlier == (before,)
 
 
 @pytest.mark.parametrize(

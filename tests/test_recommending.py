@@ -19,6 +19,7 @@ from cashwrap.learning.questions import Questions
 from cashwrap.model import Inputs, Product, Tenant, Touch
 from cashwrap.recommend.asked import NOBODY, Asked
 from cashwrap.recommend.hybrid import Recommender
+from cashwrap.recommend.visit import Earlier
 
 FIELDS = 24
 NAMES = tuple(f"{'white' if place % 2 else 'black'} {place}" for place in range(FIELDS))
@@ -128,11 +129,13 @@ def test_a_question_is_what_the_inputs_know(artefact: Artefact) -> None:
         basket=(NAMES[3], "gone"),
         touched=(Touch("gone", "view", 0, "a"), Touch(NAMES[5], "add", 540_000, "b")),
         bought=((NAMES[7], -86_400_000 + 600_000, 2), ("gone", 0, 1)),
+        earlier=(Touch(NAMES[2], "view", -86_400_000 + 600_000, "c"), Touch("gone", "view", 0, "d")),
     )
     asked = Recommender.of(artefact).question(inputs, 600_000)
     assert [asked.recent.tolist(), asked.kinds.tolist(), asked.ages.tolist()] == [[5], [1], [60.0]]
     assert [asked.basket.tolist(), asked.bought.tolist()] == [[3], [7]]
     assert [asked.bought_days.tolist(), asked.bought_times.tolist()] == [[1.0], [2]]
+    assert [asked.earlier.tolist(), asked.earlier_days.tolist()] == [[2], [1.0]]
 
 
 def test_a_model_that_knows_other_items_is_asked_in_its_own_numbers(artefact: Artefact) -> None:
@@ -213,6 +216,17 @@ def test_only_targets_are_asked_for_and_earlier_orders_are_known() -> None:
     asked = questions.ask(2, 7)
     assert sorted(asked.bought.tolist()) == sorted(data.item[[1, 2]].tolist())
     assert asked.ages.tolist() == [0.0], "how long the last was looked at is not known yet"
+    assert asked.earlier.tolist() == data.item[:3].tolist(), "the first session is the same shopper's"
+    assert not len(questions.ask(1, 5).earlier)
+
+
+def test_who_comes_back_goes_on_where_they_were() -> None:
+    earlier = np.array([4, 2, 4], np.int32)
+    found = Earlier().candidates(NOBODY._replace(earlier=earlier, earlier_days=np.array([1, 1, 0], np.float32)))
+    assert dict(zip(found.items.tolist(), found.scores.tolist(), strict=True)) == pytest.approx(
+        {2: 1 / 4, 4: 1 / 6 + 1}
+    )
+    assert not len(Earlier().candidates(NOBODY).items)
 
 
 def test_a_catalogue_out_of_the_file_does_not_tell_of_the_test() -> None:

@@ -153,6 +153,7 @@ def gather(playbook: Playbook, request: DecideRequest, caller: Caller, known: Kn
 
 class _Learned(TypedDict, total=False):
     touched: tuple[Touch, ...]
+    earlier: tuple[Touch, ...]
     bought: tuple[tuple[str, Millis, int], ...]
     models: Mapping[str, str]
 
@@ -166,7 +167,7 @@ def _learned(playbook: Playbook, request: DecideRequest, known: Known, now: Mill
     found: _Learned = {}
     asked = {}
     if playbook.recommenders or known.recommending:
-        touched = predicting.lately(hot.profile, now) if hot is not None and personal else ()
+        touched, found["earlier"] = predicting.lately(hot.profile, now) if hot is not None and personal else ((), ())
         if page and not (touched and touched[-1].product == page):
             minute = now // _MINUTE * _MINUTE  # so that whoever asks again within it asks the same
             touched = (*touched, Touch(page, "view", minute, ""))

@@ -439,6 +439,8 @@ class Inputs(Struct, frozen=True):
     """Products of earlier orders: each with the last time and how often; the one bought last is last."""
     models: Mapping[str, str] = {}
     """The versions of the models that were asked, by name; a candidate's under ``name/candidate``."""
+    earlier: tuple[Touch, ...] = ()
+    """What the shopper did with products before this visit, as far as the profile remembers; newest last."""
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):

@@ -145,6 +145,7 @@ def profile_inputs(
 ) -> Inputs:
     """What models may see of a shopper when no request is there: the profile's attributes and what they did."""
     personal = bool(mask & PERSONALIZATION)
+    visit, earlier = lately(profile, now) if personal else ((), ())
     return Inputs(
         now=now,
         tenant=tenant,
@@ -152,15 +153,17 @@ def profile_inputs(
         level="profile" if personal else "request",
         mask=mask,
         placements=None,
-        touched=lately(profile, now) if personal else (),
+        touched=visit,
+        earlier=earlier,
         bought=bought if personal else (),
     )
 
 
-def lately(profile: Profile, now: Millis) -> tuple[Touch, ...]:
-    """What the shopper did in the visit that goes on; where that is nothing yet, in the last 24 hours."""
+def lately(profile: Profile, now: Millis) -> tuple[tuple[Touch, ...], tuple[Touch, ...]]:
+    """What the shopper did in the visit that goes on, where that is nothing yet in the last 24 hours; and before it."""
     session = sessions.current(profile, now)
-    return touches.since(profile.touched, session.start if session is not None else now, now)
+    visit = touches.since(profile.touched, session.start if session is not None else now, now)
+    return visit, tuple(profile.touched[: len(profile.touched) - len(visit)])
 
 
 def score_profile(

@@ -97,8 +97,9 @@ class TenantModels:
         ``source`` is ``recommended`` or one source of the model's. What was done is a little older here than it is, so
         that whoever asks again within a minute is answered from memory.
         """
-        now = -(-inputs.now // STEP) * STEP if inputs.touched or inputs.bought else 0
-        asked = source, inputs.basket, inputs.touched, inputs.bought, now
+        known = inputs.touched, inputs.earlier, inputs.bought
+        now = -(-inputs.now // STEP) * STEP if any(known) else 0
+        asked = source, inputs.basket, known, now
 
         def suggested(loaded: _Loaded) -> tuple[Suggested, ...]:
             return _remembered(loaded, asked, lambda: _suggested(loaded.answers, source, inputs, now))

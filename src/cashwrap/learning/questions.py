@@ -13,6 +13,7 @@ from cashwrap.learning.data import Interactions, Task
 from cashwrap.learning.lines import DAY
 from cashwrap.recommend.asked import NO_SCORES, NOTHING, ORDER, Asked, Items, Scores
 from cashwrap.recommend.hybrid import RECENT
+from cashwrap.touches import TOUCHES
 
 EARLIER: Final = 50
 """Sessions of a shopper that are looked back on, the newest."""
@@ -71,7 +72,8 @@ class Questions:
         low = max(low, row - RECENT)
         times = data.time[low:row]
         ages = (times[-1] - times) / 1000 if data.clock else np.arange(row - low, 0, -1)
-        return Asked(data.item[low:row], data.kind[low:row], ages.astype(np.float32), NOTHING, *bought)
+        earlier = self._visits(session) if data.user[session] >= 0 else (NOTHING, NO_SCORES)
+        return Asked(data.item[low:row], data.kind[low:row], ages.astype(np.float32), NOTHING, *bought, -1, *earlier)
 
     def answer(self, row: int) -> int:
         """The item that is hidden."""
@@ -100,15 +102,25 @@ class Questions:
             self._bought = session, self._orders(session)
         return self._bought[1]
 
-    def _orders(self, session: int) -> Bought:
-        """What was bought in earlier sessions of whose this one is."""
-        data = self._data
-        place = int(self._place[session])
+    def _visits(self, session: int) -> tuple[Items, Scores]:
+        """The newest that was done in earlier visits, as many as a profile keeps, and the days since."""
+        data, rows = self._data, self._before(session)[-TOUCHES:]
+        then = data.time[rows] if data.clock else np.full(len(rows), data.time[data.offsets[session]])
+        return data.item[rows], ((data.time[data.offsets[session]] - then) / DAY).astype(np.float32)
+
+    def _before(self, session: int) -> NDArray[np.int64]:
+        """The rows of earlier sessions of whose this one is."""
+        data, place = self._data, int(self._place[session])
         first = max(int(np.searchsorted(self._ordered, data.user[session])), place - EARLIER)
         sessions = self._order[first:place].tolist()
-        if not sessions:
+        none = [np.empty(0, np.int64)]
+        return np.concatenate(none + [np.arange(data.offsets[each], data.offsets[each + 1]) for each in sessions])
+
+    def _orders(self, session: int) -> Bought:
+        """What was bought in earlier sessions of whose this one is."""
+        data, rows = self._data, self._before(session)
+        if not len(rows):
             return NEVER
-        rows = np.concatenate([np.arange(data.offsets[each], data.offsets[each + 1]) for each in sessions])
         if self._task == "next_item":
             rows = rows[data.kind[rows] == ORDER]
         items, last, times = np.unique(data.item[rows][::-1], return_index=True, return_counts=True)

@@ -112,7 +112,8 @@ class _Translated:
     def asked(self, asked: Asked) -> Asked:
         """The question in the recommender's numbers."""
         recent, basket, bought = (self._there[each] for each in (asked.recent, asked.basket, asked.bought))
-        visit, owned = recent >= 0, bought >= 0
+        earlier = self._there[asked.earlier]
+        visit, owned, before = recent >= 0, bought >= 0, earlier >= 0
         return Asked(
             recent[visit],
             asked.kinds[visit],
@@ -121,6 +122,9 @@ class _Translated:
             bought[owned],
             asked.bought_days[owned],
             asked.bought_times[owned],
+            asked.category,
+            earlier[before],
+            asked.earlier_days[before],
         )
 
     def items(self, items: Items) -> Items:

@@ -27,7 +27,7 @@ BUILDERS: Final[Mapping[str, Build]] = {
     "trending": popularity.build_trending,
 }
 SOURCES: Final[Mapping[Task, tuple[str, ...]]] = {
-    "next_item": ("session", "follows", "seen", "category", "similar", "popular", "trending"),
+    "next_item": ("session", "follows", "seen", "earlier", "category", "similar", "popular", "trending"),
     "basket": ("together", "session", "accessories", "similar", "repeat", "popular", "trending"),
 }
 """Those that may be in a task's model; one that has nothing to say of the data is left out."""
@@ -43,7 +43,10 @@ def build(data: Interactions, name: str, task: Task, settings: Mapping[str, Any]
     """The arrays and texts of one source; ``settings`` are of all sources, by name."""
     if name not in BUILDERS:
         return {}, {}
-    own = {**({"keep": EACH} if name in ("popular", "trending") else {}), **settings.get(name, {})}
+    own = {
+        **({"keep": EACH} if name in ("popular", "trending") else {}),
+        **settings.get(name, {}),
+    }
     if task == "next_item" and name != "repeat":
         own = {**OF_VISITS.get(name, {}), **own}
         data = data._replace(kind=np.full(len(data.kind), VIEW, np.int8))
@@ -60,7 +63,7 @@ def recommender(
     told = []
     for name in (*wanted, "popular") if "popular" not in wanted else wanted:
         own, notes = build(data, name, task, settings)
-        if names is None and not _says(name, own, arrays):
+        if names is None and not _says(name, own, arrays, data):
             continue
         arrays, texts = {**arrays, **own}, {**texts, **notes}
         told += [name] if name in wanted else []
@@ -73,8 +76,11 @@ def without(data: Interactions, sessions: NDArray[np.bool_]) -> Interactions:
     return chosen(data, ~sessions)
 
 
-def _says(name: str, own: Arrays, arrays: Arrays) -> bool:
+def _says(name: str, own: Arrays, arrays: Arrays, data: Interactions) -> bool:
     """Whether a source has anything to say of the data. Popular is the last resort, and always there."""
+    if name == "earlier":
+        known = data.user[data.user >= 0]
+        return len(np.unique(known)) < len(known)
     if name == "category":
         return bool((arrays["category.of"] >= 0).any())
     if name == "repeat":

@@ -13,6 +13,10 @@ Items = NDArray[np.int32]
 Scores = NDArray[np.float32]
 
 
+NOTHING: Items = np.empty(0, np.int32)
+NO_SCORES: Scores = np.empty(0, np.float32)
+
+
 class Asked(NamedTuple):
     """What is known of who asks, in the model's items; items that the model does not know are not in it.
 
@@ -30,6 +34,10 @@ class Asked(NamedTuple):
     bought_times: NDArray[np.int32]
     category: int = -1
     """The category asked for, as the model numbers them; -1 for any."""
+    earlier: Items = NOTHING
+    """What was done in earlier visits, newest last, ..."""
+    earlier_days: Scores = NO_SCORES
+    """... and how many days ago."""
 
 
 class Candidates(NamedTuple):
@@ -56,7 +64,5 @@ class Suggestion(NamedTuple):
     source: str
 
 
-NOTHING = np.empty(0, np.int32)
-NO_SCORES = np.empty(0, np.float32)
 NO_CANDIDATES = Candidates(NOTHING, NO_SCORES)
 NOBODY = Asked(NOTHING, np.empty(0, np.int8), NO_SCORES, NOTHING, NOTHING, NO_SCORES, NOTHING)

@@ -4,11 +4,10 @@ Pure in its arrays: any thread may ask.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
 import numpy as np
-from msgspec.structs import replace
 
 from cashwrap.model import Inputs, Millis
 from cashwrap.recommend.asked import KINDS, NO_CANDIDATES, Asked, Candidates, Source, Suggestion
@@ -18,7 +17,7 @@ from cashwrap.recommend.parts import Parts
 from cashwrap.recommend.popular import Popular, Trending
 from cashwrap.recommend.repeat import Repeat
 from cashwrap.recommend.tables import Accessories, Similar, Together, best
-from cashwrap.recommend.visit import Category, Follows, Seen
+from cashwrap.recommend.visit import Category, Earlier, Follows, Seen
 
 RECENT: Final = 50
 """Of what was done in a visit the newest this many count; of a cart and of earlier orders' items twice and ten times
@@ -44,6 +43,7 @@ SOURCES: Final[Mapping[str, _Made]] = {
         Neighbours,
         Follows,
         Seen,
+        Earlier,
         Category,
         Together,
         Similar,
@@ -54,6 +54,14 @@ SOURCES: Final[Mapping[str, _Made]] = {
     )
 }
 """By the name that an answer gives, and that a playbook asks for."""
+
+
+class _Plain(NamedTuple):
+    """What a recommender is read from."""
+
+    arrays: Mapping[str, Any]
+    texts: Mapping[str, str]
+    settings: Mapping[str, Any]
 
 
 class Recommender:
@@ -74,7 +82,8 @@ class Recommender:
         """
         items = msgspec.json.decode(artefact.texts["items"], type=tuple[str, ...])
         # Plain views of mapped files: a memmap pays for every slice that is taken of it.
-        artefact = replace(artefact, arrays={name: np.asarray(array) for name, array in artefact.arrays.items()})
+        arrays = {name: np.asarray(array) for name, array in artefact.arrays.items()}
+        artefact = _Plain(arrays, artefact.texts, artefact.settings)
         names = artefact.settings["sources"]
         sources = [SOURCES[name].of(artefact, len(items)) for name in names]
         return cls(items, sources, Blend.of(artefact, len(sources), len(items)))
@@ -102,6 +111,7 @@ class Recommender:
         """What is known of who asks, as far as the model knows the products."""
         places = self._places
         touched = [each for each in inputs.touched[-RECENT:] if each.product in places]
+        earlier = [each for each in inputs.earlier[-RECENT:] if each.product in places]
         bought = [each for each in inputs.bought[-10 * RECENT :] if each[0] in places]
         return Asked(
             recent=np.array([places[each.product] for each in touched], np.int32),
@@ -111,6 +121,8 @@ class Recommender:
             bought=np.array([places[name] for name, _, _ in bought], np.int32),
             bought_days=np.array([max(now - last, 0) / _DAY for _, last, _ in bought], np.float32),
             bought_times=np.array([times for _, _, times in bought], np.int32),
+            earlier=np.array([places[each.product] for each in earlier], np.int32),
+            earlier_days=np.array([max(now - each.time, 0) / _DAY for each in earlier], np.float32),
         )
 
     def _alone(self, asked: Asked, limit: int, name: str) -> list[Suggestion]:

@@ -32,6 +32,25 @@ class Seen:
         return Candidates(items, (1 / np.arange(len(items), 0, -1)).astype(np.float32))
 
 
+class Earlier:
+    """What was done in earlier visits: who comes back goes on where they were."""
+
+    name = "earlier"
+
+    @classmethod
+    def of(cls, artefact: Parts, items: int) -> Self:  # noqa: ARG003 - a source's signature
+        """Needs nothing."""
+        return cls()
+
+    def candidates(self, asked: Asked) -> Candidates:
+        """The sum over all times of one over the place from the end and the days that have gone by."""
+        if not len(asked.earlier):
+            return NO_CANDIDATES
+        items, place = np.unique(asked.earlier, return_inverse=True)
+        weight = 1 / (np.arange(len(place), 0, -1) * (1 + asked.earlier_days))
+        return Candidates(items, np.bincount(place, weight).astype(np.float32))
+
+
 class Follows:
     """What comes soon after the items looked at last."""
 
