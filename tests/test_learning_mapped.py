@@ -152,6 +152,15 @@ def test_no_file(tmp_path: Path) -> None:
         "source: s\ntask: prediction\nlabel: {column: l}",
         "source: s\ntask: uplift\nlabel: {column: l}\nnumbers: [x]",
         "source: s\ntask: dance",
+        *(
+            f"source: s\ntask: prediction\nname: {name}\nlabel: {{column: l}}\nnumbers: [x]"
+            for name in ("../up", "A B")
+        ),
+        *(
+            f"source: s\ntask: next_item\nrows: {{session: s, item: i, order: n}}\ntest: {{{test}}}"
+            for test in ("share: 2", "column: c", "since: sunday", "share: 0.2, since: 2026-01-01", "")
+        ),
+        "source: s\ntask: prediction\nlabel: {column: l}\nnumbers: [x]\ntest: {folds: 1}",
         "source: [",
     ],
 )

@@ -106,10 +106,18 @@ def test_one_that_passed_and_is_as_good_as_another_model_says_so():
     assert "better beyond doubt than what needs no model, and as good as any other" in said
 
 
-def test_an_evaluation_alone_names_no_version_to_promote():
-    said = render.card(msgspec.structs.replace(trainings.basket(), version=""))
+def test_what_is_not_registered_names_no_version_to_promote_and_a_card_always_does():
+    training = msgspec.structs.replace(trainings.basket(), version="")
+    said = printed(training)
     assert "Nothing was registered" in said
     assert "models promote" not in said
+    assert "Nothing was registered" not in render.card(training)
+
+
+def test_an_evaluation_of_what_a_model_knew_says_so_first():
+    said = printed(msgspec.structs.replace(trainings.basket(), judged="seen"))
+    assert "partly knows: Recall@20" in said
+    assert "shadow" not in said
 
 
 def test_a_page_fetches_and_runs_nothing_and_escapes_names():

@@ -49,7 +49,8 @@ def judged(model: Found, plan: Plan, data: Data, clock: Clock, *, everything: bo
     steps = steps_of(plan.task, data, share, plan.gap)
     evaluation = steps.evaluate(artefact, manifest.settings, None)
     learned, tested = manifest.lineage, lineage_of(plan, steps.data)
-    if tested.digest == learned.digest or 0 < tested.since <= learned.until:
+    known = tested.digest == learned.digest or 0 < tested.since <= learned.until
+    if known:
         seen = "Some of these data were there when the model was made: what it does on new ones may be worse."
         evaluation = msgspec.structs.replace(evaluation, notes=(*evaluation.notes, seen))
     return Training(
@@ -62,4 +63,5 @@ def judged(model: Found, plan: Plan, data: Data, clock: Clock, *, everything: bo
         seconds=clock.monotonic() - began,
         peak_bytes=peak(),
         version=version,
+        judged="seen" if known else "unseen",
     )

@@ -4,6 +4,7 @@ YAML, read strictly; a mapping of our own is named without its ending (``diginet
 docs/reference/learning-mappings.md has every key.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,8 @@ Task = Literal["next_item", "basket", "next_category", "prediction", "uplift"]
 TASKS_OF_ITEMS: tuple[Task, ...] = ("next_item", "basket", "next_category")
 _OURS = (Path(__file__).parents[1] / "mappings" / "learn", Path(__file__).parents[3] / "mappings" / "learn")
 """Where the mappings that come with cashwrap lie: package data, or the repository's own folder."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?")
 
 
 class Time(Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,12 +135,14 @@ def load_mapping(path: Path) -> Mapping:
 
     Raises ``InvalidInput`` (``unreadable_file``) or ``PlaybookError`` with what is wrong and where.
     """
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         path = next((folder / f"{path}.yaml" for folder in _OURS if (folder / f"{path}.yaml").is_file()), path)
     try:
         text = path.read_bytes().decode()
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", code="unreadable_file") from error
+        ours = ", ".join(sorted({each.stem for folder in _OURS for each in folder.glob("*.yaml")}))
+        message = f"{path} cannot be read: {error.strerror}. Name a YAML file, or one of ours: {ours}"
+        raise InvalidInput(message, code="unreadable_file") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8", code="unreadable_file") from error
     return read_mapping(path.name, text)
@@ -153,14 +158,34 @@ def read_mapping(file: str, text: str) -> Mapping:
     try:
         found = msgspec.convert(_plain(document.root), Mapping, strict=False)
     except msgspec.ValidationError as error:
-        raise PlaybookError(f"The mapping in {file} does not fit: {error}", faults=(f"{file}: {error}",)) from None
-    if wrong := _missing(found):
-        raise PlaybookError(f"The mapping in {file} {wrong}", faults=(f"{file}: {wrong}",))
+        raise PlaybookError(
+            "The mapping does not fit: docs/reference/learning-mappings.md has every key",
+            faults=(f"{file}: invalid_mapping {error}",),
+        ) from None
+    if wrong := _missing(found) or _untestable(found.test):
+        raise PlaybookError("The mapping does not fit", faults=(f"{file}: invalid_mapping it {wrong}",))
     return found
+
+
+def _untestable(test: Testing) -> str:
+    """What is wrong with what is to be kept back; empty where nothing is."""
+    if sum(part is not None for part in (test.column, test.since, test.share, test.folds)) != 1:
+        return "has a 'test' that is not one of 'column', 'since', 'share' and 'folds'"
+    if test.column is not None and not test.values:
+        return "has a 'test: column' without 'values'"
+    if test.share is not None and not 0 < test.share < 1:
+        return f"has a 'test: share' of {test.share:g}: it is between 0 and 1"
+    if test.folds is not None and (test.folds < 2 or test.repeats < 1):
+        return "has 'test: folds' below 2, or 'repeats' below 1"
+    if test.since is not None and not _MOMENT.fullmatch(test.since):
+        return f"has a 'test: since' of {test.since!r}: write a day, such as 2026-08-01"
+    return ""
 
 
 def _missing(mapping: Mapping) -> str:
     """What a task needs and the mapping does not say; empty where all is well."""
+    if mapping.name and not _NAME.fullmatch(mapping.name):
+        return f"has a 'name' of {mapping.name[:50]!r}: use a-z, 0-9 and _"
     if mapping.task in TASKS_OF_ITEMS:
         if mapping.rows is None:
             return f"needs 'rows' for the task {mapping.task}"

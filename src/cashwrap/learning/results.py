@@ -1,7 +1,7 @@
 """What an evaluation says, as plain values: the card, the table, the gate and the registry read nothing else."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -91,3 +91,5 @@ class Training(Struct, frozen=True):
     peak_bytes: int
     version: str = ""
     """In the registry; empty where it was not registered."""
+    judged: Literal["", "unseen", "seen"] = ""
+    """A registered model was tested and nothing learned: on what is new to it, or on what it partly knew."""

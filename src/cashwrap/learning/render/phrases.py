@@ -154,6 +154,8 @@ def standing(versus: Versus) -> Standing:
 
 def heading(training: Training) -> str:
     """The verdict in a few words."""
+    if training.judged == "seen":
+        return "Tested on data that it partly knows"
     return PASSED if training.gate.passed else REFUSED
 
 
@@ -228,6 +230,9 @@ def calibration(evaluation: Evaluation) -> str:
 def next_steps(training: Training, *, kept: bool = False) -> tuple[str, ...]:
     """What to do, in order; ``kept`` where it is said inside the registry, before there is a version."""
     name = training.name
+    if training.judged:
+        known = "These figures flatter: wait for data from after it was made, or look at `cashwrap models show`."
+        return (*([known] if training.judged == "seen" else []), "Nothing was learned, and no role changed.")
     if not training.gate.passed:
         return (
             "Nothing changes in the shop: what is live stays live.",
