@@ -3,6 +3,7 @@
 
     python shop/demo.py              start both, say what to try, stop them on Ctrl-C
     python shop/demo.py --traffic    the same, with simulated shoppers beside you
+    python shop/demo.py --history    the same, with an invented past and what was learned from it
     python shop/demo.py --smoke      free ports, temporary data: walk one order, say what held, exit 0 or 1
 
 Everything is kept in .demo/ (remove it to start over). Standard library only, so that it starts quickly.
@@ -21,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import history
 import smoke
 from cashwrap_client import Client
 from programs import Child, Trouble, free_port, run, until
@@ -38,6 +40,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="walk one order on temporary data and exit")
     parser.add_argument("--traffic", action="store_true", help="send simulated shoppers too")
+    parser.add_argument("--history", action="store_true", help="invent eight weeks of orders and learn from them")
     parser.add_argument("--rate", type=float, default=5.0, help="simulated shoppers a second (default 5)")
     parser.add_argument("--seed", type=int, help="repeat the simulated shoppers of an earlier run")
     parser.add_argument("--port", type=int, default=8000, help="the shop's port; the next free one if it is taken")
@@ -152,7 +155,7 @@ def last_line(text):
 def forget_half(data):
     """Start over where only one of the two halves is left: keys without their store open nothing."""
     if not (data / "engine").exists() or not (data / "shop" / "seeded").exists():
-        for name in ("engine", "shop"):
+        for name in ("engine", "shop", history.FOLDER):
             shutil.rmtree(data / name, ignore_errors=True)
         for name in ("keys.json", "catalogue.sha256"):
             (data / name).unlink(missing_ok=True)
@@ -167,10 +170,11 @@ class Demo:
     """Both programs, their addresses and keys.
 
     A patient shop waits for decisions as long as it takes: for a walk that is about what is shown, on a busy machine.
+    With a past it has learned from orders that nobody made: see `history.py`.
     """
 
-    def __init__(self, data, port, engine_port, *, patient=False):
-        self.data, self.patient = data, patient
+    def __init__(self, data, port, engine_port, *, patient=False, past=False):
+        self.data, self.patient, self.past = data, patient, past
         self.port, self.engine_port = free_port(port), engine_port and free_port(engine_port)
         self.engine, self.shop = "", ""
         self.publishable, self.secret = "", ""
@@ -186,6 +190,8 @@ class Demo:
         setting_up = Child("shop", [*shop, "--setup-only"], tell=shop_says, env=env) if first else None
         playbook(self.data)
         import_catalogue(self.data)
+        if self.past:
+            history.load(CASHWRAP, self.data, FEED, say)
         self.publishable, self.secret = keys(self.data, self.port)
         serve = [CASHWRAP, "serve", "--playbook", self.playbook, "--data", self.data / "engine"]
         engine = Child("engine", [*serve, "--port", self.engine_port], tell=engine_says)
@@ -224,6 +230,8 @@ def summary(demo, seconds):
         "Accept, try two made-up codes in the basket and check out: a test begins, and the drawer names your arm.",
         'Switch "personalization" off in the drawer: the next page is the shop\'s own default again.',
     ]
+    if demo.past:
+        step.append("Put the pour-over dripper into the basket: what others ordered with it was learned, and says so.")
     say()
     say(f"  {bold('Kestrel & Clay is open')}  {dim(f'after {seconds:.1f} s')}")
     say()
@@ -232,6 +240,8 @@ def summary(demo, seconds):
     say(f"  {'Logins':<10}one click, at the top of each page: {bold('Mia')} is new, {bold('Jonas')} buys regularly")
     say(f"  {'Coupon':<10}WELCOME10")
     say(f"  {'Playbook':<10}{shown(demo.playbook)}  {dim('edit it: live within a second, mistakes are told here')}")
+    if demo.past:
+        say(f"  {'Models':<10}.venv/bin/cashwrap models show basket --data {shown(demo.data / 'engine')}")
     say()
     say(f"  {bold('Try this')}")
     for number, text in enumerate(step, 1):
@@ -260,7 +270,7 @@ def watch():
 def run_demo(options):
     with lock(options.data):
         began = time.monotonic()
-        demo = Demo(options.data, options.port, options.engine_port)
+        demo = Demo(options.data, options.port, options.engine_port, past=options.history)
         if not (options.data / "shop" / "seeded").exists():
             say("  First start: setting up a shop with 60 products. This takes about twenty seconds, once.")
         demo.start()
@@ -273,10 +283,10 @@ def run_demo(options):
         watch()
 
 
-def run_smoke():
+def run_smoke(*, past):
     with tempfile.TemporaryDirectory(prefix="cashwrap-demo-") as folder:
         began = time.monotonic()
-        demo = Demo(Path(folder), 0, 0, patient=True)
+        demo = Demo(Path(folder), 0, 0, patient=True, past=past)
         try:
             demo.start()
             say(f"  a shop and the engine are ready after {time.monotonic() - began:.1f} s")
@@ -303,7 +313,7 @@ def main():
     try:
         check_environments()
         if options.smoke:
-            run_smoke()
+            run_smoke(past=options.history)
         else:
             run_demo(options)
     except KeyboardInterrupt:

@@ -44,14 +44,15 @@ class Child:
         self._reader.start()
 
     def _read(self):
-        for line in self.process.stdout:
-            text = line.rstrip()
-            self._told.append(text)
-            if self._mark in text and not self.address:
-                self.address = text.split()[-1].rstrip("/")
-                self._changed.set()
-            else:
-                self._tell(self.name, text)
+        with self.process.stdout as lines:
+            for line in lines:
+                text = line.rstrip()
+                self._told.append(text)
+                if self._mark in text and not self.address:
+                    self.address = text.split()[-1].rstrip("/")
+                    self._changed.set()
+                else:
+                    self._tell(self.name, text)
         self._changed.set()
 
     def wait_ready(self, seconds):
@@ -62,8 +63,10 @@ class Child:
         return self.address
 
     def wait_done(self):
-        """Wait for a program that ends by itself. Raises `Trouble` when it failed."""
-        if self.process.wait() != 0:
+        """Wait for a program that ends by itself, and for its last line. Raises `Trouble` when it failed."""
+        self.process.wait()
+        self._reader.join(5)
+        if self.process.returncode != 0:
             raise Trouble(f"{self.name} failed:\n{self.last_words()}")
 
     @property

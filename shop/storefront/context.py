@@ -42,11 +42,11 @@ def shop(request):
         "expected_delivery": None,  # the checkout sets it while no method is chosen
         "free_delivery_from": settings.FREE_DELIVERY_FROM,
         "demo_why": settings.DEMO_WHY and personalization.client().enabled,
-        "cashwrap": None if kind == "payment" else sdk_settings(request),
+        "cashwrap": None if kind == "payment" else sdk_settings(request, kind),
     }
 
 
-def sdk_settings(request):
+def sdk_settings(request, kind):
     """Return what the SDK needs on this page, or None when the shop runs without cashwrap.
 
     It is put into attributes of the script's tag: readable by the script, executable by nobody.
@@ -60,7 +60,11 @@ def sdk_settings(request):
         # The token proves the login to the engine: a bare user id from a browser proves nothing.
         name = personalization.user_id(user)
         identity = {"userId": name, "token": personalization.client().identity_token(name)}
-    facts = {"currency": settings.OSCAR_DEFAULT_CURRENCY, "cart": personalization.cart(request.basket)}
+    facts = {
+        "page": personalization.page(request.path, kind),
+        "currency": settings.OSCAR_DEFAULT_CURRENCY,
+        "cart": personalization.cart(request.basket),
+    }
     return {
         "key": config["publishable_key"],
         "host": "/cw",
@@ -68,5 +72,5 @@ def sdk_settings(request):
         "script": f"/cw/sdk/{config['sdk_version']}/cashwrap.min.js",
         "integrity": config["sdk_integrity"],
         "identity": identity,
-        "context": json.dumps(facts, ensure_ascii=False),  # the SDK itself adds page, language, time zone and device
+        "context": json.dumps(facts, ensure_ascii=False),  # the SDK itself adds language, time zone and device
     }

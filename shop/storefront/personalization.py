@@ -13,7 +13,9 @@ from functools import cache
 from cashwrap_client import Client
 from cashwrap_offers import Keys, cart_hash
 from django.conf import settings
+from django.urls import Resolver404, resolve
 from django.utils.translation import get_language
+from oscar.core.loading import get_model
 
 from . import catalogue
 
@@ -110,10 +112,26 @@ def category_of(product_id):
     return entry["category"] if entry else None
 
 
+def page(path, kind):
+    """Return the page as a decision wants it: of a product's page also which product it is about."""
+    about = {"path": path, "type": kind}
+    if kind == "product" and (product := _product_at(path)):
+        about["product"] = product
+    return about
+
+
+def _product_at(path):
+    try:
+        number = resolve(path).kwargs.get("pk")
+    except Resolver404:  # the drawer's path comes from a browser
+        return None
+    return get_model("catalogue", "Product").objects.filter(pk=number).values_list("upc", flat=True).first()
+
+
 def context(request, page_type, **extra):
     """Return the context of a decision: page, language, currency, cart. No address, no query string."""
     return {
-        "page": {"path": request.path, "type": page_type},
+        "page": page(request.path, page_type),
         "locale": (get_language() or "en")[:2],
         "currency": settings.OSCAR_DEFAULT_CURRENCY,
         "cart": cart(request.basket),

@@ -47,7 +47,7 @@ def ask(request):
     zone = request.GET.get("zone") or get_current_timezone_name()
     facts = {
         **personalization.context(request, page),
-        "page": {"path": request.GET.get("path", "/")[:200], "type": page},
+        "page": personalization.page(request.GET.get("path", "/")[:200], page),
         "device": personalization.device(request.headers.get("User-Agent", "")),
         "timeZone": zone[:60],
     }

@@ -1,4 +1,4 @@
-"""Take the pictures of the documentation from the running demo: `python -m tests.journeys.pictures`.
+"""Take the pictures of the documentation from the running demo: `python -m tests.journeys.pictures [NAME ...]`.
 
 Writes `docs/images/{before-consent,new-mobile,high-value,why}.png`, the payment page as four shoppers see it,
 `recommendations.png` and `offer-basket.png`. Look at each before you commit it.
@@ -107,10 +107,11 @@ def why(browser: Browser, demo: Demo) -> None:
 
 
 def recommendations(browser: Browser, demo: Demo) -> None:
-    """What goes with a newcomer's basket, each product with who chose it."""
-    page = opened(browser, demo, DESKTOP, (1280, 1010))
+    """What goes with a newcomer's basket, as it was learned from the invented past, each product with who chose it."""
+    page = opened(browser, demo, DESKTOP, (1280, 1060))
     page.click("[data-consent-reject]")
-    put_in_basket(page, demo.shop, "KC-C03")
+    for product_id in ("KC-C01", "KC-C03"):
+        put_in_basket(page, demo.shop, product_id)
     chosen = page.locator("[data-cashwrap-source] .chosen-by")
     expect(chosen.first).to_be_visible()
     chosen.first.scroll_into_view_if_needed()
@@ -135,12 +136,13 @@ def main() -> None:
         sys.exit("pictures need Debian's chromium: apt-get install chromium")
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        demo = Demo(Path(folder), 0, 0, patient=True)
+        demo = Demo(Path(folder), 0, 0, patient=True, past=True)
         try:
             demo.start()
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS, env={**os.environ})
             for picture in (before_consent, new_mobile, high_value, why, recommendations, offer_basket):
-                picture(browser, demo)
+                if not sys.argv[1:] or picture.__name__ in sys.argv[1:]:
+                    picture(browser, demo)
             browser.close()
         finally:
             Child.stop_all()

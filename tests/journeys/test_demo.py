@@ -4,16 +4,19 @@ What the shop itself does in a browser is in `test_shop_journey.py`; here is the
 """
 
 import contextlib
+import csv
 import http.client
 import importlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -28,6 +31,7 @@ from cashwrap.testing.shoppers import World, simulate
 from conftest import DESKTOP
 
 pytestmark = pytest.mark.skipif(not SHOP_PYTHON.exists(), reason="the shop's environment is missing: run make setup")
+LEARNED = "^(Often bought together|Others went on to this)$"  # by either of the model's sources that know orders
 PATIENT = {"CASHWRAP_TIMEOUT_MS": "10000", "CASHWRAP_DEADLINE_MS": "5000", "CASHWRAP_BROWSER_MS": "10000"}
 
 
@@ -136,7 +140,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
 def parts() -> Iterator[dict[str, ModuleType]]:
     """The demo's own modules, which live beside the shop and not in the package."""
     sys.path.insert(0, str(ROOT / "shop"))
-    yield {name: importlib.import_module(name) for name in ("cashwrap_client", "demo", "programs", "smoke", "traffic")}
+    yield {
+        name: importlib.import_module(name)
+        for name in ("cashwrap_client", "demo", "history", "programs", "smoke", "traffic")
+    }
     sys.path.remove(str(ROOT / "shop"))
 
 
@@ -317,6 +324,47 @@ def test_a_child_that_dies_is_told_and_the_others_stop(demo: Started) -> None:
     assert demo.running.end() == 1
     assert "the engine stopped by itself" in demo.running.text
     assert answers(demo.port, "/") == 0
+
+
+@pytest.mark.slow
+def test_a_past_is_learned_from_and_the_basket_shows_it(
+    demo: Started, parts: dict[str, ModuleType], chromium: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, said = parts["history"], list[str]()
+    monkeypatch.setattr(history, "ORDERS", 600)
+    monkeypatch.setattr(history, "WINDOW_SHOPPERS", 0)
+    monkeypatch.setattr(history, "MODELS", ("basket",))
+    history.load(parts["demo"].CASHWRAP, demo.data, parts["demo"].FEED, said.append)
+    assert "better beyond doubt" in " ".join(" ".join(said).split())
+    demo.start("--history")  # learned once: it starts as quickly as ever
+    assert "training" not in demo.running.text
+    with contextlib.closing(chromium.new_context(user_agent=DESKTOP, locale="en")) as context:
+        page = context.new_page()
+        page.goto(demo.spine().shop)
+        page.click("[data-consent-reject]")
+        page.goto(f"{demo.spine().shop}/p/KC-C03/")
+        told = page.locator("[data-cashwrap-context]").get_attribute("data-cashwrap-context") or ""
+        assert json.loads(told)["page"]["product"] == "KC-C03"
+        put_in_basket(page, demo.spine().shop, "KC-C03")
+        filters = page.locator("[data-cashwrap-source]", has_text="Paper filters")  # the catalogue: a complement
+        expect(filters.locator(".chosen-by")).to_have_text(re.compile(LEARNED), use_inner_text=True)
+        assert filters.get_attribute("data-cashwrap-source") in ("together", "session")
+    assert demo.running.end(signal.SIGINT) == 0
+
+
+def test_the_past_is_the_same_every_time(parts: dict[str, ModuleType], tmp_path: Path) -> None:
+    history, now = parts["history"], datetime(2026, 1, 1, tzinfo=UTC)
+    feed = json.loads(parts["demo"].FEED.read_text())
+    for name in ("one.csv", "other.csv"):
+        history.write(tmp_path / name, feed, now)
+    text = (tmp_path / "one.csv").read_text()
+    assert (tmp_path / "other.csv").read_text() == text
+    rows = list(csv.DictReader(text.splitlines()))
+    times = [row["at"] for row in rows]
+    assert times == sorted(times)
+    assert now - timedelta(days=57) < datetime.fromisoformat(times[0]) < datetime.fromisoformat(times[-1]) < now
+    assert len({row["order"] for row in rows if row["what"] == "order"}) == history.ORDERS
+    assert not {row["product"] for row in rows} & {each["id"] for each in feed if each["sensitive"]}
 
 
 def test_a_half_that_was_removed_is_made_again(demo: Started, parts: dict[str, ModuleType]) -> None:
