@@ -24,8 +24,8 @@ REPLICATES = 2_000
 MOST = 20_000
 """Clusters that are drawn one by one. More are first thrown together at random into so many: the interval stays the
 same on average, and its cost has a bound."""
-FEWEST = 10
-"""Clusters below which no interval is honest."""
+FEWEST = 20
+"""Clusters of one size below which no interval is honest."""
 AT_ONCE = 4_000_000
 """Weights in memory at a time."""
 ENDS = (0.025, 0.975)
@@ -79,7 +79,7 @@ class Draws:
     def figures(self, columns: Mapping[str, Floats], part: Mask | None = None) -> dict[str, Figure]:
         """Each column's mean with its interval, or without one where there are too few clusters."""
         values = {name: _mean(column, part) for name, column in columns.items()}
-        if not self._enough(part):
+        if not self.enough(part):
             return {name: Figure(value) for name, value in values.items()}
         return {name: Figure(values[name], *_interval(drawn)) for name, drawn in self.means(columns, part).items()}
 
@@ -94,12 +94,15 @@ class Draws:
         """The same for every metric that both have."""
         apart = {name: ours[name] - theirs[name] for name in ours if name in theirs}
         values = {name: _mean(column, part) for name, column in apart.items()}
-        if not self._enough(part):
+        if not self.enough(part):
             return {name: _anything(value) for name, value in values.items()}
         return {name: Difference(values[name], *_interval(drawn)) for name, drawn in self.means(apart, part).items()}
 
-    def _enough(self, part: Mask | None) -> bool:
-        return (self.clusters if part is None else len(np.unique(self._codes[part]))) >= FEWEST
+    def enough(self, part: Mask | None = None) -> bool:
+        """Whether there are clusters enough for an interval. Where few of them have most of the rows they tell as much
+        as fewer of one size (Kish's effective number, *Survey Sampling*, 1965)."""
+        rows = np.bincount(self._codes if part is None else self._codes[part])
+        return len(rows) > 0 and int(rows.sum()) ** 2 >= FEWEST * int((rows**2).sum())
 
 
 def paired(ours: Floats, theirs: Floats, cluster: NDArray[Any], seed: int) -> Difference:

@@ -349,8 +349,9 @@ def _same_rows(count: int, others: Mapping[str, int]) -> None:
 
 
 def _counted(draws: Draws, rows: int, what: str, whole: str) -> str:
-    if draws.clusters < FEWEST:
-        return f"only {rows:,} {what} of {draws.clusters} {whole}: too few for any interval"
+    if not draws.enough():
+        few = "too few" if draws.clusters < FEWEST else "too many are of too few"
+        return f"only {rows:,} {what} of {draws.clusters} {whole}: {few} for any interval"
     return f"{rows:,} {what} of {draws.clusters:,} {whole}, which intervals draw whole"
 
 
