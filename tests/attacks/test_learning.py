@@ -3,6 +3,7 @@
 import io
 import random
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -442,3 +443,50 @@ def test_a_model_of_one_store_answers_in_no_other(world: World, tmp_path: Path, 
     with pytest.raises(StoreError) as refused:
         registry.promote(world, other, place.name, version, "trusted")
     assert refused.value.code == "model_unsigned"
+
+
+# --- at the same time ---
+
+
+def test_what_a_guard_takes_back_meanwhile_is_not_promoted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promoting reads all files first; the experiment's guard says in that moment that the candidate harms."""
+    version = kept(world)
+    registry.candidate(world, LIVE, "next_item", version, "trusted")
+    guard: list[Callable[[], object]] = [lambda: registry.take_back(world, LIVE, "next_item", "it harms")]
+
+    def slowly(*args: Any) -> list[str]:
+        if guard:
+            guard.pop()()
+        return verify(*args)
+
+    monkeypatch.setattr(registry, "verify", slowly)
+    with pytest.raises(InvalidInput) as refused:
+        registry.promote(world, LIVE, "next_item")
+    assert refused.value.code == "not_candidate"
+    model = registry.model_of(world.registry, LIVE, "next_item")
+    assert (model.live, model.candidate) == ("", "")
+    assert model.history[-1].action == "take_back"
+
+
+def test_two_trainings_at_once_are_both_kept(tmp_path: Path) -> None:
+    """And what is live stays so."""
+    with open_world(tmp_path / "data", make=True) as opened:
+        first = registry.register(opened, Tenant(), draft())
+        registry.promote(opened, Tenant(), "next_item", first, "trusted")
+        together = threading.Barrier(2)
+        made: list[str] = []
+
+        def train() -> None:
+            together.wait()
+            made.append(registry.register(opened, Tenant(), draft()))
+
+        threads = [threading.Thread(target=train) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        model = registry.model_of(opened.registry, Tenant(), "next_item")
+        assert set(registry.versions_of(opened, Tenant(), "next_item")) == {first, *made}
+        assert model.live == first
+        assert model.shadow in made
+        assert not any(verify(registry.files_of(opened), opened.vault, Tenant(), "next_item", each) for each in made)

@@ -164,7 +164,10 @@ def take_back(world: World, tenant: Tenant, name: str, reason: str) -> Model:
 def _change(world: World, tenant: Tenant, name: str, change: Callable[[Model], Model]) -> Model:
     if not versions_of(world, tenant, name):
         raise StoreError(f"there is no model {name!r} here: 'cashwrap train' makes one", code="no_such_model")
-    changed = change(model_of(world.registry, tenant, name))
+    before = model_of(world.registry, tenant, name)
+    changed = change(before)  # which reads whole files: meanwhile a guard may take a candidate back
+    while (now := model_of(world.registry, tenant, name)) != before:
+        before, changed = now, change(now)
     _write(world.registry, changed)
     return changed
 
