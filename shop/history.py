@@ -62,7 +62,7 @@ def load(cashwrap, data, feed, say):
     def begin(what):
         say(f"  {time.monotonic() - began:4.1f} s  {what}")
 
-    begin("an invented past, to learn from: this takes about twenty seconds, once")
+    begin("an invented past, to learn from: this takes about half a minute, once")
     if not past.exists():  # a start that was broken off goes on with the same rows: those imported are known then
         write(past, json.loads(feed.read_text(encoding="utf-8")), datetime.now(UTC))
     begin(f"importing {ORDERS:,} orders of {DAYS // 7} weeks and the visits around them")

@@ -27,6 +27,7 @@ PHONE = (
 OWN_COOKIES = {"csrftoken", "sessionid", "messages", "oscar_open_basket"}  # the shop's, none of them ours
 SHOP_ORDER = ["card", "paynow", "invoice", "bank_transfer", "apple_pay", "google_pay"]
 OURS = re.compile(r"/cw/|data-cashwrap|cashwrap(\.min)?\.js|cw[ps]_(live|test)_")
+CATALOGUE = {"complements", "category", "popular"}  # what fills a place where no model does
 COFFEE = ["KC-C01", "KC-C02", "KC-C03", "KC-C04", "KC-C05"]
 
 
@@ -98,6 +99,7 @@ def walk(demo, say):
     for step in (
         visit.first_page,
         visit.basket_before_consent,
+        *([visit.what_was_learned_goes_with_it] if demo.past else []),
         visit.nothing_is_stored,
         visit.consent,
         visit.an_event_changes_the_next_decision,
@@ -147,6 +149,12 @@ class Visit:
         message = self.before["placements"]["basket_message"]
         check(message["experience"] == "free_delivery_progress", f"the basket shows {message['experience']}")
         return f"before consent the basket knows this page only: “{message['content']['text']}”"
+
+    def what_was_learned_goes_with_it(self):
+        shown = self.before["placements"]["accessories"]["content"]["items"]
+        learned = [f"{each['name']} ({each['from']})" for each in shown if each["from"] not in CATALOGUE]
+        check(learned, f"the catalogue alone filled the basket's accessories: {shown}")
+        return f"what goes with it was learned from the past: {', '.join(learned)}"
 
     def nothing_is_stored(self):
         payment = self.to_payment()
