@@ -16,7 +16,7 @@ from cashwrap.declarations import RetentionDecl
 from cashwrap.errors import Forgotten, StoreError, Unavailable
 from cashwrap.features import FeatureSet
 from cashwrap.folding import fold_from_snapshots, sealed
-from cashwrap.forgetting import Forgetting
+from cashwrap.forgetting import Forgetting, Version
 from cashwrap.model import Millis
 from cashwrap.ports import Horizon, ShopperKey
 from cashwrap.world import World
@@ -64,6 +64,10 @@ class Retention:
         self._untidy = False
         self._at: ShopperKey | None = None
         """How far the walk through all shoppers has come."""
+        self._uncleaned = True
+        """Whether models may have idle shoppers who were removed; after a start nobody knows."""
+        self._cleaning: list[Version] = []
+        """Versions still to be cleaned of them, one a step: each may have to be written anew."""
         self.retired = 0
         self.removed = 0
         self.discarded = 0
@@ -147,7 +151,10 @@ class Retention:
     # --- idle shoppers ---
 
     def _remove_idle(self, limits: RetentionDecl, now: Millis) -> bool:
-        """Look at the next shoppers and forget the idle ones; whether there are more to look at."""
+        """Look at the next shoppers and forget the idle ones, then clean models of them; whether there is more."""
+        if self._cleaning:
+            self._forgetting.clean(self._cleaning.pop())
+            return bool(self._cleaning)
         page = self._store.shoppers(self._at, SHOPPERS)
         rows = self._store.load(page)
         removed = 0
@@ -160,10 +167,13 @@ class Retention:
             if removed == REMOVED:
                 break
         self.removed += removed
+        self._uncleaned |= removed > 0
         if page and self._at is not None:
             return True
         self._at = None
-        return False
+        if self._uncleaned:
+            self._cleaning, self._uncleaned = self._forgetting.versions(), False
+        return bool(self._cleaning)
 
     def _is_idle(self, key: ShopperKey, state: bytes, before: Millis) -> bool:
         """Whether nothing came of them since ``before``, or what remains is of somebody whom a crash half forgot."""

@@ -18,7 +18,7 @@ from cashwrap.adapters.model_folder import FolderModels
 from cashwrap.cli.main import app
 from cashwrap.cli.scoring import _written
 from cashwrap.content import Catalogue, shelf
-from cashwrap.declarations import PredictionDecl, Products
+from cashwrap.declarations import PredictionDecl, Products, RetentionDecl
 from cashwrap.errors import CashwrapError, InvalidInput, StoreError
 from cashwrap.history import write_facts
 from cashwrap.history.scoring import Wanted
@@ -38,6 +38,7 @@ from cashwrap.library import open_world
 from cashwrap.model import Inputs, Product, Tenant, Touch
 from cashwrap.playbook import examine
 from cashwrap.propensity.trees import Trees
+from cashwrap.retention import Retention
 from cashwrap.world import World
 from engines import GRANTED, LIVE, TestClock, memory_world, shop_over
 from learned_world import draft, kept, world_with
@@ -490,3 +491,30 @@ def test_two_trainings_at_once_are_both_kept(tmp_path: Path) -> None:
         assert model.live == first
         assert model.shadow in made
         assert not any(verify(registry.files_of(opened), opened.vault, Tenant(), "next_item", each) for each in made)
+
+
+def test_many_who_are_idle_cost_models_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each writing may take a second, and events wait behind it."""
+    clock = TestClock()
+    world = msgspec.structs.replace(memory_world(clock), models=FolderModels(tmp_path / "models"))
+    files, written = world.models, list[object]()
+    assert files is not None
+    rewrite = files.rewrite
+    monkeypatch.setattr(files, "rewrite", lambda *args: (written.append(args), rewrite(*args)))
+    with shop_over(world) as shop:
+        people = [{"anonymousId": f"anon-idle-{number:05}"} for number in range(12)]
+        for who in people:
+            shop.consents(who)
+        found = [profile for who in people if (profile := shop.profile(anonymous=who["anonymousId"]))]
+        ids = [profile.analytic_id for profile in found]
+        version = kept(world, subjects=(*ids, *PEOPLE))
+        clock.wait(days=5 * 366)
+        clock.wait(days=0)
+        retention = Retention(
+            world, shop.engine.forgetting, lambda: RetentionDecl(), lambda: shop.engine.live.playbook.features
+        )
+        retention.all()
+    assert retention.removed == 12
+    assert len(written) == 1
+    assert forgetting.holding(world, LIVE, ids) == []
+    assert forgetting.holding(world, LIVE, PEOPLE) == [f"next_item@{version}"]

@@ -65,13 +65,24 @@ def forget(world: World, tenant: Tenant, analytic_ids: Collection[bytes]) -> lis
     """
     if world.models is None:
         return []
-    digests = digests_of(world.vault, tenant, analytic_ids)
-    _bury(world, digests)
+    digests = bury(world, tenant, analytic_ids)
     found = _holding(world, world.models, tenant, digests)
     for each in found:
         _clean(world, world.models, each, digests)
         forget_again(world, *each)
     return [f"{each.name}@{each.version}" for each in found]
+
+
+def bury(world: World, tenant: Tenant, analytic_ids: Collection[bytes]) -> list[int]:
+    """Remember, for as long as a training may take, who was forgotten; their digests. ``forget_again`` heeds them."""
+    digests = digests_of(world.vault, tenant, analytic_ids)
+    days, today = world.registry.documents(BURIED), _date(world.clock.now())
+    more = b"".join(each.to_bytes(_SIZE, "little") for each in sorted(digests))
+    world.registry.put(BURIED, today, days.get(today, b"") + more)
+    for day in days:
+        if day < _date(world.clock.now() - REMEMBERED * _DAY):
+            world.registry.put(BURIED, day, None)
+    return digests
 
 
 def holding(world: World, tenant: Tenant, analytic_ids: Collection[bytes]) -> list[str]:
@@ -166,16 +177,6 @@ def _rewrite(world: World, files: ModelFiles, one: _Version, digests: Collection
     registry.put(DUE, key, _encode(again))  # before: cut off after it, the model is due all the same
     files.rewrite(*one, content | {MANIFEST: signed(manifest, content, one.tenant, world.vault)})
     registry.put(DUE, key, _encode(replace(again, written=again.written + 1)))  # after: who has it, reads it again
-
-
-def _bury(world: World, digests: Collection[int]) -> None:
-    """Remember, for as long as a training may take, who was forgotten."""
-    days, today = world.registry.documents(BURIED), _date(world.clock.now())
-    more = b"".join(each.to_bytes(_SIZE, "little") for each in sorted(digests))
-    world.registry.put(BURIED, today, days.get(today, b"") + more)
-    for day in days:
-        if day < _date(world.clock.now() - REMEMBERED * _DAY):
-            world.registry.put(BURIED, day, None)
 
 
 def _date(now: Millis) -> str:
