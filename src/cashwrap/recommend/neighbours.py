@@ -26,7 +26,7 @@ MOST: Final = 80
 SHIFT: Final = 16
 _SLOT: Final = 8
 _BYTE: Final = 255
-_READ: Final = 1_000
+_READ: Final = 700
 """Postings that one question reads at most, the newest of each item."""
 _PAUSE: Final = 1_800.0
 """Seconds after which a page was left open, not looked at."""

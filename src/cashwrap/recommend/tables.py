@@ -75,7 +75,7 @@ class Together:
 
 
 class Similar:
-    """What is like the cart's items and those looked at last, by the catalogue's words and attributes."""
+    """What is like what was put into the cart and looked at last, by the catalogue's words and attributes."""
 
     name = "similar"
 
@@ -89,7 +89,7 @@ class Similar:
 
     def candidates(self, asked: Asked) -> Candidates:
         """Sums of the rows, of what is older in the visit less."""
-        items = distinct(np.concatenate((asked.basket[-ASKED:], asked.recent[-_NEWEST:])))
+        items = distinct(np.concatenate((asked.basket[-_NEWEST:], asked.recent[-_NEWEST:])))[-_NEWEST:]
         age = np.arange(len(items) - 1, -1, -1, dtype=np.float32)
         return self._table.sums(items, (1 / (1 + age)).astype(np.float32))
 
