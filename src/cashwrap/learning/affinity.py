@@ -91,7 +91,8 @@ def categories_of(data: Interactions) -> tuple[tuple[str, ...], Ints]:
             places[at] = names.setdefault(product.category, len(names))
     if len(names) < 2:
         raise InvalidInput(
-            "fewer than two categories are known: import a catalogue with categories, or map a column",
+            "fewer than two categories are known: import a catalogue that has them (cashwrap catalog import), or say "
+            "'rows: category' in the mapping",
             code="no_categories",
         )
     return tuple(names), places

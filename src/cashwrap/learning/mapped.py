@@ -39,7 +39,7 @@ def read_interactions(mapping: Mapping, path: Path) -> Interactions:
         found = database.execute(_IN_ORDER).fetchnumpy()
         if not len(found["item"]):
             raise InvalidInput(
-                f"{path.name} has no row that the mapping {mapping.source} takes: look at 'kind' and 'skip'",
+                f"{path.name} has no row that the mapping {mapping.source} takes: look at 'time', 'kind', 'skip'",
                 code="no_interactions",
             )
         items = database.execute("SELECT item, category, title FROM items ORDER BY number").fetchall()
@@ -295,7 +295,8 @@ def _opened(path: Path) -> "Iterator[tuple[duckdb.DuckDBPyConnection, list[str]]
         database.execute(f"CREATE TEMP VIEW source AS SELECT {texts}, row_number() OVER () AS place FROM {read}")  # noqa: S608 - quoted
         yield database, columns
     except duckdb.Error as error:
-        raise InvalidInput(f"{path.name} cannot be read: {error}", code="unreadable_file") from error
+        told = str(error).partition("\n")[0]  # what follows is advice on a database's own settings
+        raise InvalidInput(f"{path.name} cannot be read: {told}", code="unreadable_file") from error
     finally:
         database.close()
 

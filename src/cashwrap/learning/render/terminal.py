@@ -29,9 +29,10 @@ def _parts(training: Training) -> Iterator[RenderableType]:
     yield Text(f"{phrases.heading(training)}: {phrases.sentence(training)}", style=style)
     for code, why in training.gate.reasons:
         yield _item("!", Text(f"{why} ").append(f"[{code}]", style="dim"))
-    if evaluation.versus:
+    against = tables.versus(evaluation, main=True)
+    if against.rows:
         yield Text()
-        yield _grid(_narrow(tables.versus(evaluation, main=True)))
+        yield _grid(_narrow(against))
     others = [name for name in evaluation.figures if name != evaluation.main][:OTHERS]
     if others:
         yield Text()
