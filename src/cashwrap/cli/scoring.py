@@ -48,7 +48,9 @@ def score(  # noqa: PLR0913 - each one is an option of the command
         found = score_everybody(world, versions.load(live.hash), tenant, wanted)
         note = noted("shoppers.score", ",".join(filter(None, (*wanted.predictions, recommend))), tenant=tenant)
         count = trail_of(world).around(note, lambda: _written(out, found, wanted))
-    typer.echo(f"{count} shoppers are in {out}")
+    typer.echo(f"{count:,} {'shopper is' if count == 1 else 'shoppers are'} in {out}")
+    if not count:
+        typer.secho("nobody allows it yet: see 'consent' in the playbook and in events", dim=True, err=True)
 
 
 def _written(path: Path, found: Iterator[Scored], wanted: Wanted) -> int:
