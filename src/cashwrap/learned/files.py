@@ -6,6 +6,7 @@ the manifest, and the manifest is signed with a key that only this data folder h
 
 import io
 import mmap
+import os
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from math import prod
@@ -190,11 +191,16 @@ def _line(error: CashwrapError) -> str:
 
 _HEAD = 16_384
 """Bytes in which an array's description ends."""
+SMALL = 16 * 1024 * 1024
+"""Bytes of a file up to which it is read and not mapped: one that is cut short while it is mapped ends the process, and
+nobody but the folder's owner could do that to a file, yet a careless copy over it does."""
 
 
 def _mapped(files: ModelFiles, tenant: Tenant, fault: "_Faults") -> mmap.mmap | bytes:
     try:
         with files.path(tenant, fault.name, fault.version, fault.file).open("rb") as opened_file:
+            if os.fstat(opened_file.fileno()).st_size <= SMALL:
+                return opened_file.read()
             return mmap.mmap(opened_file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError:  # an empty file cannot be mapped
         return b""
