@@ -135,6 +135,16 @@ def test_what_is_bought_together_is_recommended_once_it_is_live(folder: Path, tr
     assert shown(folder, "a3") == before
 
 
+def test_what_is_live_can_be_trained_again(
+    folder: Path, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cashwrap.learning.gate.FEWEST", 50)
+    for each in trained.values():
+        promote(folder, each)
+    again = [training(folder, name) for name in trained]
+    assert [each["gate"]["reasons"] for each in again] == [[], []]  # it is compared by its settings: it knows the test
+
+
 def test_a_condition_reads_what_was_learned(folder: Path, trained: dict[str, Any]) -> None:
     promote(folder, trained["purchase_propensity"])
     engine = Engine(load_playbook(folder / "book"), folder / "data")

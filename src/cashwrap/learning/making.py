@@ -1,7 +1,9 @@
 """From a data folder to models: what a shop can learn, the data each is learned from, and the registry it ends in."""
 
 from collections.abc import Iterator
+from collections.abc import Mapping as Settings
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -9,7 +11,6 @@ from msgspec import Struct
 from cashwrap.declarations import DISCOUNT_SENSITIVITY, NEXT_CATEGORY, PREDICTIONS
 from cashwrap.errors import InvalidInput, StoreError
 from cashwrap.learned import registry
-from cashwrap.learned.artefact import Artefact
 from cashwrap.learned.files import opened
 from cashwrap.learned.registry import Draft
 from cashwrap.learning import examples, interactions, randomised
@@ -89,15 +90,14 @@ def mapped(mapping: Mapping, file: Path) -> tuple[Plan, Data]:
     return Plan(mapping.name or mapping.task, mapping.task, mapping.source, mapping.test), data
 
 
-def live_of(shop: Shop, name: str) -> Artefact | None:
-    """The model that answers now, where there is one that can be read."""
-    return version_of(shop.world, shop.tenant, name, registry.model_of(shop.world.registry, shop.tenant, name).live)
-
-
-def version_of(world: World, tenant: Tenant, name: str, version: str) -> Artefact | None:
-    """One version as its trainer made it; ``None`` where there is none, or where it cannot be used."""
+def live_of(shop: Shop, name: str) -> Settings[str, Any] | None:
+    """The settings of the model that answers now, where there is one that can be read."""
+    world, tenant = shop.world, shop.tenant
+    version = registry.model_of(world.registry, tenant, name).live
     try:
-        return opened(registry.files_of(world), world.vault, tenant, name, version).artefact if version else None
+        return (
+            opened(registry.files_of(world), world.vault, tenant, name, version).artefact.settings if version else None
+        )
     except StoreError:
         return None
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -51,8 +52,11 @@ class Steps(Protocol):
     def fit(self, settings: Settings, told: Told) -> Artefact:
         """A model of all that is not for testing."""
 
-    def evaluate(self, artefact: Artefact, settings: Settings, live: Artefact | None) -> Evaluation:
-        """How good it is on the test part, against baselines and what it would replace."""
+    def evaluate(self, artefact: Artefact, settings: Settings, live: Settings | None) -> Evaluation:
+        """How good it is on the test part, against baselines and what it would replace.
+
+        That is judged by its settings (``live``), learned from the same part: as it stands it knows the test already.
+        """
 
     def usual(self, artefact: Artefact, evaluation: Evaluation) -> Baselines:
         """What data and answers were like when it was made: what later ones are compared with."""
@@ -83,12 +87,12 @@ class Items:
         """See ``Steps``."""
         return recommending.fit(self.data, self._task, settings, told)
 
-    def evaluate(self, artefact: Artefact, settings: Settings, live: Artefact | None) -> Evaluation:  # noqa: ARG002
+    def evaluate(self, artefact: Artefact, settings: Settings, live: Settings | None) -> Evaluation:
         """See ``Steps``."""
         ours = recommending.ranked(artefact, self.data, self._task, TEST)
         others = recommending.baselines(self.data, self._task, TEST) if (self.data.part != TEST).any() else {}
-        if live is not None:
-            others[LIVE] = recommending.ranked(live, self.data, self._task, TEST)
+        if live is not None and not _alike(settings, live):
+            others[LIVE] = recommending.ranked(self.fit(live, _quiet), self.data, self._task, TEST)
         found = self.judged(ours, others)
         told = [text for name, text in sorted(artefact.texts.items()) if name.endswith(".notes")]
         return replace(found, notes=(*found.notes, *told))
@@ -130,11 +134,9 @@ class Categories(Items):
         """See ``Steps``."""
         return affinity.fit(self.data, told)
 
-    def evaluate(self, artefact: Artefact, settings: Settings, live: Artefact | None) -> Evaluation:  # noqa: ARG002
+    def evaluate(self, artefact: Artefact, settings: Settings, live: Settings | None) -> Evaluation:  # noqa: ARG002
         """See ``Steps``."""
         others = affinity.baselines(self.data, TEST) if (self.data.part != TEST).any() else {}
-        if live is not None:
-            others[LIVE] = affinity.ranked(live, self.data, TEST)
         return affinity.evaluate(affinity.ranked(artefact, self.data, TEST), others, self.data, SEED)
 
     def micros(self, artefact: Artefact) -> float:
@@ -167,15 +169,15 @@ class Examples:
         """See ``Steps``."""
         return predicting.fit(self.data, settings, told)
 
-    def evaluate(self, artefact: Artefact, settings: Settings, live: Artefact | None) -> Evaluation:
+    def evaluate(self, artefact: Artefact, settings: Settings, live: Settings | None) -> Evaluation:
         """See ``Steps``."""
         if self._testing.folds:
             return self._crossed(settings)
         test = self.data.part == TEST
         known = predicting.baselines(self.data) if not test.all() else {}
         others = {name: scores[test] for name, scores in known.items()}
-        if live is not None:
-            others[LIVE] = predicting.scores(live, self.data)[test]
+        if live is not None and not _alike(settings, live):
+            others[LIVE] = predicting.scores(self.fit(live, _quiet), self.data)[test]
         rows = Rows(self.data.label[test], self.data.group[test], self.data.explored[test])
         return self._judged(rows, predicting.scores(artefact, self.data)[test], others)
 
@@ -232,7 +234,7 @@ class Uplift:
         """See ``Steps``."""
         return uplift.fit(self.data, settings, told)
 
-    def evaluate(self, artefact: Artefact, settings: Settings, live: Artefact | None) -> Evaluation:  # noqa: ARG002
+    def evaluate(self, artefact: Artefact, settings: Settings, live: Settings | None) -> Evaluation:  # noqa: ARG002
         """See ``Steps``."""
         if self._testing.folds:
             scores = uplift.cross_scores(self.data, None, self._testing.folds, SEED)  # searched for in each fold
@@ -270,6 +272,12 @@ def steps_of(task: str, data: Data, testing: Testing, gap: Millis = 0) -> Steps:
         table = data if testing.folds else split_by_time(data, test=share, gap=gap)
         return Examples(table, testing) if task == "prediction" else Uplift(table, testing)
     raise InvalidInput(f"{task!r} is no task that such data can be learned for", code="unknown_task")
+
+
+def _alike(settings: Settings, live: Settings) -> bool:
+    """Whether a live model was made as this one is: then it is this one, and there is nothing to compare."""
+    kept = {name: live.get(name) for name in settings}
+    return msgspec.json.encode(kept, order="sorted") == msgspec.json.encode(settings, order="sorted")
 
 
 def _all_known(data: Interactions) -> Interactions:

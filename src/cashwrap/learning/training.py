@@ -16,7 +16,7 @@ from cashwrap.learning.drift import Baselines
 from cashwrap.learning.gate import gate
 from cashwrap.learning.mapping import Testing
 from cashwrap.learning.results import Training
-from cashwrap.learning.tasks import Data, Told, steps_of
+from cashwrap.learning.tasks import Data, Settings, Told, steps_of
 from cashwrap.model import Millis
 from cashwrap.ports import Clock
 
@@ -50,9 +50,9 @@ class Made(NamedTuple):
 
 
 def make(
-    plan: Plan, data: Data, clock: Clock, *, live: Artefact | None = None, told: Told = lambda _, __: None
+    plan: Plan, data: Data, clock: Clock, *, live: Settings | None = None, told: Told = lambda _, __: None
 ) -> Made:
-    """Make a model of a plan's task. ``live`` is what it would replace, and has to be as good as.
+    """Make a model of a plan's task. ``live`` are the settings of what it would replace, and has to be as good as.
 
     Raises ``InvalidInput`` where the data cannot make one: ``no_interactions``, ``no_examples``, ``one_class``,
     ``future_leak``, ``not_randomised`` ...
