@@ -94,10 +94,10 @@ def live_of(shop: Shop, name: str) -> Settings[str, Any] | None:
     """The settings of the model that answers now, where there is one that can be read."""
     world, tenant = shop.world, shop.tenant
     version = registry.model_of(world.registry, tenant, name).live
+    if not version:
+        return None
     try:
-        return (
-            opened(registry.files_of(world), world.vault, tenant, name, version).artefact.settings if version else None
-        )
+        return opened(registry.files_of(world), world.vault, tenant, name, version).artefact.settings
     except StoreError:
         return None
 

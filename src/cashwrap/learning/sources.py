@@ -31,6 +31,9 @@ SOURCES: Final[Mapping[Task, tuple[str, ...]]] = {
     "basket": ("together", "session", "accessories", "similar", "repeat", "popular", "trending"),
 }
 """Those that may be in a task's model; one that has nothing to say of the data is left out."""
+MANY: Final = 50_000
+"""Orders from which on ``together`` alone says what orders like this one had in them. Of few it knows too few pairs; of
+many the orders themselves add next to nothing, for more than a third of an answer's time."""
 OF_VISITS: Final[Mapping[str, Mapping[str, float]]] = {
     "popular": {"few": 1.0},
     "trending": {"few": 1.0},
@@ -59,7 +62,8 @@ def recommender(
     """A recommender with an even blend, of the sources named; without names, of all that have something to say."""
     arrays: Arrays = {"category.of": popularity.categories(data)[1], "blend.known": blending.known(data)}
     texts: Texts = {"items": msgspec.json.encode(data.items).decode()}
-    wanted = names if names is not None else SOURCES[task]
+    usual = [name for name in SOURCES[task] if not (task == "basket" and name == "session" and data.sessions > MANY)]
+    wanted = names if names is not None else usual
     told = []
     for name in (*wanted, "popular") if "popular" not in wanted else wanted:
         own, notes = build(data, name, task, settings)
