@@ -114,7 +114,8 @@ class Archive:
     def _differences(self, kept: Kept, catalogue: Catalogue, kills: Kills) -> list[Difference]:
         found = []
         if catalogue.version != kept.catalogue:
-            text = f"the products changed since: version {kept.catalogue} then, {catalogue.version} now, which is used"
+            versions = f"version {kept.catalogue} then, {catalogue.version} now, which is used"
+            text = f"the products, or what sells best of them, changed since: {versions}"
             found.append(Difference("catalogue_changed", text))
         for asked, then in sorted(kept.inputs.models.items()):
             name, _, role = asked.partition("/")

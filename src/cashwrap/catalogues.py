@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from cashwrap import sold
 from cashwrap.content import Catalogue
 from cashwrap.content.catalogue import NO_MODELS, Recommending
 from cashwrap.model import Minor, Product, Tenant
-from cashwrap.ports import CatalogueStore
+from cashwrap.ports import CatalogueStore, Registry
 
 Change = tuple[str, Minor | None, int | None]
 """A product's id, new price and new stock; ``None`` leaves one as it is."""
@@ -21,14 +22,17 @@ class Catalogues:
     def __init__(
         self,
         source: CatalogueStore,
+        registry: Registry,
         elsewhere: Changing | None = None,
         models: Callable[[Tenant], Recommending] = lambda _: NO_MODELS,
     ) -> None:
-        """``elsewhere`` makes changes in place of this one: where several processes would undo each other's.
+        """``registry`` says what sold, which lists of products go by: whoever changes their order advances the version.
 
+        ``elsewhere`` makes changes in place of this one: where several processes would undo each other's.
         ``models`` are a store's, which lists of products ask.
         """
         self._source = source
+        self._registry = registry
         self._elsewhere = elsewhere
         self._models = models
         self._snapshots: dict[Tenant, Catalogue] = {}
@@ -49,7 +53,7 @@ class Catalogues:
         return self.of(tenant).products
 
     def refresh(self) -> None:
-        """See products written by another process, and models that changed."""
+        """See products written and orders counted by another process, and models that changed."""
         for tenant, snapshot in list(self._snapshots.items()):
             if self._source.version(tenant) != snapshot.version:
                 self._read(tenant)
@@ -87,6 +91,7 @@ class Catalogues:
 
     def _read(self, tenant: Tenant) -> Catalogue:
         version = self._source.version(tenant)
-        found = Catalogue.of(self._source.products(tenant), version=version, models=self._models(tenant))
+        products, pieces = self._source.products(tenant), sold.read(self._registry, tenant).pieces
+        found = Catalogue.of(products, pieces, version=version, models=self._models(tenant))
         self._snapshots[tenant] = found
         return found

@@ -83,7 +83,7 @@ class Engine:
         self.switches = Switches(world.registry)
         self.webhooks = Webhooks(world.registry, world.random)
         self.models = Models(world)
-        self.catalogues = Catalogues(world.catalogue, self._common.changing(), self.models.of)
+        self.catalogues = Catalogues(world.catalogue, world.registry, self._common.changing(), self.models.of)
         self.counts = Counts()
         self.tallies = Tallies(world)
         self.backlog = Backlog(world.failed, world.clock)

@@ -33,7 +33,7 @@ LAYERS: list[set[str]] = [
     {"dedup"},
     {"playbook"},
     {"keys", "switches", "webhooks", "catalogues", "signing", "audit", "backlog", "repair", "learned"},
-    {"counts", "tallies", "explain", "differences"},
+    {"counts", "tallies", "explain", "differences", "sold"},
     {"decide"},
     {"experiences", "segments", "profiles", "tokens", "request", "facts", "metrics"},
     {"attributes", "attention", "experiments", "offers"},

@@ -114,7 +114,7 @@ def _explain_past(decision: str, tenant: Tenant, data: Path, playbook: Path, *, 
             live: Playbook | None = versions.load(release.hash)
         else:  # nothing was ever served or published here
             live = load_playbook(playbook) if playbook.is_dir() else None
-        archive = Archive(world, Catalogues(world.catalogue, models=Models(world).of), versions, live)
+        archive = Archive(world, Catalogues(world.catalogue, world.registry, models=Models(world).of), versions, live)
         note = noted("decision.read", decision_name(decision), tenant=tenant)
         review = trail_of(world).around(note, lambda: archive.review(tenant, decision))
     if json:

@@ -51,7 +51,7 @@ class Catalogue(Struct, frozen=True):
     def of(
         cls,
         products: Mapping[str, Product],
-        popularity: Mapping[str, int] | None = None,
+        popularity: Mapping[str, float] | None = None,
         version: int = 0,
         models: Recommending = NO_MODELS,
     ) -> "Catalogue":

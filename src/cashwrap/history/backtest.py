@@ -3,8 +3,9 @@
 The profile of each decision is folded anew from the log, with the draft's own features and up to the very place in the
 log that the decision saw. What came with the request, what had been shown and in which arms, consent, and what was
 switched off are as recorded. So the playbook that made the decisions changes none of them (a law, and a test): what
-differs is the draft's doing. Except where the shop's products changed since, which no record keeps (it is counted), and
-where a feature is younger than the events it counts: the draft counts from the log's first one.
+differs is the draft's doing. Except where the shop's products changed since, or what sells best of them, which no
+record keeps (it is counted), and where a feature is younger than the events it counts: the draft counts from the log's
+first one.
 """
 
 from collections import deque
@@ -114,7 +115,7 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
     if not places:
         return
     tenant, last = scope.tenant, places[-1].position
-    catalogue = Catalogues(world.catalogue, models=Models(world).of).of(tenant)
+    catalogue = Catalogues(world.catalogue, world.registry, models=Models(world).of).of(tenant)
     only = _relevant(world, scope, {place.shopper for place in places}, last)
     folding = fold_from_snapshots(world.store, world.vault, draft.features, only)
     horizon = world.store.horizon().sequence

@@ -23,6 +23,7 @@ from cashwrap.declarations import MetricDecl
 from cashwrap.engine import World
 from cashwrap.errors import CashwrapError, Forgotten
 from cashwrap.folding import absorbed_by, read_events
+from cashwrap.history import selling
 from cashwrap.history.columns import Making
 from cashwrap.learned.forgetting import forget
 from cashwrap.model import Event, Millis, Purpose, Tenant
@@ -104,6 +105,7 @@ def _begin(world: World, folder: Path, *, again: bool) -> None:
         state = turn.state
         if not state.log and not (turn.files() and not again):
             turn.commit(log=mark)
+            selling.begin_anew(world)
             return
         if state.log != mark or state.position > world.store.commit(Changes()):
             message = f"the facts in {folder} come from another log: write them again with 'cashwrap facts --again'"
@@ -193,6 +195,7 @@ class _Run:
             turn.commit(position=batch[-1].sequence, settled=self._settled)
             self._state = turn.state
         self.position = batch[-1].sequence
+        selling.count(self._world, facts)
         return added
 
     def _owned(self, batch: list[Record]) -> tuple[list[tuple[ShopperKey, Event]], dict[ShopperKey, "_Person"]]:
