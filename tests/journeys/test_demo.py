@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,8 @@ from shop_server import PYTHON as SHOP_PYTHON
 from shop_server import ROOT
 from test_shop_journey import Spine, buy, cookies, offered, put_in_basket, to_delivery
 
+from cashwrap.errors import Locked
+from cashwrap.library import open_world
 from cashwrap.testing.shoppers import World, simulate
 from conftest import DESKTOP
 
@@ -326,6 +329,17 @@ def test_a_child_that_dies_is_told_and_the_others_stop(demo: Started) -> None:
     assert answers(demo.port, "/") == 0
 
 
+def let_go(folder: Path) -> None:
+    """Wait until nobody has the data folder: what a killed engine had begun ends a moment after it."""
+    for _ in range(200):
+        try:
+            with open_world(folder):
+                return
+        except Locked:
+            time.sleep(0.1)
+    raise AssertionError(f"{folder} is still held")
+
+
 @pytest.mark.slow
 def test_a_past_is_learned_from_and_the_basket_shows_it(
     demo: Started, parts: dict[str, ModuleType], chromium: Browser, monkeypatch: pytest.MonkeyPatch
@@ -334,6 +348,7 @@ def test_a_past_is_learned_from_and_the_basket_shows_it(
     monkeypatch.setattr(history, "ORDERS", 600)
     monkeypatch.setattr(history, "WINDOW_SHOPPERS", 0)
     monkeypatch.setattr(history, "MODELS", ("basket",))
+    let_go(demo.data / "engine")
     history.load(parts["demo"].CASHWRAP, demo.data, parts["demo"].FEED, said.append)
     assert "better beyond doubt" in " ".join(" ".join(said).split())
     demo.start("--history")  # learned once: it starts as quickly as ever
