@@ -26,6 +26,7 @@ ROUTES: list[tuple[str, str]] = [
     ("DELETE", "/v1/webhooks/crm"),
     ("GET", "/v1/decisions/{id}"),
     ("POST", "/v1/previews"),
+    ("POST", "/v1/predict"),
     ("GET", "/v1/kill"),
     ("PUT", "/v1/kill"),
     ("GET", "/v1/playbook/versions"),

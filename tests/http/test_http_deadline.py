@@ -32,10 +32,10 @@ FAULTY = ("-m", "bench.faulty")
 PLANTED = """
 from cashwrap.serve.hot import HotRoutes
 
-async def read(self, request, caller):
-    return self._find(request, caller), False
+async def read(self, ref, deadline_ms, caller):
+    return self._find(ref, caller), False
 
-HotRoutes._read = read
+HotRoutes._profile = read
 
 from bench import faulty
 faulty.main()

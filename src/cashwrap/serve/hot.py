@@ -311,10 +311,11 @@ class HotRoutes:
     async def _predict(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, granted: Headers
     ) -> None:
-        request = _decoded(await read(receive, DECIDE_LIMIT), _predict)
         caller, engine = self.caller(scope, headers, None, granted), self._engine
         if not caller.key.trusted:
+            granted.clear()  # no page is to read even why
             raise NotAllowed("predictions need a secret key: they are about a person")
+        request = _decoded(await read(receive, DECIDE_LIMIT), _predict)
         hot, late = await self._profile(request.shopper, request.deadline_ms, caller)
         answer = engine.suggesting.predict(request, caller, hot, engine.world.clock.now(), late=late)
         await respond(send, 200, encode(answer), [*granted, PRIVATE])
