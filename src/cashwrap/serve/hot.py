@@ -163,7 +163,8 @@ class HotRoutes:
             return
         except Exception as failure:
             error = failure if isinstance(failure, CashwrapError) else internal(failure)
-            await respond_error(send, error, granted or self.known_origin(headers))
+            readable = [] if scope["path"] == PREDICT else granted or self.known_origin(headers)
+            await respond_error(send, error, readable)  # what pages have no business with they do not even hear
 
     async def other_method(self, method: str, headers: dict[bytes, bytes], send: Send) -> None:
         """Answer what is no POST: a preflight, or that only POST is served here."""
@@ -313,7 +314,6 @@ class HotRoutes:
     ) -> None:
         caller, engine = self.caller(scope, headers, None, granted), self._engine
         if not caller.key.trusted:
-            granted.clear()  # no page is to read even why
             raise NotAllowed("predictions need a secret key: they are about a person")
         request = _decoded(await read(receive, DECIDE_LIMIT), _predict)
         hot, late = await self._profile(request.shopper, request.deadline_ms, caller)
