@@ -155,7 +155,7 @@ def test_kills_at_random_instants_lose_nothing_and_double_nothing(where: str) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("where", "rounds"), [("sqlite", 75), ("postgresql", 25)], indirect=["where"])
+@pytest.mark.parametrize(("where", "rounds"), [("sqlite", 40), ("postgresql", 15)], indirect=["where"])
 def test_many_kills_at_random_instants_lose_nothing_and_double_nothing(where: str, rounds: int) -> None:
     assert killed_at_random(where, 6, rounds) > rounds
 
