@@ -150,7 +150,7 @@ def load_mapping(path: Path, vocabulary: Vocabulary) -> Map:
 
     Raises ``PlaybookError`` with every mistake, ``InvalidInput`` (``unreadable_file``) where there is no file.
     """
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         path = next((folder / f"{path}.yaml" for folder in _OURS if (folder / f"{path}.yaml").is_file()), path)
     try:
         text = path.read_bytes().decode()
