@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cashwrap.adapters.system import SystemClock
+from cashwrap.cli.extras import part_of
 from cashwrap.cli.options import Data, Environment, Json, Store, complain, tenant_of
 from cashwrap.cli.world import noted, trail_of
-from cashwrap.errors import CashwrapError, InvalidInput
+from cashwrap.errors import InvalidInput
 from cashwrap.history import write_facts
 from cashwrap.library import FACTS, open_world
 from cashwrap.model import Tenant
@@ -43,6 +43,7 @@ Experiment = Annotated[
     str,
     typer.Option(help="The experience whose randomised offer `discount_sensitivity` is learned from."),
 ]
+_learning = partial(part_of, "learning")
 HOUR = 3_600
 _NOTHING_YET = frozenset(
     {"no_interactions", "no_examples", "no_categories", "one_class", "too_few_examples", "too_few_items"}
@@ -300,14 +301,3 @@ def _progress(name: str, *, quiet: bool) -> Iterator[Callable[[float, str], None
             progress.update(task, completed=done, description=words or progress.tasks[0].description)
 
         yield told
-
-
-def _learning(module: str) -> Any:
-    """The one place where the heavy extra comes in."""
-    try:
-        return import_module(f"cashwrap.learning.{module}")
-    except ImportError as error:
-        if (error.name or "").startswith("cashwrap"):
-            raise
-        message = f"Learning needs {error.name}, which is not installed. Install cashwrap[learning]"
-        raise CashwrapError(message, code="extra_missing") from error

@@ -2,16 +2,15 @@
 
 import time
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from cashwrap.cli.extras import part_of
 from cashwrap.cli.options import Data, Environment, Json, Store, tenant_of
 from cashwrap.cli.world import noted, trail_of
-from cashwrap.errors import CashwrapError
 from cashwrap.history import write_facts
 from cashwrap.learned import registry
 from cashwrap.library import FACTS, open_world
@@ -25,6 +24,7 @@ Draft = Annotated[
     typer.Option("--playbook", help="The folder that declares it; left out, the live version.", show_default=False),
 ]
 Stale = Annotated[bool, typer.Option("--no-update", help="Do not add new facts first.")]
+_analysis = partial(part_of, "analysis")
 _FILE = {"show_default": False, "dir_okay": False}
 
 
@@ -149,14 +149,3 @@ def _update(world: World, data: Path, *, quiet: bool) -> None:
     count = write_facts(world, data / FACTS)
     if count and not quiet:
         typer.secho(f"{count} new facts", dim=True, err=True)
-
-
-def _analysis(module: str) -> Any:
-    """The one place where the heavy extra comes in."""
-    try:
-        return import_module(f"cashwrap.analysis.{module}")
-    except ImportError as error:
-        if (error.name or "").startswith("cashwrap"):
-            raise
-        message = f"Reports need {error.name}, which is not installed. Install cashwrap[analysis]"
-        raise CashwrapError(message, code="extra_missing") from error
