@@ -55,62 +55,48 @@ class Table(NamedTuple):
         return best(Candidates(found[begins], added), MOST)
 
 
-class Together:
-    """What orders with the cart's items also had in them. Where the cart is empty, with what was looked at last."""
+class Alongside:
+    """A source that reads the rows of one table: those of the cart's items, or where it is empty of what was looked at
+    last. ``name`` is the table's, too."""
 
-    name = "together"
+    name: str
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     @classmethod
     def of(cls, artefact: Parts, items: int) -> Self:
-        """From ``together.offsets``, ``together.items`` and ``together.scores``."""
+        """From ``<name>.offsets``, ``<name>.items`` and ``<name>.scores``."""
         return cls(Table.of(artefact, cls.name, items))
 
     def candidates(self, asked: Asked) -> Candidates:
-        """Sums of the rows; the more of the cart's items know one, the better."""
+        """Sums of the rows; the more of the items know one, the better."""
         items = asked.basket[-ASKED:] if len(asked.basket) else distinct(asked.recent[-_NEWEST:])
         return self._table.sums(items, np.ones(len(items), np.float32))
 
 
-class Similar:
+class Together(Alongside):
+    """What orders with the cart's items also had in them."""
+
+    name = "together"
+
+
+class Accessories(Alongside):
+    """What the catalogue itself says goes with the cart's items: complements, and what is made to fit them."""
+
+    name = "accessories"
+
+
+class Similar(Alongside):
     """What is like what was put into the cart and looked at last, by the catalogue's words and attributes."""
 
     name = "similar"
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    @classmethod
-    def of(cls, artefact: Parts, items: int) -> Self:
-        """From ``similar.offsets``, ``similar.items`` and ``similar.scores``."""
-        return cls(Table.of(artefact, cls.name, items))
 
     def candidates(self, asked: Asked) -> Candidates:
         """Sums of the rows, of what is older in the visit less."""
         items = distinct(np.concatenate((asked.basket[-_NEWEST:], asked.recent[-_NEWEST:])))[-_NEWEST:]
         age = np.arange(len(items) - 1, -1, -1, dtype=np.float32)
         return self._table.sums(items, (1 / (1 + age)).astype(np.float32))
-
-
-class Accessories:
-    """What the catalogue itself says goes with the cart's items: complements, and what is made to fit them."""
-
-    name = "accessories"
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    @classmethod
-    def of(cls, artefact: Parts, items: int) -> Self:
-        """From ``accessories.offsets``, ``accessories.items`` and ``accessories.scores``."""
-        return cls(Table.of(artefact, cls.name, items))
-
-    def candidates(self, asked: Asked) -> Candidates:
-        """Sums of the rows."""
-        items = asked.basket[-ASKED:] if len(asked.basket) else distinct(asked.recent[-_NEWEST:])
-        return self._table.sums(items, np.ones(len(items), np.float32))
 
 
 def best(found: Candidates, most: int) -> Candidates:

@@ -7,7 +7,7 @@ import numpy as np
 from cashwrap.recommend.asked import NO_CANDIDATES, Asked, Candidates, Items
 from cashwrap.recommend.parts import Parts
 from cashwrap.recommend.popular import Popular
-from cashwrap.recommend.tables import Table, distinct
+from cashwrap.recommend.tables import Alongside, distinct
 
 _AGAIN = 20
 _NEWEST = 5
@@ -51,18 +51,10 @@ class Earlier:
         return Candidates(items, np.bincount(place, weight).astype(np.float32))
 
 
-class Follows:
+class Follows(Alongside):
     """What comes soon after the items looked at last."""
 
     name = "follows"
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    @classmethod
-    def of(cls, artefact: Parts, items: int) -> Self:
-        """From ``follows.offsets``, ``follows.items`` and ``follows.scores``."""
-        return cls(Table.of(artefact, cls.name, items))
 
     def candidates(self, asked: Asked) -> Candidates:
         """Sums of the rows, of what is older in the visit less."""
