@@ -42,10 +42,10 @@ def chances(n: int, seed: int = SEED, *, steps: int = 50) -> tuple[np.ndarray, n
 
 def test_ranking_metrics_of_five_questions_by_eye():
     found = ranked([1, 3, 20, 21, 0])
-    assert measures.recall_at(found, 20) == pytest.approx(3 / 5)
-    assert measures.recall_at(found, 1) == pytest.approx(1 / 5)
-    assert measures.mrr_at(found, 20) == pytest.approx((1 + 1 / 3 + 1 / 20) / 5)
-    assert measures.ndcg_at(found, 20) == pytest.approx((1 + 1 / 2 + 1 / math.log2(21)) / 5)
+    assert measures.recalls(found, 20).mean() == pytest.approx(3 / 5)
+    assert measures.recalls(found, 1).mean() == pytest.approx(1 / 5)
+    assert measures.reciprocal_ranks(found, 20).mean() == pytest.approx((1 + 1 / 3 + 1 / 20) / 5)
+    assert measures.gains(found, 20).mean() == pytest.approx((1 + 1 / 2 + 1 / math.log2(21)) / 5)
 
 
 def test_coverage_novelty_and_sources_count_filled_places_only():
@@ -57,13 +57,13 @@ def test_coverage_novelty_and_sources_count_filled_places_only():
     popularity = np.array([8, 4, 0, 4])
     assert measures.coverage_at(found, 4, 20) == pytest.approx(3 / 4)
     # Bits: 16 / 8 -> 1, 16 / 4 -> 2, never seen counts once -> 4.
-    assert measures.novelty_at(found, popularity, 20) == pytest.approx(((1 + 2 + 4) / 3 + 1) / 2)
+    assert measures.surprises(found, popularity, 20).mean() == pytest.approx(((1 + 2 + 4) / 3 + 1) / 2)
     assert measures.source_shares(found) == {"pairs": 0.5, "fallback": 0.25, "popular": 0.25}
 
 
 def test_no_answer_at_all_is_no_novelty_and_no_source():
     found = ranked([0, 0])
-    assert measures.novelty_at(found, np.array([1, 1]), 20) == 0
+    assert measures.surprises(found, np.array([1, 1]), 20).mean() == 0
     assert measures.source_shares(found) == {}
 
 

@@ -66,30 +66,10 @@ def surprises(ranked: Ranked, popularity: NDArray[Any], k: int) -> Floats:
     return np.asarray(bits[shown].sum(axis=1) / np.maximum((shown >= 0).sum(axis=1), 1))
 
 
-def recall_at(ranked: Ranked, k: int) -> float:
-    """The share of questions whose hidden item is among the first ``k``."""
-    return float(np.mean(recalls(ranked, k)))
-
-
-def mrr_at(ranked: Ranked, k: int) -> float:
-    """The mean of ``reciprocal_ranks``."""
-    return float(np.mean(reciprocal_ranks(ranked, k)))
-
-
-def ndcg_at(ranked: Ranked, k: int) -> float:
-    """The mean of ``gains``."""
-    return float(np.mean(gains(ranked, k)))
-
-
 def coverage_at(ranked: Ranked, items: int, k: int) -> float:
     """The share of all ``items`` that are in anybody's first ``k``."""
     shown = ranked.items[:, :k]
     return len(np.unique(shown[shown >= 0])) / max(items, 1)
-
-
-def novelty_at(ranked: Ranked, popularity: NDArray[Any], k: int) -> float:
-    """The mean of ``surprises``, in bits: the higher, the less it only shows what sells anyway."""
-    return float(np.mean(surprises(ranked, popularity, k)))
 
 
 def source_shares(ranked: Ranked, k: int = 20) -> dict[str, float]:
