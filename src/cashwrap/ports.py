@@ -254,6 +254,9 @@ class Store(Protocol):
     def shoppers(self, after: ShopperKey | None, limit: int) -> list[ShopperKey]:
         """Everybody who has a row, in the store's own order, for paging."""
 
+    def tenants(self) -> list[Tenant]:
+        """All stores and environments that ever had a row of any kind, sorted."""
+
     def names(self, key: ShopperKey) -> list[bytes]:
         """The keyed hashes of all identifiers that name the shopper."""
 

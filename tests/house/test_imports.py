@@ -12,6 +12,7 @@ LAYERS: list[set[str]] = [
     {"cli", "__main__"},
     {"demo"},
     {"testing"},
+    {"console"},
     {"learning"},
     {"serve", "history", "analysis"},
     {"shoppers", "audiences", "archive", "failed"},

@@ -150,6 +150,13 @@ class MemoryStore:
         with self._lock:
             return sorted(key for key in self._profiles if after is None or key > after)[:limit]
 
+    def tenants(self) -> list[Tenant]:
+        """All that have a row of any kind."""
+        with self._lock:
+            return sorted(
+                {key.tenant for key in self._profiles} | {each for each, _ in self._segments} | set(self._products)
+            )
+
     def names(self, key: ShopperKey) -> list[bytes]:
         """The keyed hashes of all identifiers that name the shopper."""
         with self._lock:

@@ -240,6 +240,11 @@ class StoreContract:
         assert store.decision(TEST, kept(1).id) is None
         assert store.decision(LIVE, kept(2).id) is None
 
+    def test_tenants_are_those_that_have_anything(self, store: FullStore) -> None:
+        """Live and test are two, and one nobody ever wrote to is none."""
+        store.commit(Changes(rows={key(1): Row(b"", b""), key(2, tenant=TEST): Row(b"", b"")}))
+        assert store.tenants() == sorted([LIVE, TEST])
+
     def test_kept_decisions_are_paged_by_time(self, store: FullStore) -> None:
         """Whatever the order of commit, each is seen once, ascending by time and then by id."""
         made = [kept(number, time=1_000 + number % 7) for number in range(40)]

@@ -1,0 +1,5 @@
+"""One's own account: password, second factor, language, look."""
+
+from cashwrap.console.routing import Route
+
+ROUTES: list[Route] = []

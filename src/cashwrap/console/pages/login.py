@@ -1,0 +1,5 @@
+"""Signing in, the first owner and the way out."""
+
+from cashwrap.console.routing import Route
+
+ROUTES: list[Route] = []

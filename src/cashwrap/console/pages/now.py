@@ -1,0 +1,5 @@
+"""What happens now."""
+
+from cashwrap.console.routing import Route
+
+ROUTES: list[Route] = []

@@ -1,0 +1,5 @@
+"""Offers: what is left, who redeems, what looks wrong."""
+
+from cashwrap.console.routing import Route
+
+ROUTES: list[Route] = []

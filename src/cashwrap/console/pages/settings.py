@@ -1,0 +1,5 @@
+"""Settings: keys, stores and environments, the audit log."""
+
+from cashwrap.console.routing import Route
+
+ROUTES: list[Route] = []
