@@ -10,7 +10,7 @@ from cashwrap.hot import HotProfile
 from cashwrap.inputs import Caller
 from cashwrap.learned.forgetting import holding
 from cashwrap.memberships import standing_values
-from cashwrap.model import ConsentState, Profile, Purpose
+from cashwrap.model import ConsentState, Profile, Purpose, Tenant
 from cashwrap.offering.around import Named
 from cashwrap.orders import net
 from cashwrap.ports import ShopperKey
@@ -73,13 +73,12 @@ def forgetting(engine: Engine, ref: ShopperRef, caller: Caller) -> tuple[str, Ca
     return pseudonym(engine.world.vault, key), lambda: engine.forget(key)
 
 
-def learned_from(engine: Engine, ref: ShopperRef, caller: Caller) -> list[str]:
+def learned_from(engine: Engine, hot: HotProfile | None, tenant: Tenant) -> list[str]:
     """The models that hold anything of this shopper, as ``name@version``: forgetting takes it out of them, and they are
     to be trained again."""
-    hot = engine.find(ref, caller)
     if hot is None:
         return []
-    return holding(engine.world, caller.key.tenant, [hot.profile.analytic_id, *hot.profile.former_analytic_ids])
+    return holding(engine.world, tenant, [hot.profile.analytic_id, *hot.profile.former_analytic_ids])
 
 
 def _forget_in_ledger(engine: Engine, ref: ShopperRef, caller: Caller) -> bool:

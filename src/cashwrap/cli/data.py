@@ -56,8 +56,9 @@ def forget(
     """
     tenant, who = tenant_of(store, env), shopper_of(user, anonymous)
     with open_engine(data, playbook) as engine:
-        subject, forget_them = shoppers.forgetting(engine, who, operator(tenant, engine.world.clock))
-        models = shoppers.learned_from(engine, who, operator(tenant, engine.world.clock))
+        caller = operator(tenant, engine.world.clock)
+        subject, forget_them = shoppers.forgetting(engine, who, caller)
+        models = shoppers.learned_from(engine, engine.find(who, caller), tenant)
         trail_of(engine.world).anyway(noted("shopper.forget", subject, tenant=tenant), forget_them)
     typer.echo("Forgotten.")
     if models:

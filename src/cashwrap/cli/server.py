@@ -1,18 +1,20 @@
 """``serve``: the engine behind HTTP."""
 
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cashwrap.adapters.ballast import SIZE
-from cashwrap.adapters.system import allow_files
+from cashwrap.adapters.system import SystemRandom, allow_files
 from cashwrap.audit import Trail
 from cashwrap.cli.options import Data, PlaybookFolder, complain
 from cashwrap.engine import Engine
 from cashwrap.library import open_world
 from cashwrap.publishing import PlaybookSource
+from cashwrap.serve.companion import Launch, companion
 from cashwrap.serve.publish import Publisher
 from cashwrap.serve.run import ServeOptions
 from cashwrap.serve.run import serve as run
@@ -44,6 +46,9 @@ def serve(  # noqa: PLR0913 - each one is an option of the command
     proxy: Annotated[
         list[str] | None, typer.Option(help="A proxy whose X-Forwarded-For is believed; left out, this machine.")
     ] = None,
+    console: Annotated[
+        bool, typer.Option(envvar="CASHWRAP_CONSOLE", help="Serve the console at /console, by a process of its own.")
+    ] = True,
 ) -> None:
     """Collect and decide until SIGTERM; a change of the playbook is live within a second.
 
@@ -55,13 +60,20 @@ def serve(  # noqa: PLR0913 - each one is an option of the command
     if not data.is_dir():
         source.load()  # a data folder is made for a playbook that can run, and not for a mistyped path
     proxies = tuple(proxy) if proxy else ServeOptions().proxies
-    options = ServeOptions(host, port, rate, proxies)
-    if workers > 1:
-        crew = Crew(playbook, data, options, workers, reserve << 20, ledger)
-        if not Supervisor(crew, complain).run(_ready):
-            raise typer.Exit(1)
-        return
-    with open_world(data, make=True, reserve=reserve << 20, ledger=ledger) as world:
+    with ExitStack() as opened:
+        launch = Launch(opened.enter_context(companion(SystemRandom())), data, playbook, ledger) if console else None
+        options = ServeOptions(host, port, rate, proxies, launch)
+        if workers > 1:
+            crew = Crew(playbook, data, options, workers, reserve << 20, ledger)
+            if not Supervisor(crew, complain).run(_ready):
+                raise typer.Exit(1)
+            return
+        _alone(source, data, options, reserve << 20, ledger)
+
+
+def _alone(source: PlaybookSource, data: Path, options: ServeOptions, reserve: int, ledger: str) -> None:
+    """One process that does everything but the console."""
+    with open_world(data, make=True, reserve=reserve, ledger=ledger) as world:
         publisher = Publisher(Versions(world.registry, world.clock), source, Trail(world.audit, world.clock))
         engine = Engine(publisher.first(), world)
         try:

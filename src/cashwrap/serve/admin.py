@@ -27,6 +27,8 @@ from cashwrap.ports import ShopperKey
 from cashwrap.previews import Wanted, make_link
 from cashwrap.request import ShopperRef, to_minor
 from cashwrap.serve.ask import body_of, integer
+from cashwrap.serve.companion import Companion
+from cashwrap.serve.console import ROOT, console_caller, forget
 from cashwrap.serve.hot import HotRoutes, heads
 from cashwrap.serve.settle import Settling
 from cashwrap.serve.wire import error_body, internal, retry_after, status_of
@@ -98,15 +100,16 @@ class PreviewBody(Struct, frozen=True):
     """How long the link is good."""
 
 
-def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
-    """The routes of the secret key."""
+def routes(engine: Engine, hot: HotRoutes, companion: Companion | None = None) -> list[Route]:
+    """The routes of the secret key, which the console of this server may use too, in the name of a person."""
     handlers, settling = Handlers(engine), Settling(engine)
 
     def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
-                caller = hot.caller(request.scope, heads(request.scope), None, [])
-                value = await handler(request, _backend(caller))
+                own = console_caller(request, companion, engine.world.clock.now())
+                caller = own or _backend(hot.caller(request.scope, heads(request.scope), None, []))
+                value = await handler(request, caller)
             except Exception as failure:
                 error = failure if isinstance(failure, CashwrapError) else internal(failure)
                 wait = retry_after(error)
@@ -142,6 +145,8 @@ def routes(engine: Engine, hot: HotRoutes) -> list[Route]:
         ("POST", "/v1/failed/{number}/repair", settling.repair),
         ("GET", "/v1/audit", settling.audit),
     ]
+    if companion is not None:
+        table.append(("POST", f"/v1{ROOT}/forget", handlers.forget_by_id))
     return [Route(path, guarded(handler), methods=[method]) for method, path, handler in table]
 
 
@@ -168,9 +173,13 @@ class Handlers:
     def _forget(self, ref: ShopperRef, caller: Caller) -> object:
         subject, forget = shoppers.forgetting(self._engine, ref, caller)
         note = Note(caller.key.id, "shopper.forget", subject, tenant=caller.key.tenant)
-        models = shoppers.learned_from(self._engine, ref, caller)
+        models = shoppers.learned_from(self._engine, self._engine.find(ref, caller), caller.key.tenant)
         told = {"forgotten": self._trail.anyway(note, forget)}
         return {**told, "models": models} if models else told
+
+    async def forget_by_id(self, request: Request, caller: Caller) -> object:
+        """The same for the console, which knows a shopper by what no other client ever hears."""
+        return await forget(self._engine, self._trail, request, caller)
 
     def _about(self, action: str, key: ShopperKey, caller: Caller) -> Note:
         return Note(caller.key.id, action, pseudonym(self._engine.world.vault, key), tenant=key.tenant)

@@ -9,6 +9,8 @@ from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.serve.admin import routes as admin_routes
 from cashwrap.serve.bundle import routes as bundle_routes
+from cashwrap.serve.companion import Companion
+from cashwrap.serve.console import Forwarder
 from cashwrap.serve.hot import PATHS, HotRoutes
 from cashwrap.serve.offers import OfferRoutes
 from cashwrap.serve.ofrep import ROOT, Ofrep
@@ -21,11 +23,19 @@ from cashwrap.serve.wire import Receive, Scope, Send, error_body, internal, resp
 class Application:
     """What a server runs. ``health`` says whether it is ready; ``drain`` ends streams, ``close`` lets go of threads.
 
-    ``scrape`` answers for all processes where there are several.
+    ``scrape`` answers for all processes where there are several; ``companion`` is the console's process, if any.
     """
 
-    def __init__(self, engine: Engine, rates: Rates, health: Health, scrape: Scrape | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        rates: Rates,
+        health: Health,
+        scrape: Scrape | None = None,
+        companion: Companion | None = None,
+    ) -> None:
         self.health = health
+        self._console = Forwarder(companion, rates)
         self._hot = HotRoutes(engine, rates)
         self.overload = self._hot.overload
         self._engine = engine
@@ -36,7 +46,7 @@ class Application:
             routes=[
                 *operation_routes(engine, health, self.metrics, scrape or own_metrics),
                 *bundle_routes(engine, self._hot, rates),
-                *admin_routes(engine, self._hot),
+                *admin_routes(engine, self._hot, companion),
                 *self._offers.routes(),
             ],
             exception_handlers={HTTPException: _unroutable, Exception: _failed},
@@ -52,6 +62,8 @@ class Application:
                 await self._hot(scope, receive, send)
             elif scope["path"].startswith(ROOT):
                 await self._ofrep(scope, receive, send)
+            elif self._console.takes(scope["path"]):
+                await self._console(scope, receive, send)
             else:
                 await self._rest(scope, receive, send)
         except UnicodeDecodeError:
@@ -65,6 +77,7 @@ class Application:
     def drain(self) -> None:
         """End what would otherwise last: the server is stopping."""
         self._ofrep.streams.close()
+        self._console.close()
 
     def close(self) -> None:
         """Let go of the threads."""

@@ -17,6 +17,7 @@ from msgspec import Struct
 from cashwrap.engine import Engine
 from cashwrap.errors import CashwrapError
 from cashwrap.serve.app import Application
+from cashwrap.serve.companion import Companion, Launch, keep_console
 from cashwrap.serve.deliver import Deliverer
 from cashwrap.serve.offers import tend
 from cashwrap.serve.operations import Health
@@ -40,6 +41,13 @@ class ServeOptions(Struct, frozen=True):
     """Events and decisions a second that one client may send with a publishable key; 0 for no limit."""
     proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses whose ``X-Forwarded-For`` is believed."""
+    console: Launch | None = None
+    """How the console is started; ``None`` for no console."""
+
+    @property
+    def companion(self) -> Companion | None:
+        """How the console is found."""
+        return self.console.companion if self.console is not None else None
 
 
 def serve(
@@ -55,9 +63,9 @@ def serve(
 async def _serve(engine: Engine, publisher: Publisher, options: ServeOptions, ready: Callable[[str], None]) -> None:
     health = Health()
     rates = Rates(engine.world.clock, options.rate, proxies=frozenset(options.proxies))
-    app = Application(engine, rates, health)
+    app = Application(engine, rates, health, companion=options.companion)
     listener = listen(options)
-    async with upkeep(engine, publisher, health):
+    async with upkeep(engine, publisher, health, console_of(options, listener.getsockname()[1])):
         await asyncio.to_thread(engine.writer.call, step_back)
         await answer(engine, app, listener, lambda: ready(address_of(listener)))
 
@@ -79,9 +87,22 @@ async def answer(engine: Engine, app: Application, listener: socket.socket, read
     app.close()
 
 
-def upkeep(engine: Engine, publisher: Publisher, health: Health) -> contextlib.AbstractAsyncContextManager[None]:
+def upkeep(
+    engine: Engine, publisher: Publisher, health: Health, console: list[Coroutine[None, None, None]]
+) -> contextlib.AbstractAsyncContextManager[None]:
     """What exactly one process of a data folder does beside requests: the one that writes."""
-    return beside(_watch_playbook(engine, publisher, health), Deliverer(engine).run(), tend(engine.offering, LOOK))
+    own = _watch_playbook(engine, publisher, health), Deliverer(engine).run(), tend(engine.offering, LOOK)
+    return beside(*own, *console)
+
+
+def console_of(options: ServeOptions, port: int) -> list[Coroutine[None, None, None]]:
+    """Keeps the console running, where there is to be one."""
+    if options.console is None:
+        return []
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
+    host = everywhere.get(options.host, options.host)
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return [keep_console(options.console, address)]
 
 
 def _share_the_core() -> None:

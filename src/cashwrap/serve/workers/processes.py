@@ -40,6 +40,7 @@ from cashwrap.serve.run import (
     answer,
     beside,
     calm_collector,
+    console_of,
     listen,
     refresh,
     step_back,
@@ -109,20 +110,20 @@ def write(crew: Crew, shared: Shared, control: socket.socket) -> None:
         publisher = Publisher(Versions(world.registry, world.clock), PlaybookSource(crew.playbook), trail)
         engine = Engine(publisher.first(), world)
         try:
-            uvloop.run(_write(engine, publisher, shared, control))
+            uvloop.run(_write(engine, publisher, crew, shared, control))
         finally:
             engine.close()
 
 
-async def _write(engine: Engine, publisher: Publisher, shared: Shared, control: socket.socket) -> None:
-    health, stopped = Health(), asyncio.Event()
+async def _write(engine: Engine, publisher: Publisher, crew: Crew, shared: Shared, control: socket.socket) -> None:
+    health, stopped, options = Health(), asyncio.Event(), crew.options
     desk = Desk(engine)
     store = engine.world.store
     if isinstance(store, AnnouncingStore):
         store.on_forget = desk.tell_gone
     metrics, telling = EngineMetrics(engine, health, Overload()), Telling(shared.board, 0)
     async with (
-        upkeep(engine, publisher, health),
+        upkeep(engine, publisher, health, console_of(options, options.port)),
         beside(refresh(engine), _attend_writer(engine, shared, metrics, telling)),
     ):
         with _hears(control, desk.admit, stopped.set):
@@ -210,7 +211,7 @@ class _Serving(Struct, frozen=True):
 async def _work(crew: Crew, shared: Shared, serving: _Serving) -> None:
     engine, health, introduced = serving.engine, Health(), asyncio.Event()
     telling = Telling(shared.board, serving.number)
-    app = Application(engine, _rates(crew, shared, engine.world.clock), health, telling.scrape)
+    app = Application(engine, _rates(crew, shared, engine.world.clock), health, telling.scrape, crew.options.companion)
 
     def attach(link: socket.socket) -> None:
         serving.client.attach(link)
