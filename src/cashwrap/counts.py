@@ -10,10 +10,13 @@ from msgspec import Struct
 
 from cashwrap.events import Accounting
 from cashwrap.experiences import Experiences, Names
-from cashwrap.model import PLAIN, Decision
+from cashwrap.model import PLAIN, Decision, Reason, Tenant
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 """Upper bounds, in seconds, by which the time of decisions is told."""
+LOOKS = 25
+"""Decisions of a store whose placements are counted by reason between two pulses: all of a small shop's, and of a busy
+one's those that come first, since to look at every placement costs a hundredth of a decision."""
 
 
 class _Item(Struct, rename={"source": "from"}):
@@ -29,17 +32,34 @@ class _Shelf(Struct):
 _shelf = msgspec.json.Decoder(_Shelf)
 
 
+class StoreCounts(Struct, gc=False):
+    """How decisions of one store went."""
+
+    decisions: int = 0
+    degraded: int = 0
+    reasons: dict[Reason, int] = {}
+    """Placements answered, of the decisions that were looked at."""
+    looks: int = LOOKS
+    """Decisions that are still to be looked at before the next pulse."""
+
+
 class Accounts:
     """What became of events, added up by any thread."""
 
     def __init__(self) -> None:
         self._all = Accounting()
         self._adding = threading.Lock()
+        self.stores: dict[Tenant, Accounting] = {}
+        """By store; read without waiting for who adds, so that a request may be told in part."""
 
-    def add(self, accounting: Accounting) -> None:
+    def add(self, tenant: Tenant, accounting: Accounting) -> None:
         """Take a request's count in."""
         with self._adding:
             self._all.add(accounting)
+            of_store = self.stores.get(tenant)
+            if of_store is None:
+                of_store = self.stores[tenant] = Accounting()
+            of_store.add(accounting)
 
     def total(self) -> Accounting:
         """All of them so far."""
@@ -63,11 +83,21 @@ class Counts:
         self.filled: Counter[tuple[str, str]] = Counter()
         """Places of lists of products, by placement (``recommend`` for the route) and the source that filled them."""
         """What playbooks before it came to."""
+        self.stores: dict[Tenant, StoreCounts] = {}
 
-    def decided(self, decision: Decision, experiences: Experiences, *, degraded: bool) -> None:
+    def decided(self, decision: Decision, experiences: Experiences, tenant: Tenant, *, degraded: bool) -> None:
         """One more; only ever called from the thread that answers."""
         self.decisions += 1
         self.degraded += degraded
+        store = self.stores.get(tenant)
+        if store is None:
+            store = self.stores[tenant] = StoreCounts()
+        store.decisions += 1
+        store.degraded += degraded
+        if store.looks:
+            store.looks -= 1
+            for each in decision.placements.values():
+                store.reasons[each.reason] = store.reasons.get(each.reason, 0) + 1
         names = experiences.names
         for name in experiences.shelves:
             answer = decision.placements.get(name)

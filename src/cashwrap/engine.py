@@ -87,7 +87,7 @@ class Engine:
         self.counts = Counts()
         self.tallies = Tallies(world)
         self.backlog = Backlog(world.failed, world.clock)
-        self._accounts = Accounts()
+        self.accounts = Accounts()
         self.tokens = tokens_of(world.vault)
         self.exposures = Exposures(world.registry, self.tokens, self._common.carts)
         self.recorder = Recorder(world.store, world.vault, self.hot)
@@ -140,7 +140,7 @@ class Engine:
     def keep(self, submission: Submission) -> None:
         """Hand a submission over; where it is written it is counted too. Raises ``Unavailable``."""
         if self._common.remote is None:
-            submission.counting(self._accounts.add)
+            submission.counting(self.accounts.add)
             self.offering.follow(submission, self.recorder)
         self.writer.submit(submission)
 
@@ -188,7 +188,7 @@ class Engine:
             expires=inputs.now + TOKEN_LIFE,
             exposures=exposures,
         )
-        self.counts.decided(decision, live.playbook.experiences, degraded=late or decision.degraded)
+        self.counts.decided(decision, live.playbook.experiences, tenant, degraded=late or decision.degraded)
         if exposures:
             self.tallies.count(inputs, exposures, live.playbook.experiences, caller.facts, live.normaliser.internal)
         if exposures and not ahead and not inputs.mask & PERSONALIZATION and (cart := _own_cart(units)):
@@ -208,12 +208,12 @@ class Engine:
         known = Known(units, hot, impressions, forced, past, self.shed, self.models.of(tenant))
         return gather(playbook, request, caller, known, now)
 
-    def default_answer(self, request: DecideRequest) -> bytes:
+    def default_answer(self, request: DecideRequest, tenant: Tenant) -> bytes:
         """The shop's default everywhere, as bytes: what is left to say when deciding itself failed."""
         asked = tuple(request.placements) if request.placements is not None else None
         experiences = self.live.playbook.experiences
         decision = defaults(experiences, asked, "error", degraded=True)
-        self.counts.decided(decision, experiences, degraded=True)
+        self.counts.decided(decision, experiences, tenant, degraded=True)
         return encode_answer(decision, "", None)
 
     def explain(self, request: DecideRequest, caller: Caller, hot: HotProfile | None) -> dict[str, Placed]:
@@ -270,7 +270,7 @@ class Engine:
 
     def account(self) -> Accounting:
         """What became of all events that this process has written since the start."""
-        return self._accounts.total()
+        return self.accounts.total()
 
     def close(self) -> None:
         """Commit what waits and stop."""

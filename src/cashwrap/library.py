@@ -137,7 +137,7 @@ class Engine:
             answer = self.core.decide(_request(shopper, context or {}, asked), self._caller())
         except Exception:
             log.exception("a decision failed: the shop's default stands")
-            answer = self.core.default_answer(DecideRequest(placements=asked))
+            answer = self.core.default_answer(DecideRequest(placements=asked), self._key.tenant)
         return _decision.decode(answer)
 
     def recommend(

@@ -69,12 +69,12 @@ class Submission:
         self.accounting = Accounting()
         self.error: Exception | None = None
 
-    def counting(self, count: Callable[[Accounting], None]) -> None:
+    def counting(self, count: Callable[[Tenant, Accounting], None]) -> None:
         """Have what became of the events counted, before whoever waits for them is told."""
         settled = self.settled
 
         def done(submission: "Submission") -> None:
-            count(submission.accounting)
+            count(submission.tenant, submission.accounting)
             if settled is not None:
                 settled(submission)
 

@@ -36,7 +36,7 @@ LAYERS: list[set[str]] = [
     {"keys", "switches", "webhooks", "catalogues", "signing", "audit", "backlog", "repair", "learned"},
     {"counts", "tallies", "explain", "differences", "sold"},
     {"decide"},
-    {"experiences", "segments", "profiles", "tokens", "request", "facts", "metrics"},
+    {"experiences", "segments", "profiles", "tokens", "request", "facts", "metrics", "pulse"},
     {"attributes", "attention", "experiments", "offers"},
     {"features", "content", "enrich", "feed", "recommend", "propensity"},
     {"readings"},

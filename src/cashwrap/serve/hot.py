@@ -235,7 +235,8 @@ class HotRoutes:
         try:
             hot, late = await self._profile(request.shopper, request.deadline_ms, caller)
             if late and not engine.catalogues.ready(caller.key.tenant):
-                answer = engine.default_answer(request)  # to answer would read the products, here and for how long
+                # To answer would read the products, here and for how long.
+                answer = engine.default_answer(request, caller.key.tenant)
             else:
                 answer = engine.answer(request, caller, hot, late=late, ahead=ahead)
             if request.explain:
@@ -244,7 +245,7 @@ class HotRoutes:
             raise
         except Exception:  # whatever is wrong with us, the checkout goes on as the shop made it
             log.exception("a decision failed")
-            answer = engine.default_answer(request)
+            answer = engine.default_answer(request, caller.key.tenant)
         engine.counts.took(engine.world.clock.monotonic() - began)
         return answer
 

@@ -23,6 +23,7 @@ from cashwrap.serve.offers import tend
 from cashwrap.serve.operations import Health
 from cashwrap.serve.protocol import LimitedProtocol, expire
 from cashwrap.serve.publish import Publisher
+from cashwrap.serve.pulses import Source, pulses
 from cashwrap.serve.rates import Rates
 
 log = logging.getLogger("cashwrap")
@@ -65,7 +66,9 @@ async def _serve(engine: Engine, publisher: Publisher, options: ServeOptions, re
     rates = Rates(engine.world.clock, options.rate, proxies=frozenset(options.proxies))
     app = Application(engine, rates, health, companion=options.companion)
     listener = listen(options)
-    async with upkeep(engine, publisher, health, console_of(options, listener.getsockname()[1])):
+    console = console_of(options, listener.getsockname()[1])
+    console += pulses(Source(engine, health, app.overload), options.companion)
+    async with upkeep(engine, publisher, health, console):
         await asyncio.to_thread(engine.writer.call, step_back)
         await answer(engine, app, listener, lambda: ready(address_of(listener)))
 

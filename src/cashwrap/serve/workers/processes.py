@@ -34,6 +34,7 @@ from cashwrap.remote import Common
 from cashwrap.serve.app import Application
 from cashwrap.serve.operations import EngineMetrics, Health
 from cashwrap.serve.publish import Publisher
+from cashwrap.serve.pulses import Source, pulses
 from cashwrap.serve.run import (
     LOOK,
     ServeOptions,
@@ -122,8 +123,10 @@ async def _write(engine: Engine, publisher: Publisher, crew: Crew, shared: Share
     if isinstance(store, AnnouncingStore):
         store.on_forget = desk.tell_gone
     metrics, telling = EngineMetrics(engine, health, Overload()), Telling(shared.board, 0)
+    console = console_of(options, options.port)
+    console += pulses(Source(engine, health, Overload(), "writer"), options.companion)
     async with (
-        upkeep(engine, publisher, health, console_of(options, options.port)),
+        upkeep(engine, publisher, health, console),
         beside(refresh(engine), _attend_writer(engine, shared, metrics, telling)),
     ):
         with _hears(control, desk.admit, stopped.set):
@@ -220,7 +223,8 @@ async def _work(crew: Crew, shared: Shared, serving: _Serving) -> None:
     with _hears(serving.control, attach, lambda: os.kill(os.getpid(), signal.SIGTERM)):
         await introduced.wait()
         listener = listen(crew.options, shared=True)
-        async with beside(_attend(serving, shared, app, telling)):
+        told = pulses(Source(engine, health, app.overload, f"worker {serving.number}"), crew.options.companion)
+        async with beside(_attend(serving, shared, app, telling), *told):
             await answer(engine, app, listener, lambda: _say(serving.control, READY))
     telling.tell(app.metrics)
 
