@@ -1,0 +1,1 @@
+"""A playbook's texts changed as people change them: entry by entry, by forms and by rows. Pure."""
