@@ -1,6 +1,6 @@
 """The nouns of the ledger: what offers hold and spend. Amounts are whole minor units, counts are uses."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -95,3 +95,43 @@ class Once(NamedTuple):
 
     key: str
     fingerprint: bytes
+
+
+class Move(NamedTuple):
+    """A line of the ledger with the reservation it is of, as that is now."""
+
+    entry: Entry
+    reservation: Reservation
+
+
+class Holding(Struct, frozen=True, array_like=True, gc=False):
+    """What an offer holds now in one currency: how many reservations, what they come to, and when the first ends."""
+
+    offer: str
+    currency: str
+    count: int
+    amount: Minor
+    first: Millis
+
+
+class CodeCount(Struct, frozen=True, array_like=True, gc=False):
+    """How many codes of an offer there are, and how many of them hold or spent anything."""
+
+    made: int = 0
+    used: int = 0
+
+
+class Books(Protocol):
+    """What people read of a ledger, who look at all of it and not at one reservation."""
+
+    def moves(self, tenant: Tenant, after: int = 0, limit: int = 1000) -> list[Move]:
+        """Lines with a greater sequence, ascending, each with its reservation."""
+
+    def holding(self, tenant: Tenant) -> list[Holding]:
+        """What is reserved now, by offer and currency."""
+
+    def code_counts(self, tenant: Tenant) -> dict[str, CodeCount]:
+        """Codes by the offer that they open."""
+
+    def refusals(self, tenant: Tenant, since: Millis) -> dict[tuple[str, Millis], int]:
+        """How many requests were refused, by reason and hour (its first millisecond), as long as answers are kept."""

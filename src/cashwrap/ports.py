@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
-from cashwrap.ledger import Claim, Code, Entry, Once, Outcome, Reservation
+from cashwrap.ledger import Books, Claim, Code, Entry, Once, Outcome, Reservation
 from cashwrap.model import Event, Millis, Minor, Product, Tenant
 
 
@@ -379,7 +379,7 @@ class ModelFiles(Protocol):
         """Remove one, durably."""
 
 
-class Ledger(Protocol):
+class Ledger(Books, Protocol):
     """Offers held and spent: limits, codes and money in whole minor units, exact under any concurrency and crash.
 
     Every change is one durable transaction with its answer: a caller who heard nothing asks again with the same

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cashwrap.adapters.postgres_ledger import PostgresLedger
 from cashwrap.adapters.sqlite_ledger import SqliteLedger
 from cashwrap.errors import Conflict
-from cashwrap.ledger import Claim, Once, Outcome, Reservation
+from cashwrap.ledger import Claim, Move, Once, Outcome, Reservation
 from cashwrap.model import Millis, Minor, Tenant
 from cashwrap.ports import Ledger
 from cashwrap.testing.ledger import LedgerContract
@@ -121,6 +121,12 @@ class RedeemsTwice(ModelLedger):
         return super().redeem(tenant, reservation, order, amount, once, now)
 
 
+class TellsAsItWas(ModelLedger):
+    def moves(self, tenant: Tenant, after: int = 0, limit: int = 1000) -> list[Move]:
+        found = super().moves(tenant, after, limit)
+        return [Move(each.entry, replace(each.reservation, state="reserved")) for each in found]
+
+
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
@@ -133,6 +139,7 @@ class RedeemsTwice(ModelLedger):
         (NewestFirst, "test_what_expires_goes_oldest_first"),
         (ForgetsHalf, "test_a_forgotten_shopper_leaves_the_money_and_no_name"),
         (OneBook, "test_a_tenant_never_sees_another_ones_books"),
+        (TellsAsItWas, "test_books_tell_what_moved_what_is_held_and_what_was_refused"),
         (RedeemsTwice, "test_an_order_redeems_once_and_asking_again_is_no_error"),
     ],
 )

@@ -5,14 +5,15 @@ brings the transaction and the statements (``sql/ledger.sql`` and its twin), thi
 """
 
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from cashwrap.adapters.books import BookReader, Run
 from cashwrap.errors import Conflict, InvalidInput
 from cashwrap.faults import crash_point
 from cashwrap.ledger import GRACE, Claim, Code, Entry, Once, Outcome, Reservation
@@ -39,18 +40,11 @@ _WRONG = {
 }
 
 
-class Run(Protocol):
-    """Runs one named statement in the transaction that is open, and answers all its rows."""
-
-    def __call__(self, name: str, /, **values: object) -> list[tuple[Any, ...]]:
-        """``values`` by the names that the statement gives its parameters."""
-
-
 class _SomeAreDue(Exception):
     """A claim found no room, but there is something to expire: the transaction is given up."""
 
 
-class Ledgered(ABC):
+class Ledgered(BookReader):
     """The port ``Ledger`` over a database that runs our statements."""
 
     expired_at_once = 1
@@ -65,10 +59,6 @@ class Ledgered(ABC):
     @abstractmethod
     def _write(self, work: Callable[[Run], _T]) -> _T:
         """Run it in one durable transaction, again from the start where the database asks for that."""
-
-    @abstractmethod
-    def _read(self, work: Callable[[Run], _T]) -> _T:
-        """Run it on what was committed last, all of it at one moment."""
 
     @abstractmethod
     def _list(self, values: Sequence[str | int]) -> object:

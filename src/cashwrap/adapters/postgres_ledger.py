@@ -14,7 +14,8 @@ from hashlib import blake2b
 from importlib import import_module
 from typing import Any, TypeVar
 
-from cashwrap.adapters.bookkeeping import Ledgered, Run
+from cashwrap.adapters.bookkeeping import Ledgered
+from cashwrap.adapters.books import Run
 from cashwrap.adapters.queries import migrations, statements
 from cashwrap.errors import CashwrapError, StoreError, Unavailable
 from cashwrap.faults import crash_point

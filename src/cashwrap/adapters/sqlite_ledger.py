@@ -15,7 +15,8 @@ import apsw
 import msgspec
 
 from cashwrap.adapters.ballast import Ballast
-from cashwrap.adapters.bookkeeping import Ledgered, Run
+from cashwrap.adapters.bookkeeping import Ledgered
+from cashwrap.adapters.books import Run
 from cashwrap.adapters.database import Database
 from cashwrap.adapters.queries import migrations, statements
 from cashwrap.errors import DiskFull, StoreError, Unavailable

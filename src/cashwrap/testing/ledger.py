@@ -6,7 +6,7 @@ A subclass defines the fixture ``ledger``: a fresh, empty one for each test.
 from collections.abc import Callable, Sequence
 
 from cashwrap.errors import Conflict, InvalidInput
-from cashwrap.ledger import GRACE, Claim, Code, Once, Outcome, Reservation
+from cashwrap.ledger import GRACE, Claim, Code, CodeCount, Holding, Once, Outcome, Reservation
 from cashwrap.model import Millis, Minor, Tenant
 from cashwrap.ports import Ledger
 from cashwrap.testing.threads import together
@@ -17,6 +17,7 @@ NOW: Millis = 1_800_000_000_000
 HOLD: Millis = 900_000
 LATE: Millis = NOW + HOLD + GRACE + 1
 WEEK: Millis = 7 * 24 * 3_600_000
+HOUR: Millis = 3_600_000
 ANN = b"ann's digest 16b"
 BOB = b"bob's digest 16b"
 
@@ -419,6 +420,39 @@ class LedgerContract:
         ledger.roll_back(LIVE, asked(1).id, None, once("back"), NOW)
         assert ledger.used(LIVE, KEYS) == {"spring/total": 1, "spring/budget/EUR": 500}
         assert ledger.check() == []
+
+    # --- what people read ---
+
+    def test_books_tell_what_moved_what_is_held_and_what_was_refused(self, ledger: Ledger) -> None:
+        """Lines with reservations as they are now, codes made and used, and why requests were refused, by the hour."""
+        hour = NOW // HOUR * HOUR
+        assert (ledger.moves(LIVE), ledger.holding(LIVE), ledger.code_counts(LIVE), ledger.refusals(LIVE, 0)) == (
+            *([], [], {}),
+            {},
+        )
+        digests = [bytes([number]) * 16 for number in range(3)]
+        ledger.add_codes(LIVE, [Code(digest, "spring") for digest in digests])
+        ledger.add_codes(TEST, [Code(digests[0], "spring")])
+        reserve(ledger, 1, [*claims(), Claim(f"spring/code/{digests[0].hex()}", 1, 1)])
+        redeem(ledger, 1)
+        reserve(ledger, 2)
+        reserve(ledger, 3)
+        reserve(ledger, 4, [Claim("spring/total", 1, 0)], NOW - HOUR)
+        reserve(ledger, 5, [Claim("refused:unknown_code", 1, 0)])
+        reserve(ledger, 6, [Claim("refused:unknown_code", 1, 0)], NOW + 1)
+        reserve(ledger, 7, tenant=TEST)
+        lines = ledger.moves(LIVE)
+        assert [each.entry for each in lines] == ledger.entries(LIVE)
+        assert [(each.entry.kind, each.reservation.state) for each in lines] == [
+            *(("reserve", "redeemed"), ("redeem", "redeemed")),
+            *(("reserve", "reserved"), ("reserve", "reserved")),
+        ]
+        assert lines[0].reservation == ledger.reservation(LIVE, asked(1).id)
+        assert ledger.moves(LIVE, after=1, limit=2) == lines[1:3]
+        assert ledger.holding(LIVE) == [Holding("spring", "EUR", 2, 1_000, NOW + HOLD)]
+        assert ledger.code_counts(LIVE) == {"spring": CodeCount(3, 1)}
+        assert ledger.refusals(LIVE, 0) == {("unknown_code", hour): 2, ("limit_reached", hour - HOUR): 1}
+        assert ledger.refusals(LIVE, NOW + 1) == {("unknown_code", hour): 1}
 
     # --- what makes no sense ---
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec.structs import replace
 
 from cashwrap.errors import Conflict, InvalidInput
-from cashwrap.ledger import GRACE, Claim, Code, Entry, Once, Outcome, Reservation
+from cashwrap.ledger import GRACE, Claim, Code, CodeCount, Entry, Holding, Move, Once, Outcome, Reservation
 from cashwrap.model import Millis, Minor, Tenant
 
 _WEEK: Millis = 7 * 24 * 3_600_000
+_HOUR: Millis = 3_600_000
 _LIVE = {"reserved", "redeemed"}
 
 
@@ -207,6 +208,41 @@ class ModelLedger:
     def notices(self, limit: int) -> list[tuple[int, Reservation]]:
         """The oldest."""
         return [(n, replace(each, shopper=self.reservations[each.id].shopper)) for n, each in self.waiting[:limit]]
+
+    def moves(self, tenant: Tenant, after: int = 0, limit: int = 1000) -> list[Move]:
+        """A page of lines, each with its reservation."""
+        return [Move(each, self.reservations[each.reservation]) for each in self.entries(tenant, after, limit)]
+
+    def holding(self, tenant: Tenant) -> list[Holding]:
+        """Every reservation that holds, added up."""
+        held: dict[tuple[str, str], list[Reservation]] = {}
+        for each in self.reservations.values():
+            if (each.tenant, each.state) == (tenant, "reserved"):
+                held.setdefault((each.offer, each.currency), []).append(each)
+        return [
+            Holding(*of, len(them), sum(each.amount for each in them), min(each.expires for each in them))
+            for of, them in sorted(held.items())
+        ]
+
+    def code_counts(self, tenant: Tenant) -> dict[str, CodeCount]:
+        """Every code, and whether its counter counts."""
+        made = [code for (of, _), code in self.codes.items() if of == tenant]
+        return {
+            offer: CodeCount(
+                sum(code.offer == offer for code in made),
+                sum(len(self.used(tenant, [f"{offer}/code/{code.digest.hex()}"])) for code in made),
+            )
+            for offer in {code.offer for code in made}
+        }
+
+    def refusals(self, tenant: Tenant, since: Millis) -> dict[tuple[str, Millis], int]:
+        """Every answer that refused."""
+        found: Counter[tuple[str, Millis]] = Counter()
+        for (of, _), (_, outcome, time) in self.answers.items():
+            if of == tenant and outcome.refused and time >= since:
+                why = outcome.limit.removeprefix("refused:") if outcome.limit.startswith("refused:") else ""
+                found[why or outcome.refused, time // _HOUR * _HOUR] += 1
+        return dict(found)
 
     def check(self) -> list[str]:
         """Nothing can disagree where everything is added up anew."""

@@ -84,6 +84,31 @@ VALUES (:tenant, :sequence, :reservation, :offer, :currency, :kind, :held, :spen
 SELECT sequence, reservation, offer, currency, kind, held, spent, time FROM entries
 WHERE tenant = :tenant AND sequence > :after ORDER BY sequence LIMIT :limit;
 
+-- name: moves
+-- For people: lines with the reservations they are of.
+SELECT e.sequence, e.reservation, e.offer, e.currency, e.kind, e.held, e.spent, e.time,
+  r.amount, r.created, r.expires, r.shopper, r.cart, r.code, r.state, r.order_id, r.changed
+FROM entries e JOIN reservations r ON r.id = e.reservation
+WHERE e.tenant = :tenant AND e.sequence > :after ORDER BY e.sequence LIMIT :limit;
+
+-- name: holding
+SELECT offer, currency, count(*), sum(amount), min(expires) FROM reservations
+WHERE state = 'reserved' AND tenant = :tenant GROUP BY offer, currency ORDER BY offer, currency;
+
+-- name: codes_made
+SELECT offer, count(*) FROM codes WHERE tenant = :tenant GROUP BY offer;
+
+-- name: codes_used
+-- A code's counter is named `offer/code/digest`.
+SELECT substr(key, 1, instr(key, '/code/') - 1), count(*) FROM counters
+WHERE tenant = :tenant AND used > 0 AND instr(key, '/code/') > 0 GROUP BY 1;
+
+-- name: refusals
+-- What the counter of a refusal is named says why; one that found no room in a limit says only that.
+SELECT CASE WHEN substr(missing, 1, 8) = 'refused:' THEN substr(missing, 9) ELSE refused END AS reason,
+  time / 3600000 * 3600000 AS hour, count(*)
+FROM answers WHERE tenant = :tenant AND refused <> '' AND time >= :since GROUP BY 1, 2;
+
 -- name: open_balance
 INSERT INTO balances (tenant, offer, currency, held, spent) VALUES (:tenant, :offer, :currency, 0, 0)
 ON CONFLICT DO NOTHING;

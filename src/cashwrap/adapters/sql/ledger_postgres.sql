@@ -87,6 +87,31 @@ VALUES (%(tenant)s, %(sequence)s, %(reservation)s, %(offer)s, %(currency)s, %(ki
 SELECT sequence, reservation, offer, currency, kind, held, spent, time FROM entries
 WHERE tenant = %(tenant)s AND sequence > %(after)s ORDER BY sequence LIMIT %(limit)s;
 
+-- name: moves
+-- For people: lines with the reservations they are of.
+SELECT e.sequence, e.reservation, e.offer, e.currency, e.kind, e.held, e.spent, e.time,
+  r.amount, r.created, r.expires, r.shopper, r.cart, r.code, r.state, r.order_id, r.changed
+FROM entries e JOIN reservations r ON r.id = e.reservation
+WHERE e.tenant = %(tenant)s AND e.sequence > %(after)s ORDER BY e.sequence LIMIT %(limit)s;
+
+-- name: holding
+SELECT offer, currency, count(*), sum(amount)::bigint, min(expires) FROM reservations
+WHERE state = 'reserved' AND tenant = %(tenant)s GROUP BY offer, currency ORDER BY offer, currency;
+
+-- name: codes_made
+SELECT offer, count(*) FROM codes WHERE tenant = %(tenant)s GROUP BY offer;
+
+-- name: codes_used
+-- A code's counter is named `offer/code/digest`.
+SELECT split_part(key, '/code/', 1), count(*) FROM counters
+WHERE tenant = %(tenant)s AND used > 0 AND strpos(key, '/code/') > 0 GROUP BY 1;
+
+-- name: refusals
+-- What the counter of a refusal is named says why; one that found no room in a limit says only that.
+SELECT CASE WHEN substr(missing, 1, 8) = 'refused:' THEN substr(missing, 9) ELSE refused END AS reason,
+  time / 3600000 * 3600000 AS hour, count(*)
+FROM answers WHERE tenant = %(tenant)s AND refused <> '' AND time >= %(since)s GROUP BY 1, 2;
+
 -- name: open_balance
 INSERT INTO balances (tenant, offer, currency, held, spent) VALUES (%(tenant)s, %(offer)s, %(currency)s, 0, 0)
 ON CONFLICT DO NOTHING;
