@@ -14,6 +14,7 @@ import uvloop
 
 from cashwrap.engine import World
 from cashwrap.serve.app import Application
+from cashwrap.serve.companion import Companion
 from cashwrap.serve.operations import Health
 from cashwrap.serve.rates import Rates
 from cashwrap.serve.run import ServeOptions, _config, listen
@@ -25,11 +26,11 @@ ORIGIN = "https://shop.example"
 class Server:
     """One running server. ``http`` talks to it, ``shop`` looks behind it."""
 
-    def __init__(self, shop: Shop, rates: Rates) -> None:
+    def __init__(self, shop: Shop, rates: Rates, companion: Companion | None = None) -> None:
         self.shop = shop
         self.rates = rates
         self.health = Health()
-        self._app = Application(shop.engine, rates, self.health)
+        self._app = Application(shop.engine, rates, self.health, companion=companion)
         options = ServeOptions(port=0)
         self._listener = listen(options)
         self.port: int = self._listener.getsockname()[1]
@@ -80,9 +81,9 @@ class Server:
 
 
 @contextmanager
-def serving(world: World, *, rate: int = 0) -> Iterator[Server]:
+def serving(world: World, *, rate: int = 0, companion: Companion | None = None) -> Iterator[Server]:
     with shop_over(world) as shop:
-        server = Server(shop, Rates(world.clock, rate, proxies=frozenset({"127.0.0.1"})))
+        server = Server(shop, Rates(world.clock, rate, proxies=frozenset({"127.0.0.1"})), companion)
         try:
             yield server
         finally:

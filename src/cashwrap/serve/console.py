@@ -29,6 +29,8 @@ from cashwrap.serve.wire import Receive, Scope, Send, error_body, read, respond,
 ROOT = "/console"
 BODY = 2_500_000
 """Bytes of a form."""
+PERSON = "person:"
+"""How the name of a person begins where that of a key stands: in the audit log, say. No key is called so."""
 AT_ONCE = 512
 """Requests that are passed on at the same time, open streams included."""
 PIECE = 64 * 1024
@@ -82,7 +84,6 @@ class Forwarder:
             self._open.discard(copying)
 
     async def _copy(self, scope: Scope, body: bytes, send: Send) -> None:
-        answer = _Answer()
         try:
             reader, writer = await asyncio.open_unix_connection(self._path)
         except OSError:
@@ -93,23 +94,31 @@ class Forwarder:
         try:
             writer.write(self._head(scope, len(body)) + body)
             await writer.drain()
-            parser, started = httptools.HttpResponseParser(answer), False
-            while piece := await reader.read(PIECE):
-                parser.feed_data(piece)
-                if answer.whole_head and not started:
-                    started, status = True, parser.get_status_code()
-                    await send({"type": "http.response.start", "status": status, "headers": answer.headers})
-                if started and answer.pieces:
-                    pieces, answer.pieces = answer.pieces, []
-                    await send({"type": "http.response.body", "body": b"".join(pieces), "more_body": True})
-            if not started:
-                await respond(send, 502, b'{"code":"console_away","message":"the console did not answer; try again"}')
-                return
-            await send({"type": "http.response.body", "body": b""})
+            await self._answered(reader, send)
         finally:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+    async def _answered(self, reader: asyncio.StreamReader, send: Send) -> None:
+        """Copy an answer as it comes. One that breaks off is broken off, so that nobody takes a half for a whole."""
+        answer, started = _Answer(), False
+        parser = httptools.HttpResponseParser(answer)
+        while piece := await reader.read(PIECE):
+            try:
+                parser.feed_data(piece)
+            except httptools.HttpParserError:
+                break
+            if answer.whole_head and not started:
+                started, status = True, parser.get_status_code()
+                await send({"type": "http.response.start", "status": status, "headers": answer.headers})
+            if started and answer.pieces:
+                pieces, answer.pieces = answer.pieces, []
+                await send({"type": "http.response.body", "body": b"".join(pieces), "more_body": True})
+        if not started:
+            await respond(send, 502, b'{"code":"console_away","message":"the console did not answer; try again"}')
+        elif answer.whole or not answer.framed:
+            await send({"type": "http.response.body", "body": b""})
 
     def _head(self, scope: Scope, length: int) -> bytes:
         """The request's head as the console gets it: who asks, and how they came, in our words and not in theirs."""
@@ -134,13 +143,20 @@ class _Answer:
         self.headers: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []
         self.whole_head = False
+        self.framed = False
+        """Whether it says where it ends."""
+        self.whole = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self.framed = self.framed or name.lower() in (b"content-length", b"transfer-encoding")
         if name.lower() not in _HOPS:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.whole_head = True
+
+    def on_message_complete(self) -> None:
+        self.whole = True
 
     def on_body(self, body: bytes) -> None:
         self.pieces.append(body)
@@ -166,7 +182,7 @@ def console_caller(request: Request, companion: Companion | None, now: int) -> C
         raise NotAllowed("only this server's own console may ask so", code="unknown_key")
     store, _, environment = request.headers.get("x-cashwrap-tenant", "").partition("/")
     tenant, person = Tenant(store, environment), request.headers.get("x-cashwrap-person", "")
-    key = ApiKey(f"person:{person}", "secret", tenant, b"")
+    key = ApiKey(f"{PERSON}{person}", "secret", tenant, b"")
     return Caller(key, RequestFacts(received=now, source="console", tenant=tenant, trusted=True))
 
 
@@ -178,6 +194,8 @@ class ForgetBody(Struct, frozen=True):
 
 async def forget(engine: Engine, trail: Trail, request: Request, caller: Caller) -> object:
     """Forget a shopper whom the console knows by their random id, which no other client ever hears."""
+    if not caller.key.id.startswith(PERSON):
+        raise NotAllowed("only this server's own console may ask so", code="unknown_key")
     body = await body_of(request, ForgetBody)
     return await asyncio.to_thread(_forget, engine, trail, caller, body.shopper)
 
