@@ -24,6 +24,7 @@ LAYERS: list[set[str]] = [
     {"writer", "lookup"},
     {"window", "sweep"},
     {"drafts"},
+    {"editing"},
     {"publishing"},
     {"versions"},
     {"expectations"},
@@ -99,7 +100,7 @@ def upward(source: str, own: str) -> list[str]:
         if own == "adapters":
             allowed = name in ADAPTERS_MAY
         elif name == "adapters":
-            allowed = own in {"cli", "demo", "serve", "history", "testing", "library"}
+            allowed = own in {"cli", "demo", "console", "serve", "history", "testing", "library"}
         else:
             allowed = level[name] > level[own]
         if not allowed:
