@@ -7,7 +7,7 @@ all again. Who receives them subtracts. Nothing in it is about a person.
 from typing import get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cashwrap.events import Accounting
 from cashwrap.model import Millis, Reason
@@ -31,7 +31,7 @@ class StorePulse(Struct, frozen=True, array_like=True, gc=False):
     degraded: int = 0
     reasons: dict[Reason, int] = {}
     """Placements answered, by reason; of the first decisions of each second, see ``counts``."""
-    events: Accounting = Accounting()
+    events: Accounting = field(default_factory=Accounting)
     """What became of the events that this process has written."""
 
 
