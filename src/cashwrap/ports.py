@@ -40,10 +40,7 @@ class Vault(Protocol):
         """Encrypt and authenticate under the shopper's key, made on first use."""
 
     def open(self, shopper: bytes, sealed: bytes) -> bytes:
-        """Undo ``seal``.
-
-        Raises ``Forgotten`` where the key is gone, ``StoreError`` where the bytes were changed.
-        """
+        """Undo ``seal``. Raises ``Forgotten`` where the key is gone, ``StoreError`` where the bytes were changed."""
 
     def digest(self, *parts: str) -> bytes:
         """16 bytes: a keyed hash that only this data folder can make. Parts cannot run into each other."""
@@ -228,6 +225,9 @@ class Store(Protocol):
     def log(self, after: int = 0) -> Iterator[Record]:
         """Records with a greater sequence, ascending; those that retention has passed are gone."""
 
+    def log_of(self, tenant: Tenant, shoppers: Collection[bytes], after: int, until: int) -> list[Record]:
+        """These shoppers' records with a sequence above ``after`` and up to ``until``, descending."""
+
     def horizon(self, fold: Fold = "horizon") -> Horizon:
         """How far a fold has come."""
 
@@ -240,10 +240,8 @@ class Store(Protocol):
     def advance(
         self, horizon: Horizon, snapshots: Mapping[ShopperKey, Snapshot | None], fold: Fold = "horizon"
     ) -> None:
-        """Write snapshots (``None`` removes one) and move a fold's horizon, durably, all or nothing.
-
-        With ``horizon`` the records up to it are removed in the same step.
-        """
+        """Write snapshots (``None`` removes one) and move a fold's horizon, durably, all or nothing; with ``horizon``
+        the records up to it are removed in the same step."""
 
     def clear(self, fold: Fold, limit: int) -> bool:
         """Remove so many snapshots of a fold, and its horizon with the last; whether there may be more."""
@@ -269,14 +267,23 @@ class Store(Protocol):
     def inside(self, keys: Sequence[ShopperKey]) -> dict[ShopperKey, frozenset[str]]:
         """The segments each shopper is in; shoppers in none are left out."""
 
+    def entered(self, key: ShopperKey) -> dict[str, Millis]:
+        """When the shopper entered each segment that they are in."""
+
     def sizes(self, tenant: Tenant) -> dict[str, int]:
         """How many shoppers each segment holds; empty ones are left out."""
+
+    def population(self, tenant: Tenant) -> int:
+        """How many shoppers have a row."""
 
     def decision(self, tenant: Tenant, decision_id: bytes) -> KeptDecision | None:
         """The decision with this id, if it was kept."""
 
     def decisions(self, tenant: Tenant, since: Millis = 0, after: bytes = b"", limit: int = 1000) -> list[KeptDecision]:
         """Those made at ``since`` or later, ascending by time and id; of ``since`` itself ids above ``after`` only."""
+
+    def decisions_of(self, key: ShopperKey, before: Millis, limit: int) -> list[KeptDecision]:
+        """The shopper's, made before a moment, descending by time and id."""
 
     def prune(self, before: Millis, keep: int, limit: int) -> int:
         """Look at the ``limit`` decisions kept first; remove those made before a moment or not of the newest ``keep``.
@@ -285,10 +292,7 @@ class Store(Protocol):
         """
 
     def forget(self, key: ShopperKey) -> None:
-        """Remove the shopper's row, snapshots, identities, memberships, kept decisions and failed events, durably.
-
-        Log payloads die with the vault's key.
-        """
+        """Remove all rows that are the shopper's, durably. Log payloads die with the vault's key."""
 
 
 class Outbox(Protocol):

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from msgspec.structs import replace as changed
@@ -37,7 +37,7 @@ class MemoryStore:
         self._snapshots: dict[tuple[Fold, ShopperKey], Snapshot] = {}
         self._profiles: dict[ShopperKey, Row] = {}
         self._identities: dict[bytes, ShopperKey] = {}
-        self._segments: dict[tuple[Tenant, str], set[bytes]] = {}
+        self._segments: dict[tuple[Tenant, str], dict[bytes, Millis]] = {}
         self._outbox: dict[int, Notice] = {}
         self._queued = 0
         self._failed: dict[int, Failure] = {}
@@ -100,6 +100,11 @@ class MemoryStore:
             if record is not None:
                 yield record
             after += 1
+
+    def log_of(self, tenant: Tenant, shoppers: Collection[bytes], after: int, until: int) -> list[Record]:
+        """These shoppers' records with a sequence above ``after`` and up to ``until``, descending."""
+        found = (record for record in self.log(after) if record.sequence <= until)
+        return [record for record in found if record.tenant == tenant and record.shopper in shoppers][::-1]
 
     def horizon(self, fold: Fold = "horizon") -> Horizon:
         """How far a fold has come."""
@@ -188,10 +193,24 @@ class MemoryStore:
             }
         return {key: names for key, names in found.items() if names}
 
+    def entered(self, key: ShopperKey) -> dict[str, Millis]:
+        """When the shopper entered each segment that they are in."""
+        with self._lock:
+            return {
+                name: inside[key.shopper]
+                for (owner, name), inside in self._segments.items()
+                if owner == key.tenant and key.shopper in inside
+            }
+
     def sizes(self, tenant: Tenant) -> dict[str, int]:
         """How many shoppers each segment holds; empty ones are left out."""
         with self._lock:
             return {name: len(inside) for (owner, name), inside in self._segments.items() if inside and owner == tenant}
+
+    def population(self, tenant: Tenant) -> int:
+        """How many shoppers have a row."""
+        with self._lock:
+            return sum(key.tenant == tenant for key in self._profiles)
 
     def decision(self, tenant: Tenant, decision_id: bytes) -> KeptDecision | None:
         """The decision with this id, if it was kept."""
@@ -206,6 +225,16 @@ class MemoryStore:
         return sorted(
             (kept for kept in found if (kept.time, kept.id) > (since, after)), key=lambda kept: (kept.time, kept.id)
         )[:limit]
+
+    def decisions_of(self, key: ShopperKey, before: Millis, limit: int) -> list[KeptDecision]:
+        """The shopper's, made before a moment, descending by time and id."""
+        with self._lock:
+            found = [
+                kept
+                for _, kept in self._decisions.values()
+                if (kept.tenant, kept.shopper) == key and kept.time < before
+            ]
+        return sorted(found, key=lambda kept: (kept.time, kept.id), reverse=True)[:limit]
 
     def prune(self, before: Millis, keep: int, limit: int) -> int:
         """Look at the ``limit`` decisions kept first; remove those made before a moment or not of the newest ``keep``.
@@ -337,14 +366,14 @@ class MemoryStore:
     def _leave_all(self, key: ShopperKey) -> None:
         for (tenant, _), inside in self._segments.items():
             if tenant == key.tenant:
-                inside.discard(key.shopper)
+                inside.pop(key.shopper, None)
 
     def _apply(self, transition: Transition) -> None:
-        inside = self._segments.setdefault((transition.tenant, transition.segment), set())
+        inside = self._segments.setdefault((transition.tenant, transition.segment), {})
         if transition.entered:
-            inside.add(transition.shopper)
+            inside.setdefault(transition.shopper, transition.at)
         else:
-            inside.discard(transition.shopper)
+            inside.pop(transition.shopper, None)
 
 
 def _is_of(failure: Failure, key: ShopperKey) -> bool:

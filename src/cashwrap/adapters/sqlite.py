@@ -5,7 +5,7 @@ Whatever one ``commit`` is handed becomes durable with one fsync, or not at all.
 thread: writes take turns, reads run beside them and see what was committed last.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
@@ -124,6 +124,16 @@ class SqliteStore:
                 yield Record(self._tenant(tenant), shopper, received, kind, payload, mask, sequence)
             after = page[-1][0]
 
+    def log_of(self, tenant: Tenant, shoppers: Collection[bytes], after: int, until: int) -> list[Record]:
+        """These shoppers' records with a sequence above ``after`` and up to ``until``, descending."""
+        wanted = set(shoppers)
+        found = self._rows("log_of", after, until, self._known_number(tenant), b"".join(wanted))
+        return [
+            Record(tenant, who, received, kind, payload, mask, sequence)
+            for sequence, who, received, kind, payload, mask in found
+            if who in wanted
+        ]
+
     def horizon(self, fold: Fold = "horizon") -> Horizon:
         """How far a fold has come."""
         rows = self._rows("horizon", fold)
@@ -211,9 +221,17 @@ class SqliteStore:
             found.setdefault(ShopperKey(self._tenant(number), shopper), set()).add(segment)
         return {key: frozenset(segments) for key, segments in found.items()}
 
+    def entered(self, key: ShopperKey) -> dict[str, Millis]:
+        """When the shopper entered each segment that they are in."""
+        return dict(self._rows("entered", key.shopper, self._known_number(key.tenant)))
+
     def sizes(self, tenant: Tenant) -> dict[str, int]:
         """How many shoppers each segment holds; empty ones are left out."""
         return dict(self._rows("sizes", self._known_number(tenant)))
+
+    def population(self, tenant: Tenant) -> int:
+        """How many shoppers have a row: counts an index, and opens none."""
+        return int(self._rows("population", self._known_number(tenant))[0][0])
 
     def decision(self, tenant: Tenant, decision_id: bytes) -> KeptDecision | None:
         """The decision with this id, if it was kept."""
@@ -224,6 +242,11 @@ class SqliteStore:
         """Those made at ``since`` or later, ascending by time and id; of ``since`` itself ids above ``after`` only."""
         found = self._rows("decisions", self._known_number(tenant), since, after, limit)
         return [KeptDecision(tenant, *row) for row in found]
+
+    def decisions_of(self, key: ShopperKey, before: Millis, limit: int) -> list[KeptDecision]:
+        """The shopper's, made before a moment, descending by time and id."""
+        found = self._rows("decisions_of", key.shopper, self._known_number(key.tenant), before, limit)
+        return [KeptDecision(key.tenant, *row) for row in found]
 
     def prune(self, before: Millis, keep: int, limit: int) -> int:
         """Look at the ``limit`` decisions kept first; remove those made before a moment or not of the newest ``keep``.

@@ -15,6 +15,7 @@ from cashwrap.ports import (
     Exposed,
     FailedEvents,
     Failure,
+    Horizon,
     KeptDecision,
     Outbox,
     Record,
@@ -103,6 +104,17 @@ class StoreContract:
         assert list(store.log(after=everything[700].sequence)) == everything[701:]
         assert list(store.log(after=newest)) == []
 
+    def test_one_shoppers_records_are_found_in_a_stretch_of_the_log(self, store: FullStore) -> None:
+        """Of one tenant, also under the names of who was merged into them; the newest first."""
+        store.commit(Changes(records=[record(n % 5, payload=b"%d" % n) for n in range(50)]))
+        store.commit(Changes(records=[record(1, tenant=TEST)]))
+        everything, who = list(store.log()), [shopper(1), shopper(3)]
+        wanted = [each for each in everything if each.shopper in who and each.tenant == LIVE]
+        assert store.log_of(LIVE, who, 0, everything[-1].sequence) == wanted[::-1]
+        assert store.log_of(LIVE, who, wanted[1].sequence, wanted[9].sequence) == wanted[9:1:-1]
+        store.advance(Horizon(wanted[4].sequence, 0), {})
+        assert store.log_of(LIVE, who, 0, everything[-1].sequence) == wanted[:4:-1]
+
     # --- profiles and identities ---
 
     def test_a_row_is_replaced_whole_and_removed_by_none(self, store: FullStore) -> None:
@@ -127,7 +139,9 @@ class StoreContract:
         assert store.load([key(1, TEST)]) == {key(1, TEST): Row(b"test", b"")}
         assert store.members(LIVE, "vip") == [shopper(1)]
         assert store.sizes(TEST) == {"vip": 1}
+        assert [store.population(tenant) for tenant in (LIVE, TEST, Tenant("none", "live"))] == [1, 1, 0]
         store.forget(key(1, LIVE))
+        assert store.population(LIVE) == 0
         assert store.load([key(1, LIVE), key(1, TEST)]) == {key(1, TEST): Row(b"test", b"")}
 
     def test_an_identity_names_the_shopper_who_claimed_it_last(self, store: FullStore) -> None:
@@ -180,6 +194,13 @@ class StoreContract:
         )
         assert store.members(LIVE, "vip") == [shopper(2), shopper(3)]
         assert store.sizes(LIVE) == {"vip": 2}
+
+    def test_a_segment_is_entered_once(self, store: FullStore) -> None:
+        """The first time counts, until it is left."""
+        store.commit(Changes(transitions=[move(1, name, entered=True) for name in ("vip", "old")]))
+        first = store.entered(key(1))["vip"]
+        store.commit(Changes(transitions=[move(1, "vip", entered=True), move(1, "old", entered=False)]))
+        assert (store.entered(key(1)), store.entered(key(1, TEST)), store.entered(key(2))) == ({"vip": first}, {}, {})
 
     def test_a_shopper_is_inside_what_was_entered_and_not_left(self, store: FullStore) -> None:
         """By tenant; a removed row leaves every segment, as a merge does."""
@@ -260,6 +281,8 @@ class StoreContract:
             seen += page
             since, after = page[-1].time, page[-1].id
         assert seen == expected
+        assert store.decisions_of(key(1), 1_004, 9) == [each for each in expected[::-1] if each.time < 1_004][:9]
+        assert store.decisions_of(key(2), 10**15, 9) == store.decisions_of(key(1, TEST), 5, 9) == []
 
     def test_a_cleared_shopper_has_no_kept_decisions(self, store: FullStore) -> None:
         """What the same commit brings stays; so does what others have, in other tenants too."""
