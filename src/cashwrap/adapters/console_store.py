@@ -1,6 +1,7 @@
-"""What a console keeps and may lose, in ``console.db``: who is signed in, so that a restart throws nobody out."""
+"""What a console keeps and may lose, in ``console.db``: who is signed in, so that a restart throws nobody out, and
+what is drawn over time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cashwrap.adapters.database import Database
@@ -33,6 +34,42 @@ class ConsoleStore:
         """Remove some, durably."""
         with self._database.writing() as db:
             db.executemany(_SQL["drop_session"], [(name,) for name in names])
+
+    # --- curves ---
+
+    def points(self) -> list[tuple[Millis, str, Millis, bytes]]:
+        """Every point: its length, its store (empty for all), when it began, and what it holds."""
+        with self._database.reading() as db:
+            return [(length, store, at, bytes(point)) for length, store, at, point in db.execute(_SQL["points"])]
+
+    def counted(self) -> int:
+        """The log's sequence up to which orders are in the points."""
+        with self._database.reading() as db:
+            return int(db.execute(_SQL["counted"]).get or 0)
+
+    def keep_points(
+        self,
+        points: Iterable[tuple[Millis, str, Millis, bytes]],
+        counted: int,
+        oldest: Mapping[Millis, Millis],
+    ) -> None:
+        """Write points, remove those of each length that began before its oldest, and note how far orders are in them:
+        durably, all or nothing."""
+        with self._database.writing() as db:
+            db.executemany(_SQL["keep_point"], points)
+            db.executemany(_SQL["drop_points"], oldest.items())
+            db.execute(_SQL["keep_counted"], (counted,))
+
+    def alerts(self) -> list[tuple[str, str, bytes]]:
+        """Every alert: its store, its code, and what is known of it."""
+        with self._database.reading() as db:
+            return [(store, code, bytes(told)) for store, code, told in db.execute(_SQL["alerts"])]
+
+    def keep_alerts(self, alerts: Iterable[tuple[str, str, bytes]]) -> None:
+        """Write these in place of all others, durably."""
+        with self._database.writing() as db:
+            db.execute(_SQL["drop_alerts"])
+            db.executemany(_SQL["keep_alert"], alerts)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -9,3 +9,28 @@ ON CONFLICT (id) DO UPDATE SET document = excluded.document, seen = excluded.see
 
 -- name: drop_session
 DELETE FROM sessions WHERE id = ?;
+
+-- name: points
+SELECT length, store, at, point FROM points;
+
+-- name: keep_point
+INSERT INTO points (length, store, at, point) VALUES (?, ?, ?, ?)
+ON CONFLICT (length, store, at) DO UPDATE SET point = excluded.point;
+
+-- name: drop_points
+DELETE FROM points WHERE length = ? AND at < ?;
+
+-- name: counted
+SELECT sequence FROM counted;
+
+-- name: keep_counted
+INSERT INTO counted (one, sequence) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence;
+
+-- name: alerts
+SELECT store, code, told FROM alerts;
+
+-- name: drop_alerts
+DELETE FROM alerts;
+
+-- name: keep_alert
+INSERT INTO alerts (store, code, told) VALUES (?, ?, ?);
