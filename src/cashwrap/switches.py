@@ -27,6 +27,8 @@ class Switch(Struct, frozen=True):
     reason: str = ""
     tenant: Tenant = Tenant()
     """Whose decisions it turns off: those of one store in one environment."""
+    by: str = ""
+    """Who turned it off, as the audit log names them; empty where nobody said."""
 
 
 class Switches:

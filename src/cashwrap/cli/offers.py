@@ -1,7 +1,6 @@
 """``offers``: how far they are, codes for them, and whether their books add up."""
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -11,25 +10,20 @@ import typer
 
 from cashwrap.cli.options import Data, Environment, Json, PlaybookFolder, Store, moment, print_json, tenant_of
 from cashwrap.cli.world import noted, trail_of
-from cashwrap.condition.environment import did_you_mean
-from cashwrap.errors import CashwrapError, InvalidInput
-from cashwrap.ledger import Code, Entry
+from cashwrap.errors import CashwrapError
+from cashwrap.ledger import Entry
 from cashwrap.library import open_world
-from cashwrap.model import Millis, Tenant
+from cashwrap.model import Tenant
+from cashwrap.offering.codes import MOST, WantedCodes, code_like, ledger_of, make_codes, offer_with_codes
 from cashwrap.offers.benefits import major
-from cashwrap.offers.codes import code_digest, new_code, read_code
 from cashwrap.offers.guard import total_key
 from cashwrap.offers.terms import Offer
 from cashwrap.playbook import load_playbook
 from cashwrap.ports import Ledger
-from cashwrap.request import zone_of
-from cashwrap.world import World
 
 app = typer.Typer(no_args_is_help=True, help="Offers: limits, codes, books.", rich_markup_mode="markdown")
 AT_ONCE = 1_000
-"""Codes that are made good with one write, and lines that are read at once."""
-MOST = 1_000_000
-"""Codes of one command."""
+"""Lines that are read at once."""
 
 
 def register(parent: typer.Typer) -> None:
@@ -52,7 +46,7 @@ def list_offers(
     """
     offers, tenant = load_playbook(playbook).offers, tenant_of(store, env)
     with open_world(data, serving=False) as world:
-        told = [_told(_ledger(world), tenant, offer) for _, offer in sorted(offers.items())]
+        told = [_told(ledger_of(world), tenant, offer) for _, offer in sorted(offers.items())]
     if json:
         print_json(told)
         return
@@ -101,24 +95,14 @@ def codes(  # noqa: PLR0913 - each one is an option of the command
     Example: `cashwrap offers codes welcome_back --count 1000 --expires 2026-12-31 --playbook playbook --data data`
     """
     compiled, tenant = load_playbook(playbook), tenant_of(store, env)
-    found = _offer(compiled.offers, offer)
-    often = uses if uses is not None else 1 if found.codes == "single" else 0
-    until = _end_of(expires, compiled.settings.time_zone) if expires else 0
+    like = code_like(
+        offer_with_codes(compiled.offers, offer), WantedCodes(count, uses, expires), compiled.settings.time_zone
+    )
     with open_world(data, serving=False) as world:
-        details = {"count": count, "uses": often, "expires": expires}
+        details = {"count": count, "uses": like.uses, "expires": expires}
         trail_of(world).leave(noted("offer.codes", offer, details, tenant))
-        for start in range(0, count, AT_ONCE):
-            for text in _make(world, tenant, Code(b"", offer, often, until), min(AT_ONCE, count - start)):
-                typer.echo(text)
-
-
-def _make(world: World, tenant: Tenant, like: Code, count: int) -> list[str]:
-    """New codes, good when this returns."""
-    texts = [new_code(world.random) for _ in range(count)]
-    digests = [code_digest(world.vault, tenant, read_code(text) or "") for text in texts]
-    made = [msgspec.structs.replace(like, digest=digest) for digest in digests]
-    _ledger(world).add_codes(tenant, made)
-    return texts
+        for text in make_codes(world, tenant, like, count):
+            typer.echo(text)
 
 
 @app.command()
@@ -130,7 +114,7 @@ def check(*, data: Data = Path("data")) -> None:
     Example: `cashwrap offers check --data data`
     """
     with open_world(data, serving=False) as world:
-        wrong = _ledger(world).check()
+        wrong = ledger_of(world).check()
     for each in wrong:
         typer.echo(each, err=True)
     if wrong:
@@ -154,7 +138,7 @@ def entries(
     """
     tenant = tenant_of(store, env)
     with open_world(data, serving=False) as world:
-        found = list(islice(_entries(_ledger(world), tenant, after), limit))
+        found = list(islice(_entries(ledger_of(world), tenant, after), limit))
     if json:
         print_json([{**msgspec.structs.asdict(each), "reservation": each.reservation.hex()} for each in found])
         return
@@ -168,29 +152,3 @@ def _entries(ledger: Ledger, tenant: Tenant, after: int) -> Iterator[Entry]:
     while page := ledger.entries(tenant, after, AT_ONCE):
         yield from page
         after = page[-1].sequence
-
-
-def _ledger(world: World) -> Ledger:
-    if world.ledger is None:
-        raise InvalidInput("there is no ledger here", code="no_ledger")
-    return world.ledger
-
-
-def _offer(offers: Mapping[str, Offer], name: str) -> Offer:
-    """The offer that codes are to open. Raises ``InvalidInput`` (``no_such_offer``, ``no_codes``)."""
-    found = offers.get(name)
-    if found is None:
-        hint = did_you_mean(name, offers) or "see 'cashwrap offers list'"
-        raise InvalidInput(f"the playbook has no offer {name!r}; {hint}", code="no_such_offer")
-    if found.codes == "none":
-        raise InvalidInput(f"{name} takes no codes; give it 'codes: single' or 'codes: shared'", code="no_codes")
-    return found
-
-
-def _end_of(day: str, zone: str) -> Millis:
-    """When a day is over where the shop is."""
-    try:
-        ends = datetime.strptime(day, "%Y-%m-%d").replace(hour=23, minute=59, second=59, tzinfo=zone_of(zone) or UTC)
-    except ValueError:
-        raise InvalidInput(f"{day!r} is no day; write it as 2026-12-31", code="invalid_date") from None
-    return (int(ends.timestamp()) + 1) * 1000

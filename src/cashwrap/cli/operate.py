@@ -42,8 +42,8 @@ def kill(  # noqa: PLR0913 - each one is an option of the command
     """
     with open_world(data, serving=False) as world:
         switches, tenant = Switches(world.registry), tenant_of(store, env)
-        switch = Switch(scope, name, world.clock.now(), reason, tenant)
         note = noted("switch.on" if on else "switch.off", f"{scope} {name}".strip(), tenant=tenant)
+        switch = Switch(scope, name, world.clock.now(), reason, tenant, note.actor)
         trail_of(world).around(note, lambda: switches.set(switch, off=not on))
         off = switches.of(tenant)
     if not on and (warning := _unknown(scope, name, playbook)):

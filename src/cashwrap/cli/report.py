@@ -128,7 +128,7 @@ def _guard(data: Path, tenant: Tenant, draft: Playbook | None, *, dry_run: bool)
         off = switches.kills(tenant).experiences
         found = [each for each in making.harmed(world, data / FACTS, tenant, draft) if each.experience not in off]
         for each in [] if dry_run else found:
-            switch = Switch("experience", each.experience, world.clock.now(), f"guard: {each.reason}", tenant)
+            switch = Switch("experience", each.experience, world.clock.now(), f"guard: {each.reason}", tenant, "guard")
             note = noted("switch.off", f"experience {each.experience}", {"reason": each.reason}, tenant)
             trail_of(world).around(note, partial(switches.set, switch, off=True))
             for name in each.candidates:

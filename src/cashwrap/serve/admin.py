@@ -276,7 +276,7 @@ class Handlers:
     async def switch(self, request: Request, caller: Caller) -> object:
         """Switch something off or on again."""
         body = await body_of(request, SwitchBody)
-        switch = Switch(body.scope, body.name, caller.facts.received, body.reason, caller.key.tenant)
+        switch = Switch(body.scope, body.name, caller.facts.received, body.reason, caller.key.tenant, caller.key.id)
         declared = self._engine.live.playbook.declarations
         known = not body.name or body.name in declared.placements or body.name in declared.experiences
         what = f"{body.scope} {body.name if known else 'unknown'}".strip()
