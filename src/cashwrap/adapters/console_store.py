@@ -1,8 +1,10 @@
 """What a console keeps and may lose, in ``console.db``: who is signed in, so that a restart throws nobody out, and
 what is drawn over time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from cashwrap.adapters.database import Database
 from cashwrap.adapters.queries import statements
@@ -70,6 +72,42 @@ class ConsoleStore:
         with self._database.writing() as db:
             db.execute(_SQL["drop_alerts"])
             db.executemany(_SQL["keep_alert"], alerts)
+
+    # --- sizes of segments ---
+
+    def newest_sizes(self, store: str) -> dict[str, int]:
+        """What every segment was last read as."""
+        with self._database.reading() as db:
+            return {segment: size for segment, size, _ in db.execute(_SQL["newest_sizes"], (store,))}
+
+    def sizes_at(self, store: str, segments: Sequence[str], at: Millis) -> dict[str, int]:
+        """What these segments were at a moment; those never read before it are left out."""
+        with self._database.reading() as db:
+            names = msgspec.json.encode(segments).decode()
+            found = db.execute(_SQL["sizes_at"], (store, at, names)).fetchall()
+        return {segment: size for segment, size in found if size is not None}
+
+    def sizes_of(self, store: str, segment: str) -> list[tuple[Millis, int]]:
+        """Every change of a segment's size, ascending."""
+        with self._database.reading() as db:
+            return db.execute(_SQL["sizes_of"], (store, segment)).fetchall()
+
+    def readings(self, store: str) -> list[Millis]:
+        """When sizes were read, ascending."""
+        with self._database.reading() as db:
+            return [at for (at,) in db.execute(_SQL["readings"], (store,))]
+
+    def keep_sizes(self, store: str, at: Millis, changed: Mapping[str, int]) -> None:
+        """Note that sizes were read, and those that are not as they were: durably, all or nothing."""
+        with self._database.writing() as db:
+            db.execute(_SQL["keep_reading"], (store, at))
+            db.executemany(_SQL["keep_size"], [(store, segment, at, size) for segment, size in changed.items()])
+
+    def thin_sizes(self, store: str, hours: Millis, days: Millis) -> None:
+        """Leave one reading a day of those before ``hours``, and none of those before ``days``."""
+        with self._database.writing() as db:
+            for name in ("thin_sizes", "thin_readings"):
+                db.execute(_SQL[name], (store, hours, days))
 
     def close(self) -> None:
         """Let go of the file."""
