@@ -2,7 +2,7 @@
 
 import pytest
 
-from cashwrap.cli import extras
+from cashwrap import extras
 from cashwrap.errors import CashwrapError
 
 

@@ -49,7 +49,7 @@ LAYERS: list[set[str]] = [
     {"declarations"},
     {"world"},
     {"ports", "codec"},
-    {"ledger", "overload"},
+    {"ledger", "overload", "extras"},
     {"model"},
     {"errors", "collector", "faults"},
 ]

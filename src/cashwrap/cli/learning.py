@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cashwrap.adapters.system import SystemClock
-from cashwrap.cli.extras import part_of
 from cashwrap.cli.options import Data, Environment, Json, Store, complain, tenant_of
 from cashwrap.cli.world import noted, trail_of
 from cashwrap.errors import InvalidInput
+from cashwrap.extras import part_of
 from cashwrap.history import write_facts
 from cashwrap.library import FACTS, open_world
 from cashwrap.model import Tenant

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cashwrap.cli.extras import part_of
 from cashwrap.cli.options import Data, Environment, Json, Store, tenant_of
 from cashwrap.cli.world import noted, trail_of
+from cashwrap.extras import part_of
 from cashwrap.history import write_facts
 from cashwrap.learned import registry
 from cashwrap.library import FACTS, open_world

@@ -1,4 +1,4 @@
-"""The one place where heavy extras come in: rooms that only some commands need."""
+"""The one place where heavy extras come in: rooms that only some commands and jobs need."""
 
 from importlib import import_module
 from typing import Any, Literal
