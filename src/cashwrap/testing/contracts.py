@@ -304,7 +304,7 @@ class StoreContract:
     # --- forgetting ---
 
     def test_forgetting_removes_one_shopper_and_nobody_else(self, store: FullStore) -> None:
-        """Row, identities, memberships, kept decisions and the due time go; the log stays. All of it may be asked again."""
+        """Row, names, memberships, kept decisions and due time go; the log stays. All of it may be asked again."""
         for number in (1, 2):
             store.commit(
                 Changes(
