@@ -6,11 +6,11 @@ browser and backend meet exactly, in whatever order they come, and no id of an o
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 from msgspec import Struct
 
 from cashwrap.errors import CashwrapError, Forgotten
-from cashwrap.events import Vocabulary
 from cashwrap.folding import read_events
 from cashwrap.metrics import ORDER
 from cashwrap.model import Event, Millis, Tenant
@@ -26,6 +26,8 @@ MOST = 1_000_000
 """Orders that are remembered in all; the oldest go first."""
 BACKEND, BROWSER, SILENT = 1, 2, 4
 """Who told; and that the shopper's choices let no browser tell."""
+SLICE = 500
+"""Records read at once."""
 _BITS = 3
 _NEEDLE = ORDER.encode()
 
@@ -51,7 +53,7 @@ class Loss(Struct, frozen=True):
 class Orders:
     """The orders of one installation. One thread feeds it; others may ask while it does."""
 
-    def __init__(self, digest: Callable[..., bytes], purposes: Callable[[], int], most: int = MOST) -> None:
+    def __init__(self, digest: Callable[..., bytes], purposes: int, most: int = MOST) -> None:
         """``digest`` is a vault's; ``purposes`` are those of which a browser's order needs one."""
         self._digest = digest
         self._purposes = purposes
@@ -79,7 +81,7 @@ class Orders:
         new = 0 if value & bit else bit
         if event.trusted:
             self.newest[tenant] = max(self.newest.get(tenant, 0), min(event.time, now))
-            if not event.mask & self._purposes():
+            if not event.mask & self._purposes:
                 value |= SILENT
         known[name] = value | bit
         if len(self._line) > self._most:
@@ -154,8 +156,40 @@ def first_since(store: Store, since: Millis) -> int:
     return low
 
 
-def purposes_of(vocabulary: Vocabulary) -> int:
-    """The purposes of which a browser's order needs one."""
-    return vocabulary.events[ORDER].purposes
+class Follower:
+    """Reads the log's new records into ``orders``, a slice at a time; one thread calls it.
 
+    ``told`` hears of everything that an order's event says for the first time: who tells, of which store, when the
+    order was made, and the record's sequence.
+    """
 
+    def __init__(
+        self, store: Store, vault: Vault, orders: Orders, told: Callable[[int, Tenant, Millis, int], None]
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._orders = orders
+        self._told = told
+        self._position: int | None = None
+        self.caught_up = False
+        """Whether it has read all there is, at least once."""
+
+    @property
+    def position(self) -> int:
+        """The sequence of the last record that was read."""
+        return self._position or 0
+
+    def step(self, now: Millis, limit: int = SLICE) -> bool:
+        """Read some more; whether there may be more already."""
+        if self._position is None:
+            self._position = first_since(self._store, now - REMEMBERED)
+        read = 0
+        for record in islice(self._store.log(self._position), limit):
+            read += 1
+            for event in orders_of(self._vault, record):
+                if bit := self._orders.take(record.tenant, event, now):
+                    self._told(bit, record.tenant, min(event.time, now), record.sequence)
+            self._position = record.sequence
+        self._orders.prune(now)
+        self.caught_up = self.caught_up or read < limit
+        return read >= limit
