@@ -22,11 +22,15 @@ def describe(engine: Engine, ref: ShopperRef, caller: Caller) -> dict[str, objec
 
     Money in minor units, times in milliseconds. Raises ``InvalidInput`` (``no_such_shopper``).
     """
-    hot = _found(engine, ref, caller)
-    profile, playbook = hot.profile, engine.live.playbook
+    return described(engine, _found(engine, ref, caller).profile, gpc=caller.facts.gpc)
+
+
+def described(engine: Engine, profile: Profile, *, gpc: bool = False) -> dict[str, object]:
+    """The same of a profile that is at hand."""
+    playbook = engine.live.playbook
     now = engine.world.clock.now()
     values = standing_values(playbook, profile, now)
-    mask = consent.mask_of(profile.consent, gpc=caller.facts.gpc, settings=playbook.settings)
+    mask = consent.mask_of(profile.consent, gpc=gpc, settings=playbook.settings)
     return {
         "identified": profile.user_id is not None,
         "userId": profile.user_id,

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from cashwrap.condition import Explanation
 from cashwrap.condition import explain as explain_condition
+from cashwrap.condition.check import Checked
 from cashwrap.decide import GrantingAnswer, told
 from cashwrap.experiences import Reached
 from cashwrap.explain import Explained
@@ -79,6 +80,11 @@ def tell(playbook: Playbook, inputs: Inputs, explained: Mapping[str, Explained])
         )
         for name, each in explained.items()
     }
+
+
+def part_of(playbook: Playbook, inputs: Inputs, checked: Checked) -> Part:
+    """One condition of this playbook, judged by these inputs."""
+    return _Teller(playbook, inputs).part(explain_condition(checked, inputs.values))
 
 
 class _Teller:
