@@ -165,10 +165,11 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
   const form = detail.elt.closest("form");
   if (detail.xhr.status < 400 && form && (detail.elt === form || detail.elt.type === "submit")) {
     changed.delete(form);
-    for (const kind of ["refused", "ended"]) silence(kind);
+    silence("ended");
   }
 });
 
+document.addEventListener("htmx:beforeRequest", () => silence("refused"));
 for (const name of ["htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(name, () => tell(words["lost"] ?? "", "bad", "lost"));
 }

@@ -22,6 +22,11 @@ def translations(language: str) -> dict[str, str]:
     return found
 
 
+def later(text: str) -> str:
+    """Mark a text that stands in a table and is said later (``ask.say(TEXTS[code])``), so that it is translated."""
+    return text
+
+
 def _several(text: object) -> list[str]:
     """Singular and plural, or the one text there is."""
     return [str(each) for each in text] if isinstance(text, list | tuple) else [str(text or "")]
