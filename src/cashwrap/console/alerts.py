@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cashwrap.console.confirmed import Loss
 from cashwrap.console.figures import HOUR, MINUTE, Point, slower
@@ -63,14 +63,14 @@ class Situation(Struct, frozen=True, kw_only=True):
     shed: int = 0
     disk_full: bool = False
     playbook_error: str = ""
-    whole: Point = Point()
+    whole: Point = field(default_factory=Point)
     """The last minutes, of all stores: how long decisions took."""
     backlog_share: float = 0.0
     """How full the store of failed events is."""
     # of the store
-    recent: Point = Point()
+    recent: Point = field(default_factory=Point)
     """The last minutes."""
-    day: Point = Point()
+    day: Point = field(default_factory=Point)
     """The day before them."""
     last_order: Millis | None = None
     """When the backend's last order was made; ``None`` where none is known of."""
