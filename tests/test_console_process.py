@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,10 +17,23 @@ from processes import Process, cashwrap
 T = TypeVar("T")
 
 
+Start = Callable[..., Process]
+
+
 @pytest.fixture
-def playbook(tmp_path: Path) -> Path:
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a server over the folder ``data``; what still runs at the end is ended."""
+    started = []
     cashwrap("init", tmp_path / "playbook")
-    return tmp_path / "playbook"
+
+    def run(*more: str) -> Process:
+        started.append(Process(tmp_path / "playbook", tmp_path / "data", *more))
+        return started[-1]
+
+    yield run
+    for server in started:
+        if server.popen.returncode is None:
+            server.stop()
 
 
 def until(look: Callable[[], T | None]) -> T:
@@ -58,8 +71,8 @@ def gone(data: Path) -> bool | None:
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["alone", "workers"])
-def test_it_comes_and_goes_with_the_server(tmp_path: Path, playbook: Path, workers: tuple[str, ...]) -> None:
-    server, data = Process(playbook, tmp_path / "data", "--console", *workers), tmp_path / "data"
+def test_it_comes_and_goes_with_the_server(tmp_path: Path, start: Start, workers: tuple[str, ...]) -> None:
+    server, data = start("--console", *workers), tmp_path / "data"
     until(lambda: answering(server))
     assert httpx.get(f"{server.url}/console").headers["location"] == "/console/login"
     assert httpx.get(f"{server.url}/healthz").status_code == 200
@@ -67,8 +80,8 @@ def test_it_comes_and_goes_with_the_server(tmp_path: Path, playbook: Path, worke
     until(lambda: gone(data))
 
 
-def test_it_comes_back_and_costs_nobody_else_anything(tmp_path: Path, playbook: Path) -> None:
-    server, data = Process(playbook, tmp_path / "data", "--console"), tmp_path / "data"
+def test_it_comes_back_and_costs_nobody_else_anything(tmp_path: Path, start: Start) -> None:
+    server, data = start("--console"), tmp_path / "data"
     until(lambda: answering(server))
     first = console_of(data)
     assert first is not None
@@ -81,15 +94,15 @@ def test_it_comes_back_and_costs_nobody_else_anything(tmp_path: Path, playbook: 
     until(lambda: gone(data))
 
 
-def test_there_is_none_where_none_is_wanted(tmp_path: Path, playbook: Path) -> None:
-    server = Process(playbook, tmp_path / "data", "--no-console")
+def test_there_is_none_where_none_is_wanted(tmp_path: Path, start: Start) -> None:
+    server = start("--no-console")
     assert httpx.get(f"{server.url}/console").json()["code"] == "no_such_path"
     assert console_of(tmp_path / "data") is None
     server.stop()
 
 
-def test_nobody_else_can_look_at_its_sockets(tmp_path: Path, playbook: Path) -> None:
-    server, data = Process(playbook, tmp_path / "data", "--console"), tmp_path / "data"
+def test_nobody_else_can_look_at_its_sockets(tmp_path: Path, start: Start) -> None:
+    server, data = start("--console"), tmp_path / "data"
     pid = until(lambda: console_of(data))
     command = Path(f"/proc/{pid}/cmdline").read_text()
     found = re.search("--runtime\0([^\0]+)", command)

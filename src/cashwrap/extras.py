@@ -1,4 +1,4 @@
-"""The one place where heavy extras come in: rooms that only some commands and jobs need."""
+"""The one place where heavy rooms come in: those that only some commands and jobs need, most with an extra."""
 
 from importlib import import_module
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 from cashwrap.errors import CashwrapError
 
 
-def part_of(room: Literal["analysis", "learning"], module: str) -> Any:
+def part_of(room: Literal["analysis", "learning", "console"], module: str) -> Any:
     """A module of a room that needs the extra of its name. Raises ``CashwrapError`` (``extra_missing``)."""
     try:
         return import_module(f"cashwrap.{room}.{module}")

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "cashwrap"
 
 LAYERS: list[set[str]] = [
-    {"cli", "__main__"},
+    {"__main__"},
+    {"cli"},
     {"demo"},
     {"testing"},
     {"console"},

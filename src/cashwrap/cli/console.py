@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from cashwrap.cli.options import Data, PlaybookFolder
-from cashwrap.console.console import Options, open_console
-from cashwrap.console.run import serve
+from cashwrap.extras import part_of
 from cashwrap.serve.companion import Companion
 from cashwrap.serve.run import ServeOptions, address_of, listen
 
@@ -42,8 +41,9 @@ def console(
     token = sys.stdin.readline().strip() if runtime is not None else ""
     listener = _at(Companion(runtime, token).socket) if runtime is not None else listen(ServeOptions(host, port))
     address = server or address_of(listener)
-    with open_console(Options(data, playbook, server, token, runtime=runtime)) as opened:
-        serve(opened, listener, lambda: _ready(address) if not server else None)
+    whole, run = part_of("console", "console"), part_of("console", "run")
+    with whole.open_console(whole.Options(data, playbook, server, token, runtime=runtime)) as opened:
+        run.serve(opened, listener, lambda: _ready(address) if not server else None)
 
 
 def _at(path: Path) -> socket.socket:
