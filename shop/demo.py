@@ -148,6 +148,16 @@ def keys(data, port):
     return kept["publishable"][origins[0]], kept["secret"]
 
 
+def staff(data):
+    """Return the password of the console's people: made once, kept readable for this user only. See `staff.py`."""
+    path = data / "staff.json"
+    if not path.exists():
+        made = last_line(run("making people", [PYTHON, SHOP / "staff.py", "--data", data / "engine"]))
+        path.touch(0o600)
+        path.write_text(json.dumps({"password": made}))
+    return json.loads(path.read_text())["password"]
+
+
 def last_line(text):
     return text.strip().splitlines()[-1]
 
@@ -157,7 +167,7 @@ def forget_half(data):
     if not (data / "engine").exists() or not (data / "shop" / "seeded").exists():
         for name in ("engine", "shop", history.FOLDER):
             shutil.rmtree(data / name, ignore_errors=True)
-        for name in ("keys.json", "catalogue.sha256"):
+        for name in ("keys.json", "staff.json", "catalogue.sha256"):
             (data / name).unlink(missing_ok=True)
         return True
     return False
@@ -177,7 +187,7 @@ class Demo:
         self.data, self.patient, self.past = data, patient, past
         self.port, self.engine_port = free_port(port), engine_port and free_port(engine_port)
         self.engine, self.shop = "", ""
-        self.publishable, self.secret = "", ""
+        self.publishable, self.secret, self.password = "", "", ""
         self.playbook = data / "playbook"
 
     def start(self):
@@ -193,6 +203,7 @@ class Demo:
         if self.past:
             history.load(CASHWRAP, self.data, FEED, say)
         self.publishable, self.secret = keys(self.data, self.port)
+        self.password = staff(self.data)
         serve = [CASHWRAP, "serve", "--playbook", self.playbook, "--data", self.data / "engine"]
         engine = Child("engine", [*serve, "--port", self.engine_port], tell=engine_says)
         if setting_up:
@@ -229,6 +240,7 @@ def summary(demo, seconds):
         "Log in as Jonas (top of each page): invoice comes first, and his basket has an offer. Use it, and buy.",
         "Accept, try two made-up codes in the basket and check out: a test begins, and the drawer names your arm.",
         'Switch "personalization" off in the drawer: the next page is the shop\'s own default again.',
+        "Open the console as marek, the marketer: see it live, find a shopper, change a text without YAML, publish it.",
     ]
     if demo.past:
         step.append("Put the pour-over dripper into the basket: what others ordered with it was learned, and says so.")
@@ -237,6 +249,9 @@ def summary(demo, seconds):
     say()
     say(f"  {'Shop':<10}{style('4', demo.shop + '/')}")
     say(f"  {'Engine':<10}{demo.engine}/readyz  {dim('also /metrics and /openapi.json')}")
+    say(f"  {'Console':<10}{style('4', demo.engine + '/console')}  {dim('for the people who run the shop')}")
+    say(f"  {'':<10}sign in as {bold('olga')} (owner), {bold('marek')} (marketer), {bold('anna')} (analyst),")
+    say(f"  {'':<10}{bold('paul')} (privacy) or {bold('vera')} (looks only) with {bold(demo.password)}")
     say(f"  {'Logins':<10}one click, at the top of each page: {bold('Mia')} is new, {bold('Jonas')} buys regularly")
     say(f"  {'Coupon':<10}WELCOME10")
     say(f"  {'Playbook':<10}{shown(demo.playbook)}  {dim('edit it: live within a second, mistakes are told here')}")

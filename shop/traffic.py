@@ -5,11 +5,12 @@
         python shop/traffic.py --engine http://127.0.0.1:8377 --rate 5 --seed 7
 
 Who they are and how a decision changes what they do is written down in `cashwrap.testing.shoppers`; the same seed
-sends the same shoppers. One line every ten seconds.
+sends the same shoppers. One line every ten seconds. Now and then a wrong event goes along.
 """
 
 import argparse
 import collections
+import contextlib
 import http.client
 import json
 import os
@@ -22,6 +23,7 @@ from cashwrap.testing.shoppers import PERSONAS, Item, World, simulate
 
 FEED = Path(__file__).resolve().parent / "seed" / "feed.json"
 REPORT_SECONDS = 10
+MISTAKE_EVERY = 200  # steps
 
 
 def arguments():
@@ -70,6 +72,15 @@ class Engine:
             return None
         return None
 
+    def mistake(self, body):
+        """Send what is wrong, as the shop's backend; the answer, which says so, is for the console's readers."""
+        headers = {"Authorization": f"Bearer {self.keys[True]}", "Content-Type": "application/json"}
+        connection = http.client.HTTPConnection(self.host, timeout=5)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("POST", "/v1/batch", json.dumps(body), headers)
+            connection.getresponse().read()
+        connection.close()
+
 
 class Report:
     """Counts since the last line, and since the start."""
@@ -109,6 +120,28 @@ class Report:
         return ", ".join(f"{name} {self.bought[name]}/{self.reached[name]}" for name in rows)
 
 
+def mistaken(at):
+    """Return what a shop's programs get wrong: a price as words, a name nobody knows, a field nobody declared."""
+    order = {"order_id": f"W{at}", "subtotal": "twelve", "products": [{"product_id": "KC-C01", "quantity": 1}]}
+    viewed = {"product_id": "KC-C01", "colour_name": "sage", "warehouse": "north"}
+    wrong = [
+        {"type": "track", "event": "Order Completed", "properties": order},
+        {"type": "track", "event": "Basket Sparkled", "properties": {"sparkle": True}},
+        {"type": "track", "event": "Product Viewed", "properties": viewed},
+        {"type": "trak", "event": "Product Viewed", "properties": {"product_id": "KC-C02"}},
+    ]
+    who = {"anonymousId": f"mistaken-{at}", "context": {"consent": {"analytics": "granted"}}}
+    return {"batch": [{**each, **who, "messageId": f"mistake-{at}-{place}"} for place, each in enumerate(wrong)]}
+
+
+def with_mistakes(engine, steps):
+    """Pass the steps on, and send something wrong between them now and then, so that the console has it to show."""
+    for number, step in enumerate(steps):
+        if number % MISTAKE_EVERY == MISTAKE_EVERY // 2:
+            engine.mistake(mistaken(time.time_ns() // 1_000_000))
+        yield step
+
+
 def play(engine, steps, report, say):
     """Send each step when its time has come; late is better than a rush, so nothing is sent faster to catch up."""
     began, behind = time.monotonic(), 0.0
@@ -138,7 +171,8 @@ def main():
     report = Report()
     print(f"traffic  {options.rate:g} simulated shoppers a second; again: --seed {options.seed}", flush=True)
     steps = simulate(options.seed, options.shoppers, world)
-    play(Engine(options.engine, *keys), steps, report, lambda text: print(text, flush=True))
+    engine = Engine(options.engine, *keys)
+    play(engine, with_mistakes(engine, steps), report, lambda text: print(text, flush=True))
     print(f"{report.line()}\ntraffic  bought of those who reached the payment page: {report.conversions()}", flush=True)
 
 
