@@ -140,7 +140,7 @@ class Ask:
 
     def note(self, action: str, subject: str = "", **details: object) -> Note:
         """An entry for the audit log, of this person and this store."""
-        return Note(f"person:{self.who.name}", action, subject, details, self.tenant)
+        return Note(self.who.actor, action, subject, details, self.tenant)
 
     async def change(self, note: Note, change: Callable[[], T]) -> T:
         """Make a change on a thread, with its entry in the audit log before."""

@@ -6,11 +6,18 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from cashwrap.adapters.console_store import ConsoleStore
 from cashwrap.audit import Trail
+from cashwrap.console.accounts import Accounts
 from cashwrap.console.jobs import Jobs
+from cashwrap.console.live import Live
+from cashwrap.console.passwords import Passwords
 from cashwrap.console.people import People
 from cashwrap.console.reading import Reading
+from cashwrap.console.remembered import Remembered
 from cashwrap.console.sessions import Sessions
+from cashwrap.console.sizes import Recorder
+from cashwrap.console.sso import SingleSignOn, single_sign_on
 from cashwrap.console.upstream import Upstream
 from cashwrap.library import open_world
 from cashwrap.versions import Versions
@@ -30,6 +37,8 @@ class Options(Struct, frozen=True):
     ledger: str = ""
     runtime: Path | None = None
     """The folder of the sockets that console and server share."""
+    sso: Path | None = None
+    """The file that describes the single sign-on; without one what ``CASHWRAP_SSO`` names, if anything."""
 
 
 class Console(Struct, frozen=True):
@@ -42,8 +51,14 @@ class Console(Struct, frozen=True):
     trail: Trail
     people: People
     sessions: Sessions
+    accounts: Accounts
+    sso: SingleSignOn | None
     upstream: Upstream
     jobs: Jobs
+    remembered: Remembered
+    sizes: Recorder
+    """``run`` is what goes on beside requests."""
+    live: Live
 
 
 @contextmanager
@@ -57,14 +72,28 @@ def open_console(options: Options) -> Iterator[Console]:
         opened.callback(reading.close)
         jobs = Jobs(options.data, world.clock)
         opened.callback(jobs.close)
+        store = ConsoleStore(options.data)
+        opened.callback(store.close)
+        live = Live(world, versions, store, options.runtime)
+        opened.callback(live.close)
+        passwords = Passwords()
+        opened.callback(passwords.close)
+        people, sessions = People(world.registry), Sessions(world.clock, world.random, store)
+        accounts = Accounts(world, people, sessions, passwords)
+        remembered = Remembered(world.clock)
         yield Console(
             options=options,
             world=world,
             reading=reading,
             versions=versions,
             trail=Trail(world.audit, world.clock),
-            people=People(world.registry),
-            sessions=Sessions(world.clock, world.random),
+            people=people,
+            sessions=sessions,
+            accounts=accounts,
+            sso=single_sign_on(options.sso, accounts, world),
             upstream=upstream,
             jobs=jobs,
+            remembered=remembered,
+            sizes=Recorder(world, reading, store, remembered),
+            live=live,
         )

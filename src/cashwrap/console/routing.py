@@ -16,11 +16,12 @@ from starlette.responses import RedirectResponse, Response
 from cashwrap.console.ask import Ask, host_of, query
 from cashwrap.console.console import Console
 from cashwrap.console.people import Person
+from cashwrap.console.proving import proof_asked
 from cashwrap.console.roles import ALL, PLAYBOOK, Permission, may
 from cashwrap.console.sessions import COOKIE, Session
 from cashwrap.errors import CashwrapError, NotAllowed
 from cashwrap.model import Tenant
-from cashwrap.serve.wire import internal, status_of
+from cashwrap.serve.wire import internal, retry_after, status_of
 
 log = logging.getLogger("cashwrap")
 ROOT = "/console"
@@ -52,6 +53,8 @@ class Route(Struct, frozen=True):
     handler: Handler
     permission: Permission | None = None
     where: Where = "tenant"
+    fresh: bool = False
+    """Whether they have to prove anew who they are, unless they did so a moment ago: for keys and people."""
 
     @property
     def address(self) -> str:
@@ -77,7 +80,10 @@ def endpoint(route: Route, console: Console) -> Callable[[Request], Awaitable[Re
             response = await _answered(route, ask)
         except Exception as failure:
             error = failure if isinstance(failure, CashwrapError) else internal(failure)
+            error.message = ask.say(error.message)
             response = ask.failed(error, status_of(error))
+            if retry_after(error):
+                response.headers["retry-after"] = str(retry_after(error))
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
@@ -89,6 +95,8 @@ async def _answered(route: Route, ask: Ask) -> Response:
     found = await ask.run(signed_in, ask)
     if found is not None:
         ask.person, ask.session = found
+        if route.where in ("person", "public"):
+            ask.tenant = (await ask.run(ask.console.reading.tenants, found[0].grants))[0]
     if route.where != "public":
         if found is None:
             return _to_sign_in(ask)
@@ -96,6 +104,10 @@ async def _answered(route: Route, ask: Ask) -> Response:
             raise NotAllowed(ask.say("Your role does not allow this. Ask an administrator."), code="role_not_allowed")
     if route.method not in _READS:
         await _must_be_theirs(route, ask)
+    if route.fresh:
+        question = await proof_asked(ask)
+        if question is not None:
+            return question
     return await route.handler(ask)
 
 
@@ -104,8 +116,10 @@ def signed_in(ask: Ask) -> tuple[Person, Session] | None:
     text = ask.request.cookies.get(COOKIE, "")
     session = ask.console.sessions.find(text) if text else None
     person = ask.console.people.find(session.person) if session is not None else None
-    if session is None or person is None or person.disabled or person.epoch != session.epoch:
+    if session is None or person is None or person.disabled:
         return None
+    if person.epoch != session.epoch or session.began < person.made:
+        return None  # everything of theirs was ended, or another one has the name now
     return person, session
 
 
