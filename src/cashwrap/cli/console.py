@@ -43,7 +43,8 @@ def console(
     address = server or address_of(listener)
     whole, run = part_of("console", "console"), part_of("console", "run")
     with whole.open_console(whole.Options(data, playbook, server, token, runtime=runtime)) as opened:
-        run.serve(opened, listener, lambda: _ready(address) if not server else None)
+        link = part_of("console", "links").first_link(opened.world, address)
+        run.serve(opened, listener, lambda: _ready(address, link, alone=not server))
 
 
 def _at(path: Path) -> socket.socket:
@@ -54,5 +55,9 @@ def _at(path: Path) -> socket.socket:
     return listener
 
 
-def _ready(address: str) -> None:
-    typer.echo(f"The console is at {address}/console")
+def _ready(address: str, link: str | None, *, alone: bool) -> None:
+    if link is not None:
+        typer.echo(f"The console is at {address}/console. Nobody has an account yet; this link makes the first, once:")
+        typer.echo(f"  {link}")
+    elif alone:
+        typer.echo(f"The console is at {address}/console")

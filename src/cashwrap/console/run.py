@@ -14,6 +14,7 @@ import uvloop
 
 from cashwrap.console.app import application
 from cashwrap.console.console import Console
+from cashwrap.console.streams import Streams
 from cashwrap.serve.protocol import LimitedProtocol, expire
 from cashwrap.serve.run import beside
 
@@ -37,15 +38,16 @@ async def _serve(console: Console, listener: socket.socket, ready: Callable[[], 
             proxy_headers=False,
             server_header=False,
             log_config=None,
+            log_level="warning",
             timeout_graceful_shutdown=2,
         )
     )
-    loop, stop = asyncio.get_running_loop(), _Stop(server)
+    loop, stop = asyncio.get_running_loop(), _Stop(server, console.live.streams)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     if console.options.runtime is not None:
         loop.add_reader(sys.stdin.fileno(), stop.if_alone)
-    async with beside(_expire(server)):
+    async with beside(_expire(server), console.live.run(), console.sizes.run()):
         serving = asyncio.create_task(server._serve([listener]))
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.01)
@@ -55,13 +57,15 @@ async def _serve(console: Console, listener: socket.socket, ready: Callable[[], 
 
 
 class _Stop:
-    """Ends the server; open streams are not waited for."""
+    """Ends the server, and open streams with it."""
 
-    def __init__(self, server: uvicorn.Server) -> None:
+    def __init__(self, server: uvicorn.Server, streams: Streams) -> None:
         self._server = server
+        self._streams = streams
 
     def __call__(self) -> None:
         self._server.should_exit = True
+        self._streams.close()
 
     def if_alone(self) -> None:
         """Whatever began this process is gone."""

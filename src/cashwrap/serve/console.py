@@ -92,8 +92,9 @@ class Forwarder:
             await send({"type": "http.response.body", "body": _AWAY})
             return
         try:
-            writer.write(self._head(scope, len(body)) + body)
-            await writer.drain()
+            with contextlib.suppress(ConnectionError):  # what it said before it went is still read
+                writer.write(self._head(scope, len(body)) + body)
+                await writer.drain()
             await self._answered(reader, send)
         finally:
             writer.close()
@@ -104,10 +105,13 @@ class Forwarder:
         """Copy an answer as it comes. One that breaks off is broken off, so that nobody takes a half for a whole."""
         answer, started = _Answer(), False
         parser = httptools.HttpResponseParser(answer)
-        while piece := await reader.read(PIECE):
+        while True:
             try:
+                piece = await reader.read(PIECE)
                 parser.feed_data(piece)
-            except httptools.HttpParserError:
+            except (ConnectionError, httptools.HttpParserError):
+                break
+            if not piece:
                 break
             if answer.whole_head and not started:
                 started, status = True, parser.get_status_code()
