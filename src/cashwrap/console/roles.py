@@ -65,3 +65,8 @@ class Grant(Struct, frozen=True, order=True):
 def may(grants: Iterable[Grant], permission: Permission, where: Tenant) -> bool:
     """Whether these grants allow it there."""
     return any(permission in ROLES[grant.role] and grant.covers(where) for grant in grants)
+
+
+def told(grants: Iterable[Grant]) -> str:
+    """Grants in an entry of the audit log, or a terminal: ``admin@*/* viewer@main/live``."""
+    return " ".join(f"{each.role}@{each.store}/{each.environment}" for each in grants)

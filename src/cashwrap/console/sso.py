@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from cashwrap.audit import Note, Trail
 from cashwrap.console.accounts import Accounts, SignedIn, Visitor
 from cashwrap.console.people import Person, ended, newcomer
-from cashwrap.console.roles import EVERYWHERE, Grant, Role
+from cashwrap.console.roles import EVERYWHERE, Grant, Role, told
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, StoreError, Unavailable
 from cashwrap.model import Millis
 from cashwrap.world import World
@@ -351,11 +351,6 @@ class SingleSignOn:
 
     def _now(self) -> Millis:
         return self._world.clock.now()
-
-
-def told(grants: tuple[Grant, ...]) -> str:
-    """Grants in an entry of the audit log: ``admin@*/* viewer@main/live``."""
-    return " ".join(f"{each.role}@{each.store}/{each.environment}" for each in grants)
 
 
 def _fetched(client: Any, address: str) -> Any:

@@ -51,9 +51,8 @@ async def code(ask: Ask) -> Response:
     except CashwrapError as error:
         if error.code == "sign_in_again":
             return _form(ask, error, to=to)
-        return _told(
-            ask, error, ask.page("login_code.html", status_of(error), step=step, to=to, problem=problem_of(ask, error))
-        )
+        page = ask.page("login_code.html", status_of(error), step=step, to=to, problem=problem_of(ask, error))
+        return _told(error, page)
     return arrived(ask, found, to)
 
 

@@ -9,9 +9,8 @@ from cashwrap.console.ask import Ask
 from cashwrap.console.links import link_address
 from cashwrap.console.pages.login import problem_of
 from cashwrap.console.people import Person
-from cashwrap.console.roles import Grant, Role
+from cashwrap.console.roles import Grant, Role, told
 from cashwrap.console.routing import Route
-from cashwrap.console.sso import told
 from cashwrap.console.staff import Staff
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed
 from cashwrap.model import Millis
