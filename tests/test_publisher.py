@@ -1,10 +1,11 @@
 """Which playbook a server runs: whoever published last wins, folder or command, also over restarts and deaths."""
 
+import contextlib
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,15 +21,54 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from cashwrap import publishing
 from cashwrap.adapters.memory import MemoryStore
 from cashwrap.engine import Engine
 from cashwrap.errors import PlaybookError, Unavailable
 from cashwrap.ports import Registry
-from cashwrap.publishing import Draft, PlaybookSource
+from cashwrap.publishing import PATIENCE, Draft, PlaybookSource, publish_with_folder, read_folder
 from cashwrap.serve.publish import Publisher
 from cashwrap.versions import Release, Versions, roll_back, strayed
 from engines import TestClock, memory_world
 from variants import BROKEN, VARIANTS, Failing, files, name, playbook, publish, text
+
+NEVER = 1_000
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches a SIGKILL."""
+
+
+class Steps:
+    """Counts the writes of a process, to the registry and to the folder, and kills it before the one of this number."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+
+    def registry(self, registry: Registry) -> Registry:
+        steps = self
+
+        class Counting:
+            def documents(self, kind: str) -> dict[str, bytes]:
+                return registry.documents(kind)
+
+            def put(self, kind: str, name: str, document: bytes | None) -> None:
+                steps.take()
+                registry.put(kind, name, document)
+
+        return Counting()
+
+    def around(self, write: Callable[[Path, str], None]) -> Callable[[Path, str], None]:
+        def step(path: Path, text: str) -> None:
+            self.take()
+            write(path, text)
+
+        return step
 
 
 class Rule(RuleBasedStateMachine):
@@ -106,6 +146,59 @@ class Rule(RuleBasedStateMachine):
                 return
         self.history.append(variant)
         self.look()
+
+    def console(self, variant: int, step: int = NEVER) -> None:
+        """What the console does; the process is killed at this step of it."""
+        steps = Steps(step)
+        versions = Versions(steps.registry(self.world.registry), self.clock)
+        draft = Draft(playbook(variant), files(variant, f"edit {self.edits}"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(publishing, "_replace", steps.around(publishing._replace))
+            publish_with_folder(versions, self.folder, draft, seen=versions.find("live"), who="ann", message="")
+
+    def is_clean(self) -> bool:
+        return self.elsewhere().holds(read_folder(self.folder))
+
+    def wrote(self, variant: int, *, clean: bool) -> None:
+        self.history.append(variant)
+        if clean:
+            self.said = self.variant = variant
+
+    def assert_the_folder_is_whole(self) -> None:
+        said = read_folder(self.folder)["shop.yaml"]
+        assert said.partition("\n")[2] == text(self.variant).partition("\n")[2]
+
+    @rule(variant=st.integers(0, VARIANTS - 1), taken_back=st.booleans())
+    def publish_from_the_console(self, variant: int, taken_back: bool) -> None:
+        """The folder has it too where it held nothing unpublished, and makes no second entry of it."""
+        self.edits += 1
+        clean, new = self.is_clean(), not variant == self.said == self.history[-1]
+        entries = len(self.elsewhere().releases())
+        self.console(variant)
+        self.wrote(variant, clean=clean)
+        if taken_back and len(set(self.history)) > 1:  # before the server has seen the folder
+            self.roll_back()
+        else:
+            self.look()
+            assert not clean or len(self.elsewhere().releases()) == entries + new
+        self.assert_the_folder_is_whole()
+
+    @rule(variant=st.integers(0, VARIANTS - 1), step=st.integers(0, 8), restarted=st.booleans())
+    def die_while_publishing_from_the_console(self, variant: int, step: int, restarted: bool) -> None:
+        """Wherever it dies, the old one is live with the old folder, or the new one with the new folder."""
+        self.edits += 1
+        clean, before = self.is_clean(), self.elsewhere().releases()[-1].number
+        with contextlib.suppress(Killed):
+            self.console(variant, step)
+            self.variant = variant if clean else self.variant  # it ended before its death
+        if self.elsewhere().releases()[-1].number > before:
+            self.wrote(variant, clean=clean)
+        if restarted:
+            self.restart()
+        self.follow()
+        self.clock.time += PATIENCE + 1
+        self.look()
+        self.assert_the_folder_is_whole()
 
     @rule()
     def restart(self) -> None:
@@ -297,15 +390,15 @@ class Forgetful(Publisher):
     """Publishes the folder at every start."""
 
     def _begin(self, draft: Draft, live: Release | None) -> None:
-        self._publish(draft)
+        self._versions.keep(draft.playbook, draft.files)
+        self._make_live(draft.playbook.hash)
 
 
 class Stubborn(Publisher):
     """Publishes whatever is not live, however old the folder's change is."""
 
-    def _publish(self, draft: Draft) -> None:
-        self._folder = ""
-        super()._publish(draft)
+    def _is_new(self, digest: str) -> bool:
+        return True
 
 
 class Deaf(Publisher):

@@ -4,23 +4,28 @@
 reported and leaves the playbook that is live alone.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
-from cashwrap.errors import InvalidInput
+from cashwrap.errors import CashwrapError, InvalidInput, PlaybookError
 from cashwrap.expectations import read_cases, run_cases
+from cashwrap.model import Millis
 from cashwrap.playbook import Fault, Playbook, examine, read_files
 from cashwrap.playbook.compile import is_playbook_file, refusal
 from cashwrap.playbook.faults import Faults
-from cashwrap.versions import EXPECT, playbook_files
+from cashwrap.versions import EXPECT, Release, Versions, playbook_files
 
+log = logging.getLogger("cashwrap")
 _NAME = re.compile(rf"({EXPECT}/)?[^/.\0][^/\0]*\.ya?ml")
 """A playbook's file or one of its cases, seen from the folder."""
 Signature = tuple[tuple[str, int, int], ...]
 """Name, time of change in nanoseconds and size of every file."""
+PATIENCE: Millis = 60_000
+"""After so long a write of the folder that has not ended belongs to somebody who died."""
 
 
 class Draft(Struct, frozen=True):
@@ -83,6 +88,82 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> list[str]:
     except OSError as error:
         raise InvalidInput(f"{folder} cannot be written: {error.strerror}", code="unreadable_file") from None
     return removed
+
+
+# --- the folder and what is live, together ---
+
+
+class Published(Struct, frozen=True):
+    """What went live. ``written`` says that the served folder holds it; ``why`` why it does not."""
+
+    release: Release
+    written: bool
+    why: str = ""
+
+
+def publish_with_folder(
+    versions: Versions, folder: Path, draft: Draft, *, seen: str | None, who: str, message: str
+) -> Published:
+    """Make a draft live in place of ``seen``, and write it into the served folder where that loses nothing.
+
+    The folder comes first, under a note that a write was begun: whoever looks at it meanwhile waits, and what somebody
+    left who died is put back as it was (``settle_folder``). Raises ``InvalidInput`` (``version_moved``).
+    """
+    settle_folder(versions, folder)
+    old, why = _held(versions, folder)
+    versions.keep(draft.playbook, draft.files)
+    digest, live = draft.playbook.hash, versions.live()
+    if old is None or live is None or live.hash != seen:
+        release = versions.go_live(digest, "publish", who=who, message=message, instead_of=seen)
+        return Published(release, written=False, why=why)
+    versions.begin_writing(old, digest)
+    try:
+        write_folder(folder, draft.files)
+        said = versions.of_folder()
+        if digest != seen or said is None or said.hash != digest:  # else it says the same in other words
+            live = versions.go_live(digest, "console", who=who, message=message, instead_of=seen)
+    except CashwrapError as error:
+        settle_folder(versions, folder)
+        if error.code != "unreadable_file":
+            raise
+        release = versions.go_live(digest, "publish", who=who, message=message, instead_of=seen)
+        return Published(release, written=False, why=error.message)
+    versions.end_writing()
+    return Published(live, written=True)
+
+
+def settle_folder(versions: Versions, folder: Path, older: Millis = 0) -> bool:
+    """End a write of the folder that somebody began at least ``older`` ago and did not end.
+
+    What went live stays; else the folder is put back as it was, unless somebody has edited it since. Returns whether no
+    write is under way (any more).
+    """
+    begun = versions.writing(older)
+    if begun is None:
+        return versions.writing() is None
+    went_live = any(
+        release.number > begun.after and release.hash == begun.new and release.by == "console"
+        for release in versions.releases()
+    )
+    if not went_live:
+        try:
+            old, new, there = versions.files(begun.old), versions.files(begun.new), read_folder(folder)
+            if all(there.get(name) in (old.get(name), new.get(name)) for name in {*old, *new, *there}):
+                write_folder(folder, old)
+        except InvalidInput as error:
+            log.warning("%s could not be put back as it was: %s", folder, error.message)
+    versions.end_writing()
+    return True
+
+
+def _held(versions: Versions, folder: Path) -> tuple[str | None, str]:
+    """The version that the folder's very texts are; ``None`` with a reason where writing there would lose something."""
+    try:
+        there = read_folder(folder)
+    except PlaybookError as error:
+        return None, error.message
+    found = versions.holding(there)
+    return found, "" if found is not None else f"{folder} holds changes that were never published"
 
 
 def _replace(path: Path, text: str) -> None:

@@ -41,8 +41,11 @@ _FILES = "files"
 _TRIES = 20
 _PREFIX = re.compile(r"[0-9a-f]{4,16}")
 
-By = Literal["folder", "publish", "rollback", "upgrade"]
-"""What made a version live: the served folder, a command, a way back, or a newer cashwrap that names it anew."""
+By = Literal["folder", "publish", "rollback", "upgrade", "console"]
+"""What made a version live: the served folder, a command, a way back, a newer cashwrap that names it anew, or the
+console, which has written it into the served folder too."""
+_OF_FOLDER = frozenset({"folder", "console"})
+_WRITING = "folder-write"
 
 
 class Version(Struct, frozen=True):
@@ -65,6 +68,16 @@ class Release(Struct, frozen=True):
     by: By
     who: str = ""
     message: str = ""
+
+
+class Writing(Struct, frozen=True):
+    """A write of the served folder that was begun: from one version's texts to another's."""
+
+    old: str
+    new: str
+    after: int
+    """The newest entry of the journal when it began."""
+    at: Millis
 
 
 class Listed(Struct, frozen=True):
@@ -125,8 +138,8 @@ class Versions:
         raise InvalidInput("no other version was live before; see 'cashwrap versions'", code="nothing_before")
 
     def of_folder(self) -> Release | None:
-        """What the served folder made live last: as long as its files say the same, they publish nothing."""
-        return next((release for release in reversed(self.releases()) if release.by == "folder"), None)
+        """What the served folder said last: as long as its files say the same, they publish nothing."""
+        return next((release for release in reversed(self.releases()) if release.by in _OF_FOLDER), None)
 
     def find(self, name: str) -> str:
         """The hash that ``live`` or the beginning of a hash names.
@@ -182,8 +195,18 @@ class Versions:
 
     def holds(self, files: Mapping[str, str]) -> bool:
         """Whether these very texts are kept as a version."""
+        return self.holding(files) is not None
+
+    def holding(self, files: Mapping[str, str]) -> str | None:
+        """The version whose very texts these are."""
         digest = _digest(files)
-        return any(version.digest == digest for version in self._versions().values())
+        return next((name for name, version in self._versions().items() if version.digest == digest), None)
+
+    def writing(self, older: Millis = 0) -> Writing | None:
+        """A write of the served folder that was begun at least so long ago and has not ended."""
+        document = self._registry.documents(_WRITING).get(_FILES)
+        begun = msgspec.msgpack.decode(document, type=Writing) if document is not None else None
+        return begun if begun is not None and self._clock.now() - begun.at >= older else None
 
     def lately_live(self, since: Millis) -> set[str] | None:
         """The versions that were live at some time after ``since``; ``None`` where the journal does not reach back."""
@@ -223,6 +246,16 @@ class Versions:
             release = self._append(Release(0, digest, self._clock.now(), by, who, message))
         self.prune()
         return release
+
+    def begin_writing(self, old: str, new: str) -> None:
+        """Note that the served folder is about to be written, so that nobody takes half of it for a change."""
+        live = self.live()
+        begun = Writing(old, new, live.number if live is not None else 0, self._clock.now())
+        self._registry.put(_WRITING, _FILES, msgspec.msgpack.encode(begun))
+
+    def end_writing(self) -> None:
+        """Note that the served folder is whole."""
+        self._registry.put(_WRITING, _FILES, None)
 
     def prune(self) -> None:
         """Remove versions and entries beyond the limits.

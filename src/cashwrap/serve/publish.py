@@ -13,7 +13,7 @@ from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput, PlaybookError
 from cashwrap.model import Millis
 from cashwrap.playbook import Playbook
-from cashwrap.publishing import Draft, PlaybookSource
+from cashwrap.publishing import PATIENCE, Draft, PlaybookSource, settle_folder
 from cashwrap.versions import Release, Versions
 
 log = logging.getLogger("cashwrap")
@@ -35,6 +35,8 @@ class Publisher:
         """A change of the folder that waits to be kept."""
         self._taken: Release | None = None
         """The entry of the journal that was acted upon."""
+        self._waiting = False
+        """Whether the folder is being written by somebody, and is to be looked at when that has ended."""
         self._tidy = False
         self._folder_error = ""
         self._live_error = ""
@@ -50,6 +52,9 @@ class Publisher:
         Raises ``PlaybookError`` where there is no folder, or nothing that could run.
         """
         live = self._versions.live()
+        if live is not None and self._versions.writing() is not None:
+            self._folder, self._waiting = self._said_last(), True
+            return self._current()
         try:
             self._begin(self._source.draft(), live)
         except PlaybookError as error:
@@ -63,9 +68,11 @@ class Publisher:
         """Publish a change of the folder, and take up what went live in whatever way; whether the engine changed."""
         with self._lock:
             try:
-                if self._source.changed():
-                    self._draft = self._source.draft()
-                    self._folder_error = ""
+                if self._source.changed() or self._waiting:
+                    self._waiting = not settle_folder(self._versions, self._source.folder, PATIENCE)
+                    if not self._waiting:
+                        self._draft = self._source.draft()
+                        self._folder_error = ""
             except PlaybookError as error:
                 self._draft = None
                 self._folder_error = _complaint("the changed playbook is not live", error)
@@ -91,11 +98,16 @@ class Publisher:
             self._versions.go_live(digest, "folder")
 
     def _publish(self, draft: Draft) -> None:
+        """Make live what the folder says, unless it said so before: as the console does, which writes it there."""
         digest = draft.playbook.hash
         self._versions.keep(draft.playbook, draft.files)
-        if digest != self._folder:
+        if self._is_new(digest):
             self._make_live(digest)
-            self._folder = digest
+        self._folder = digest
+
+    def _is_new(self, digest: str) -> bool:
+        said = self._versions.of_folder()
+        return said is None or digest not in (said.hash, self._said_last())
 
     def _make_live(self, digest: str) -> None:
         """With its entry in the audit log; but for want of one no server that starts stays away."""
@@ -158,7 +170,7 @@ class Publisher:
     def _tell(self, live: Release) -> None:
         how = f"{live.by} by {live.who}" if live.who else live.by
         log.info("playbook %s is live: %s%s", live.hash, how, f" ({live.message})" if live.message else "")
-        if self._folder != live.hash:
+        if self._folder != live.hash and live.by != "console":
             log.warning(
                 "the folder %s holds %s, which is not live and stays so until it changes; "
                 "'cashwrap checkout live %s' writes there what is live",
