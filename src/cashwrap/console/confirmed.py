@@ -147,7 +147,7 @@ def first_since(store: Store, since: Millis) -> int:
     while found := older(low + step):
         low, step = found, step * 2
     high = low + step
-    while high - low > 1:
+    while low < high:
         middle = (low + high) // 2
         if found := older(middle):
             low = found
