@@ -12,7 +12,7 @@ from rich.table import Table
 from cashwrap.cli.options import Data, Environment, Json, Store, moment, print_json, progress, tenant_of
 from cashwrap.errors import InvalidInput
 from cashwrap.history.backtest import LIMIT, Scope, backtest
-from cashwrap.history.tally import Backtest, Count, Granted, Placement
+from cashwrap.history.tally import SKIPPED, Backtest, Count, Granted, Placement, differing
 from cashwrap.library import open_world
 from cashwrap.model import Millis
 from cashwrap.offers.benefits import major
@@ -23,14 +23,6 @@ LINES = 10
 _AGO = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 _UNITS = {"h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DEFAULT = "the shop default"
-_SKIPPED = {
-    "preview": "a preview, and no shopper's",
-    "forgotten": "the shopper was forgotten",
-    "removed": "the record went meanwhile",
-    "no_profile": "the log has nothing of the shopper",
-    "log_removed": "older than shop.retention keeps the log for",
-    "damaged": "the record cannot be read",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -125,8 +117,7 @@ def _offers(offers: list[Granted]) -> Table:
 
 def _print_audiences(console: Console, report: Backtest) -> None:
     """The segments that differ first; who is in none of them needs no line."""
-    told = [each for each in report.audiences if each.after or each.before]
-    told.sort(key=lambda each: (each.before is None, -abs(each.after - (each.before or 0)), each.segment))
+    told = differing(report.audiences)
     if not told:
         return
     table = _table("shoppers by segment", "then", "draft")
@@ -149,7 +140,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _notes(report: Backtest) -> Iterator[str]:
     for reason, count in report.skipped.items():
-        yield f"{_many(count, 'decision')} left out: {_SKIPPED.get(reason, reason)}"
+        yield f"{_many(count, 'decision')} left out: {SKIPPED.get(reason, reason)}"
     if report.products_changed:
         yield f"{_many(report.products_changed, 'decision')} made with other products than there are now"
     if len(report.playbooks) > 1:

@@ -88,6 +88,15 @@ class Opened:
             return self._as_block(section).changed(section, name, value)
         return self._made(list(self._edits(name, self.entries(section)[name], value, top=True)))
 
+    def pasted(self, found: Entry, copied: Entry) -> str:
+        """With an entry's lines in place of its own; written anew where they would stand otherwise."""
+        node = self.entries(found.section)[found.name]
+        indent = self._column(node)
+        deep = len(copied.text) - len(copied.text.lstrip(" "))
+        if node.flow or deep != indent:
+            return self.changed(found.section, found.name, copied.value)
+        return self._made([(found.start, found.end, copied.text.rstrip("\r\n").replace("\r\n", "\n") + "\n")])
+
     def without(self, section: str, name: str) -> str:
         """Without an entry; its last one takes the section along."""
         self._must_be_sound()

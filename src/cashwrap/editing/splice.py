@@ -12,7 +12,7 @@ from cashwrap.editing.writing import Plain
 from cashwrap.errors import InvalidInput
 from cashwrap.expectations import plain
 
-__all__ = ["Entry", "entry", "move", "names", "put", "remove", "rename", "same"]
+__all__ = ["Entry", "entry", "move", "names", "paste", "put", "remove", "rename", "same"]
 
 
 def entry(files: Mapping[str, str], section: str, name: str) -> Entry | None:
@@ -50,6 +50,22 @@ def put(files: Mapping[str, str], section: str, name: str, value: Plain, after: 
         changed[found.file] = Opened(found.file, files[found.file]).changed(section, name, value)
         changed = _checked(files, changed, section, {name: value})
     return changed if after is None else move(changed, section, name, after)
+
+
+def paste(files: Mapping[str, str], copied: Entry, after: str | None = None) -> dict[str, str]:
+    """The files with an entry as it stands in other ones, comments inside it included.
+
+    Raises ``InvalidInput`` (``cannot_edit``).
+    """
+    section, name = copied.section, copied.name
+    found = entry(files, section, name)
+    if found is None:
+        order = names(files, section)
+        place = after if after in order else None
+        made = _added(files, section, name, copied.value, place, copied.text)
+    else:
+        made = dict(files) | {found.file: Opened(found.file, files[found.file]).pasted(found, copied)}
+    return _checked(files, made, section, {name: copied.value})
 
 
 def remove(files: Mapping[str, str], section: str, name: str) -> dict[str, str]:

@@ -18,6 +18,15 @@ from cashwrap.versions import Versions
 
 DEFAULT = ""
 """Stands for the shop's own default where an experience is named."""
+SKIPPED = {
+    "preview": "a preview, and no shopper's",
+    "forgotten": "the shopper was forgotten",
+    "removed": "the record went meanwhile",
+    "no_profile": "the log has nothing of the shopper",
+    "log_removed": "older than shop.retention keeps the log for",
+    "damaged": "the record cannot be read",
+}
+"""Why a decision was left out."""
 
 
 class Move(Struct, frozen=True):
@@ -106,6 +115,12 @@ class Backtest(Struct, frozen=True):
     arms: list[Count]
     ghosts: list[Count]
     offers: list[Granted] = []
+
+
+def differing(audiences: list[Audience]) -> list[Audience]:
+    """Segments with anybody in them, those that differ most first."""
+    told = [each for each in audiences if each.after or each.before]
+    return sorted(told, key=lambda each: (each.before is None, -abs(each.after - (each.before or 0)), each.segment))
 
 
 class _Placed:
