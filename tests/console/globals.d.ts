@@ -10,5 +10,5 @@ interface UPlot {
 interface Window {
   htmx?: { process(element: Element): void };
   uPlot: { new (options: object, data: unknown[], target: HTMLElement): UPlot; tzDate(date: Date, zone: string): Date };
-  cashwrapPlots: { append(id: string, point: { at: number; values: (number | null)[] }): void };
+  cashwrapPlots?: { append(id: string, point: { at: number; values: (number | null)[] }): void };
 }

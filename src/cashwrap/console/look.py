@@ -62,7 +62,8 @@ class Look:
 
     def percent(self, share: float, digits: int = 1) -> str:
         """A share of one as per cent."""
-        return format_percent(share, f"#,##0.{'#' * digits}%" if digits else "#,##0%", locale=self._locale)
+        pattern = self._locale.percent_formats[None].pattern
+        return format_percent(share, pattern.replace("##0", f"##0.{'#' * digits}") if digits else pattern, self._locale)
 
     def money(self, amount: Minor, currency: str) -> str:
         """Minor units as people read money."""

@@ -1,0 +1,122 @@
+"""Finds the console's pages as a person does, by its links, and looks at each: one example of every kind of page."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from playwright.sync_api import Page
+
+from cashwrap.console.app import ROUTES
+from cashwrap.console.routing import ROOT, Route
+
+AXE = Path(__file__).parents[1] / "clients/node_modules/axe-core/axe.min.js"
+MENU = ["/now", "/shopper", "/segments", "/experiences", "/experiments", "/offers", "/models", "/drafts", "/data"]
+MENU += ["/settings", "/people"]
+EXAMPLES = 2
+"""Pages of one kind that are opened to look for further links: the first may have none."""
+_PARAMETER = re.compile(r"\{\w+(:path)?\}")
+_RUN = """async () => {
+  const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const {violations} = await axe.run(document, {resultTypes: ["violations"], runOnly: rules});
+  return violations.filter(({impact}) => ["serious", "critical"].includes(impact)).flatMap(({id, nodes}) =>
+    nodes.slice(0, 3).map(({target, failureSummary}) => `${id}: ${target.join(" ")} - ${failureSummary}`));
+}"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A page, by the route that answers it, and an address of it."""
+
+    route: str
+    address: str
+
+    @property
+    def name(self) -> str:
+        """As a file may be called."""
+        return re.sub(r"[^a-z]+", "-", self.route.replace("/console", "").lower()).strip("-") or "home"
+
+
+def _pattern(route: Route) -> re.Pattern[str]:
+    parts = [re.escape(part) for part in _PARAMETER.split(route.path)[::2]]
+    prefix = ROOT if route.where in ("person", "public") else rf"{ROOT}/[^/]+/[^/]+"
+    return re.compile(prefix + "[^/]+".join(parts))
+
+
+PATTERNS = [(route, _pattern(route)) for route in ROUTES if route.method == "GET"]
+
+
+def route_of(address: str) -> str:
+    """The first route that answers this address, as the application looks for it."""
+    path = urlsplit(address).path
+    return next((route.address for route, pattern in PATTERNS if pattern.fullmatch(path)), "")
+
+
+def walk(page: Page, base: str, tenant: str = "default/live", *, most: int = 80) -> Iterator[Found]:
+    """Open page after page, each kind at most ``EXAMPLES`` times; yields while the first of its kind is open."""
+    waiting = [f"{base}{ROOT}/{tenant}{path}" for path in MENU] + [f"{base}{ROOT}/account"]
+    seen, kinds = set[str](), dict[str, int]()
+    while waiting and most:
+        address = waiting.pop(0)
+        route = route_of(address)
+        if address in seen or not route or kinds.get(route, 0) >= EXAMPLES:
+            continue
+        seen.add(address)
+        if not _is_page(page, address):
+            continue
+        page.goto(address)
+        most -= 1
+        kinds[route] = kinds.get(route, 0) + 1
+        waiting += links(page, base, tenant)
+        if kinds[route] == 1:
+            yield Found(route, address)
+
+
+def _is_page(page: Page, address: str) -> bool:
+    """Not a stream and not a file to keep."""
+    return not re.search(r"/(stream|export|download)\b|\.(csv|json|zip|yaml)$", urlsplit(address).path)
+
+
+def links(page: Page, base: str, tenant: str) -> list[str]:
+    """Where one can go from here inside the console, in the same store."""
+    found: list[str] = page.evaluate(
+        "() => Array.from(document.querySelectorAll('main a[href]:not([download])'), a => a.getAttribute('href'))"
+    )
+    here = f"{ROOT}/{tenant}/"
+    whole = (urljoin(page.url, link).partition("#")[0] for link in found)
+    return [link for link in whole if link.startswith(base) and urlsplit(link).path.startswith(here)]
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds that is serious or critical, in the page as it stands."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found: list[str] = page.evaluate(_RUN)
+    return found
+
+
+def too_wide(page: Page) -> bool:
+    """Whether the page has to be moved sideways: boxes inside it may, it may not."""
+    return bool(page.evaluate("() => document.documentElement.scrollWidth > innerWidth + 1"))
+
+
+def shown_in(page: Page, *, dark: bool, phone: bool) -> None:
+    """The same page in another theme and size, without loading it again."""
+    page.evaluate("theme => document.documentElement.dataset.theme = theme", "dark" if dark else "light")
+    page.set_viewport_size({"width": 390, "height": 844} if phone else {"width": 1280, "height": 860})
+
+
+def listen_for_violations(page: Page) -> None:
+    """Collect what the content security policy stops, from the next page on; ``violations`` tells it."""
+    page.add_init_script(
+        "window.stopped = []; addEventListener('securitypolicyviolation', e => "
+        "window.stopped.push(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}`));"
+    )
+
+
+def violations(page: Page) -> list[Any]:
+    """What was stopped in this page."""
+    return list(json.loads(page.evaluate("() => JSON.stringify(window.stopped ?? [])")))
