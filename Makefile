@@ -31,7 +31,7 @@ NPM_STAMPS := sdk/node_modules/.package-lock.json tests/clients/node_modules/.pa
 
 setup: $(STAMP) $(SHOP_STAMP) $(NPM_STAMPS)  ## make both environments and the npm parts (done for you by the others)
 
-demo: $(STAMP) $(SHOP_STAMP)  ## a real shop and the engine on loopback; TRAFFIC=1 adds shoppers, HISTORY=1 a past to learn from, SMOKE=1 walks one order and exits
+demo: $(STAMP) $(SHOP_STAMP)  ## a real shop, the engine and its console on loopback; TRAFFIC=1 adds shoppers, HISTORY=1 a past to learn from, SMOKE=1 walks one order and exits
 	@$(BIN)/python shop/demo.py $(if $(SMOKE),--smoke) $(if $(TRAFFIC),--traffic) $(if $(HISTORY),--history)
 
 test: setup  ## all tests: Python, SDK, browser
