@@ -23,6 +23,8 @@ log = logging.getLogger("cashwrap")
 
 def serve(console: Console, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Answer on ``listener`` until SIGTERM, SIGINT, or the end of the standard input of a console that has a server."""
+    if console.options.runtime is not None:
+        os.nice(10)  # the server beside it decides, and goes first
     uvloop.run(_serve(console, listener, ready))
 
 
