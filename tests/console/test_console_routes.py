@@ -1,20 +1,303 @@
-"""Every cell of the table of routes and roles, and what a change has to bring along."""
+"""The route matrix: every cell of routes and roles, from one table that knows nothing of ``ROLES``.
 
+A new route needs one line in ``EXPECTED``: method, path, where the permission is held, and the roles that have it.
+Handlers are left out of it: a cell asks who is let through to one.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Path
 from tests.console.conftest import Site
 
-from cashwrap.console.app import ROUTES
-from cashwrap.console.roles import ROLES
+from cashwrap.console import roles
+from cashwrap.console.app import ROUTES, application
+from cashwrap.console.ask import Ask
+from cashwrap.console.people import Person, ended
+from cashwrap.console.roles import Grant
+from cashwrap.console.routing import Route, endpoint
+from cashwrap.console.sessions import COOKIE
+from cashwrap.errors import CashwrapError
+
+# where: public and person need no role; store: in the store and environment of the address; playbook: for every store,
+# live; whole: for the whole installation. Letters: viewer, marketer, analyst, privacy, admin (x for the last).
+EXPECTED = """
+GET  /login                   public
+POST /login                   public
+POST /login/code              public
+GET  /welcome                 public
+POST /welcome                 public
+GET  /sso/start               public
+GET  /sso/return              public
+POST /logout                  person
+GET  /account                 person
+POST /account/look            person
+POST /account/password        person
+POST /account/second/begin    person
+POST /account/second          person
+POST /account/second/off      person
+POST /account/recovery        person
+POST /account/sessions/end    person
+GET  /people                  whole      x
+GET  /people/{name}           whole      x
+POST /people/invite           whole      x
+POST /people/{name}/roles     whole      x
+POST /people/{name}/reset     whole      x
+POST /people/{name}/end       whole      x
+POST /people/{name}/disable   whole      x
+POST /people/{name}/enable    whole      x
+POST /people/{name}/remove    whole      x
+"""
+LETTERS = {"v": "viewer", "m": "marketer", "a": "analyst", "p": "privacy", "x": "admin"}
+PLACES: dict[str, tuple[str, str]] = {
+    "everywhere": ("*", "*"),
+    "every store, live": ("*", "live"),
+    "here": ("default", "live"),
+    "this store": ("default", "*"),
+    "another store": ("elsewhere", "live"),
+    "another store, all of it": ("elsewhere", "*"),
+    "test only": ("default", "test"),
+    "every store, test": ("*", "test"),
+}
+"""Where somebody holds a role ..."""
+COVERED = {
+    "store": {"everywhere", "every store, live", "here", "this store"},
+    "playbook": {"everywhere", "every store, live"},
+    "whole": {"everywhere"},
+}
+"""... and what of that is enough, where the address is that of store ``default``, ``live``."""
+Key = tuple[str, str]
 
 
-def test_nobody_sees_anything_without_signing_in(site: Site) -> None:
-    client = site.client()
-    for route in ROUTES:
-        if route.where != "public" and route.method == "GET" and "{" not in route.path:
-            assert client.get(f"/console/default/live{route.path}").status_code == 303
+@dataclass(frozen=True)
+class Line:
+    """What the table says of a route."""
+
+    where: str
+    roles: frozenset[str] = frozenset()
 
 
-def test_roles_hold_no_permission_that_is_none() -> None:
-    assert all(permission for role in ROLES for permission in ROLES[role])
+def expected() -> dict[Key, Line]:
+    found = {}
+    for line in EXPECTED.strip().splitlines():
+        method, path, where, *letters = line.split()
+        names = frozenset(LETTERS[letter] for letter in "".join(letters))
+        assert (method, path) not in found, f"{method} {path} is there twice"
+        found[method, path] = Line(where, names)
+    return found
+
+
+@dataclass
+class Visitor:
+    """Somebody who asks."""
+
+    role: str = ""
+    place: str = ""
+    cookie: str = ""
+    csrf: str = ""
+
+
+class Matrix:
+    """A console, somebody of each role in each place, and all cells."""
+
+    def __init__(self, site: Site) -> None:
+        self.console = site.console
+        self.somebody = [self._signed_in(role, place) for role in LETTERS.values() for place in PLACES]
+        self.nobody = [
+            Visitor(),
+            Visitor(cookie="x" * 43),
+            self._disabled(),
+            self._ended(),
+            self._out(),
+            self._removed(),
+        ]
+        self.cells = 0
+
+    def _begin(self, name: str, *grants: Grant) -> tuple[Person, Visitor]:
+        person = Person(name, grants=grants or (Grant("admin"),), password="kept")
+        self.console.people.put(person)
+        text, session = self.console.sessions.begin(person)
+        return person, Visitor(cookie=text, csrf=session.csrf)
+
+    def _signed_in(self, role: str, place: str) -> Visitor:
+        _, visitor = self._begin(f"{role}-{list(PLACES).index(place)}", Grant(role, *PLACES[place]))  # type: ignore[arg-type]
+        visitor.role, visitor.place = role, place
+        return visitor
+
+    def _disabled(self) -> Visitor:
+        person, visitor = self._begin("disabled")
+        self.console.people.put(replace(person, disabled=True))
+        return visitor
+
+    def _ended(self) -> Visitor:
+        person, visitor = self._begin("ended")
+        self.console.people.put(ended(person))
+        return visitor
+
+    def _out(self) -> Visitor:
+        _, visitor = self._begin("out")
+        session = self.console.sessions.find(visitor.cookie)
+        assert session is not None
+        self.console.sessions.end(session)
+        return visitor
+
+    def _removed(self) -> Visitor:
+        person, visitor = self._begin("removed")
+        self.console.people.remove(person.name)
+        return visitor
+
+    def wrong(self, routes: Iterable[Route], table: dict[Key, Line]) -> list[str]:
+        """Every cell that is not as the table says."""
+        return asyncio.run(self._wrong(list(routes), table))
+
+    async def _wrong(self, routes: list[Route], table: dict[Key, Line]) -> list[str]:
+        wrong = []
+        for route in routes:
+            line = table.get((route.method, route.path))
+            if line is None:
+                wrong.append(f"{route.method} {route.path} is not in the table")
+                continue
+            answer = endpoint(replace(route, handler=_through, fresh=False), self.console)
+            async for said, got, right in self._cells(route, line, answer):
+                self.cells += 1
+                if got != right:
+                    wrong.append(f"{route.method} {route.path}: {said} got {got} and not {right}")
+        return wrong
+
+    async def _cells(self, route: Route, line: Line, answer: Any) -> Any:
+        for who in self.somebody:
+            allowed = line.where in ("public", "person") or (
+                who.role in line.roles and who.place in COVERED[line.where]
+            )
+            yield f"{who.role} of {who.place}", await _status(answer, route, who), 204 if allowed else 403
+        out = 204 if line.where == "public" else 303 if route.method == "GET" else 401
+        for who in self.nobody:
+            yield "nobody", await _status(answer, route, who), out
+        if route.method == "GET":
+            return
+        admin = next(who for who in self.somebody if (who.role, who.place) == ("admin", "everywhere"))
+        other = next(who for who in self.somebody if (who.role, who.place) == ("viewer", "everywhere"))
+        open_ = 204 if line.where == "public" else 403
+        for said, csrf, headers, right in [
+            ("no token", "", {}, open_),
+            ("another session's token", other.csrf, {}, open_),
+            ("a token cut short", admin.csrf[:-1], {}, open_),
+            ("another origin", admin.csrf, {"origin": "https://evil.example"}, 403),
+            ("an origin that is null", admin.csrf, {"origin": "null"}, 403),
+            ("another port", admin.csrf, {"origin": "https://testserver:8443"}, 403),
+            ("another site", admin.csrf, {"sec-fetch-site": "cross-site"}, 403),
+            ("another host of the site", admin.csrf, {"sec-fetch-site": "same-site"}, 403),
+            ("its own origin", admin.csrf, {"origin": "https://testserver", "sec-fetch-site": "same-origin"}, 204),
+        ]:
+            yield said, await _status(answer, route, Visitor(cookie=admin.cookie, csrf=csrf), headers), right
+
+
+async def _through(_: Ask) -> Response:
+    return Response(status_code=204)
+
+
+async def _status(answer: Any, route: Route, who: Visitor, headers: dict[str, str] | None = None) -> int:
+    given = {"host": "testserver", "cookie": f"{COOKIE}={who.cookie}", "x-csrf-token": who.csrf, **(headers or {})}
+    scope = {
+        "type": "http",
+        "method": route.method,
+        "path": route.address,
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in given.items() if value],
+        "path_params": {"store": "default", "environment": "live"}
+        | {name.partition(":")[0]: "1" for name in re.findall(r"{([^}]+)}", route.path)},
+        "scheme": "https",
+        "server": ("testserver", 443),
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    response: Response = await answer(Request(scope, receive))
+    return response.status_code
+
+
+@pytest.fixture
+def matrix(site: Site, monkeypatch: pytest.MonkeyPatch) -> Matrix:
+    def plain(_: Ask, error: CashwrapError, status: int) -> Response:
+        return Response(error.code, status)
+
+    monkeypatch.setattr(Ask, "failed", plain)  # what a page looks like is tested elsewhere
+    return Matrix(site)
+
+
+def test_every_cell_is_as_the_table_says(matrix: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
+    assert matrix.wrong(ROUTES, expected()) == []
+    with capsys.disabled():
+        print(f"\nthe route matrix: {len(ROUTES)} routes, {matrix.cells} cells, none of them wrong")  # noqa: T201
+
+
+def test_every_line_of_the_table_is_a_route() -> None:
+    assert set(expected()) - {(route.method, route.path) for route in ROUTES} == set()
+
+
+def test_nothing_is_answered_past_the_table(site: Site) -> None:
+    paths = {
+        (method, path.path)
+        for path in application(site.console).routes
+        if isinstance(path, Path)
+        for method in path.methods or ()
+        if method != "HEAD"
+    }
+    of_table = {(route.method, route.address) for route in ROUTES}
+    own = {("GET", "/console"), ("GET", "/console/"), ("GET", "/console/static/{version}/{name}")}
+    assert paths == of_table | own
+    assert len(of_table) == len(ROUTES)
+
+
+def test_whoever_reads_names_or_changes_anything_needs_a_permission() -> None:
+    bare = [route.address for route in ROUTES if route.permission is None and route.where not in ("person", "public")]
+    assert bare == []
+
+
+PLANTED: list[tuple[str, Callable[[Route], Route]]] = [
+    ("public", lambda route: replace(route, where="public")),
+    ("for anybody signed in", lambda route: replace(route, where="person", permission=None)),
+    ("for whoever sees", lambda route: replace(route, permission="see")),
+    ("in one store", lambda route: replace(route, where="tenant")),
+    ("for the playbook", lambda route: replace(route, where="playbook")),
+    ("for nobody", lambda route: replace(route, permission=None)),
+    ("unknown", lambda route: replace(route, path="/people/{name}/befriend")),
+]
+
+
+class TestTheMatrixItself:
+    """Planted mistakes: each must turn it red."""
+
+    @pytest.mark.parametrize("plant", [plant for _, plant in PLANTED], ids=[name for name, _ in PLANTED])
+    def test_sees_a_route_that_lets_others_in(self, matrix: Matrix, plant: Callable[[Route], Route]) -> None:
+        route = next(each for each in ROUTES if each.path == "/people/invite")
+        assert matrix.wrong([plant(route)], expected()) != []
+
+    @pytest.mark.parametrize("role", ["viewer", "marketer", "analyst", "privacy"])
+    def test_sees_a_role_with_too_much(self, matrix: Matrix, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
+        more = roles.ROLES | {role: roles.ROLES[role] | {"people.change"}}  # type: ignore[index]
+        monkeypatch.setattr(roles, "ROLES", more)
+        route = next(each for each in ROUTES if each.path == "/people")
+        assert matrix.wrong([route], expected()) == [f"GET /people: {role} of everywhere got 204 and not 403"]
+
+    def test_sees_a_role_with_too_little(self, matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(roles, "ROLES", roles.ROLES | {"admin": roles.ROLES["admin"] - {"people.change"}})
+        route = next(each for each in ROUTES if each.path == "/people")
+        assert matrix.wrong([route], expected()) == ["GET /people: admin of everywhere got 403 and not 204"]
+
+    def test_sees_a_change_that_asks_for_no_token(self, matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("cashwrap.console.routing._READS", ("GET", "HEAD", "POST"))
+        route = next(each for each in ROUTES if each.path == "/people/invite")
+        wrong = matrix.wrong([route], expected())
+        assert len([each for each in wrong if "got 204" in each]) == 8
 
 
 def test_home_leads_to_the_first_store(site: Site) -> None:

@@ -135,7 +135,7 @@ def _grants(roles: list[str], store: str, environment: str) -> tuple[Grant, ...]
     unknown = [role for role in roles if role not in get_args(Role)]
     if unknown:
         raise InvalidInput(f"{unknown[0]!r} is no role: {', '.join(get_args(Role))}", code="unknown_role")
-    return tuple(Grant(cast(Role, role), store, environment) for role in roles)
+    return tuple(Grant(cast("Role", role), store, environment) for role in roles)
 
 
 def _note(what: str, person: Person) -> Note:
