@@ -231,9 +231,8 @@ class Engine:
         New features are told as soon as they are as true as if they had always been there.
         """
         vocabulary, rate = playbook.vocabulary, self._common.rate
-        normaliser = Normaliser(
-            vocabulary, playbook.settings, self.world.vault.digest, verify=self.keys.verify, rate=rate
-        )
+        settings, digest, strays = playbook.settings, self.world.vault.digest, self.tallies.drift.strays
+        normaliser = Normaliser(vocabulary, settings, digest, verify=self.keys.verify, rate=rate, strays=strays)
         with self._publishing:
             self.exposures.learn(playbook.experiences.names)
             self.recorder.follow(playbook.settings)

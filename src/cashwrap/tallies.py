@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap.declarations import HOLDOUT
+from cashwrap.drift import Drift
 from cashwrap.errors import CashwrapError
 from cashwrap.events import RequestFacts, flags_of
 from cashwrap.events.traffic import Network
@@ -75,6 +76,8 @@ class Tallies:
     """Counts for one process. ``count`` is for whoever answers, ``flush`` for a thread that may wait for the disk."""
 
     def __init__(self, world: World) -> None:
+        self.drift = Drift(world)
+        """What arrives undeclared: counted beside, and written when this is."""
         self._world = world
         self._new: deque[tuple[Tenant, Millis, Experiences, Sequence[tuple[int, ...]]]] = deque()
         """Decisions that are not yet in the sums: added up when nobody waits for an answer."""
@@ -108,6 +111,7 @@ class Tallies:
 
     def flush(self, *, ending: bool = False) -> None:
         """Write what was counted, if it is time or the process is ``ending``. What fails is tried again later."""
+        self.drift.flush(ending=ending)
         with self._flushing:
             now = self._world.clock.monotonic()
             self._take_in()

@@ -38,7 +38,7 @@ LAYERS: list[set[str]] = [
     {"keys", "switches", "webhooks", "catalogues", "signing", "audit", "backlog", "repair", "learned"},
     {"counts", "tallies", "explain", "differences", "sold"},
     {"decide"},
-    {"experiences", "segments", "profiles", "tokens", "request", "facts", "metrics", "pulse"},
+    {"experiences", "segments", "profiles", "tokens", "request", "facts", "metrics", "pulse", "drift"},
     {"attributes", "attention", "experiments", "offers"},
     {"features", "content", "enrich", "feed", "recommend", "propensity"},
     {"readings"},

@@ -22,6 +22,7 @@ from cashwrap.events.fields import LONGEST_ID, LONGEST_TEXT, millis
 from cashwrap.events.identifiers import Digest, blocked, email_of, shopper_id
 from cashwrap.events.money import minor_digits
 from cashwrap.events.scrub import scrub
+from cashwrap.events.strays import Strays
 from cashwrap.events.surroundings import RequestFacts, delivered_to, reduce
 from cashwrap.events.tables import EventTable, FieldTable, Tables, compile_tables
 from cashwrap.events.traffic import RateWatch, is_bot, networks
@@ -63,8 +64,10 @@ class Normaliser:
         *,
         verify: Verify | None = None,
         rate: RateWatch | None = None,
+        strays: Strays | None = None,
     ) -> None:
         self.vocabulary = vocabulary
+        self.strays = strays if strays is not None else Strays()
         self.settings = settings
         self.digest = digest
         self.verify = verify
@@ -198,6 +201,7 @@ class _Request:
         happened = facts.received if device_time is None else self.time(device_time, envelope.sent_at)
         choices = self.choices(envelope, context) if envelope.type == "consent" or context is not None else {}
         fingerprint = self.fingerprint(envelope, device_time)
+        self.house.strays.arrived(facts.tenant, table.name, properties, traits)
         # By position: naming twenty fields would cost a fifth of an event's whole time.
         return Event(
             self.message_id(index, envelope, fingerprint),
@@ -235,6 +239,7 @@ class _Request:
             raise InvalidEvent("A track call needs an event.", code="missing_event", path="event")
         found = self.tables.tracked.get(envelope.event) or self.tables.tracked.get(envelope.event.strip())
         if found is None:
+            self.house.strays.unknown(self.facts.tenant, envelope.event)
             message = f"This event is not declared; {self.house.hint(envelope.event)}add it to the playbook's events."
             raise InvalidEvent(message, code="undeclared_event", path="event")
         return found
@@ -273,6 +278,7 @@ class _Request:
             raise
         if dropped:
             self.house.dropped[name] += dropped
+            self.house.strays.undeclared(self.facts.tenant, name, path, [key for key in bag if key not in table])
             if len(bag) > self.house.limits.keys:
                 raise InvalidEvent("An event has too many properties.", code="too_many_fields", path=path)
         return kept
