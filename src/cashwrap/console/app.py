@@ -48,8 +48,8 @@ ROUTES: list[Route] = [
     *offers.ROUTES,
     *models.ROUTES,
     *data.ROUTES,
-    *drafts.ROUTES,
     *forms.ROUTES,
+    *drafts.ROUTES,
     *settings.ROUTES,
     *people.ROUTES,
 ]
