@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from cashwrap.catalogues import Change
 from cashwrap.console.roles import EVERYWHERE, Grant, may
 from cashwrap.console.upstream import Upstream
 from cashwrap.engine import Engine
-from cashwrap.errors import CashwrapError, InvalidInput, Locked
+from cashwrap.errors import CashwrapError, InvalidInput, Locked, Unavailable
 from cashwrap.events import RequestFacts
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey, Keys
@@ -46,7 +47,8 @@ class Reading:
             self._taken = live
             self._engine.hot.profiles.clear()
             self._engine.hot.identities.clear()
-            self._engine.refresh()
+            with suppress(Unavailable):  # the ledger is read last: where it is away, pages say so themselves
+                self._engine.refresh()
             return self._engine
 
     def tenants(self, grants: Iterable[Grant] = (Grant("viewer"),)) -> list[Tenant]:
