@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"versions"},
     {"expectations"},
     {"inputs", "exposures", "memberships", "records", "bundle", "tell", "previews"},
-    {"names", "predicting"},
+    {"names", "predicting", "promoting"},
     {"hot"},
     {"folding"},
     {"dedup"},

@@ -1,18 +1,15 @@
 """``models``: what was learned, which version answers, and what is tried beside it."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-import msgspec
 import typer
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
 from cashwrap.cli.options import Data, Environment, Json, Store, complain, moment, print_json, tenant_of
-from cashwrap.cli.world import noted, trail_of
+from cashwrap.cli.world import operated
 from cashwrap.errors import InvalidInput, StoreError
 from cashwrap.learned import registry
 from cashwrap.learned.artefact import Manifest
@@ -21,6 +18,7 @@ from cashwrap.learned.registry import Listed
 from cashwrap.learned.roles import ROLES, Model
 from cashwrap.library import open_world
 from cashwrap.model import Tenant
+from cashwrap.promoting import Act, give, go_back, main_figure
 from cashwrap.world import World
 
 app = typer.Typer(
@@ -34,16 +32,6 @@ Force = Annotated[
 
 _WIDTH = 200
 """Characters of the list: a narrow terminal wraps its lines, and a pipe has them whole."""
-
-
-class _Evaluation(Struct, frozen=True):
-    main: str = ""
-
-
-class _Training(Struct, frozen=True):
-    """As much of ``training.json`` as a list needs."""
-
-    evaluation: _Evaluation = _Evaluation()
 
 
 class Told(Struct, frozen=True):
@@ -80,7 +68,7 @@ def list_models(
     tenant = tenant_of(store, env)
     with open_world(data, serving=False) as world:
         found = [each for each in registry.listed(world, tenant) if name in ("", each.name)]
-        mains = {each.version: _main(world, tenant, each.manifest) for each in found if each.manifest is not None}
+        mains = {each.version: main_figure(world, tenant, each) for each in found}
     if json:
         print_json([_told(each) for each in found])
         return
@@ -138,7 +126,7 @@ def shadow(
 
     Example: `cashwrap models shadow basket@1a2b3c4d --data data`
     """
-    _give(_Change("shadow", registry.shadow), model, force, data, tenant_of(store, env), json=json)
+    _give("shadow", model, force, data, tenant_of(store, env), json=json)
 
 
 @app.command()
@@ -158,7 +146,7 @@ def candidate(
 
     Example: `cashwrap models candidate basket --data data`
     """
-    _give(_Change("candidate", registry.candidate), model, force, data, tenant_of(store, env), json=json)
+    _give("candidate", model, force, data, tenant_of(store, env), json=json)
 
 
 @app.command()
@@ -175,7 +163,7 @@ def promote(
 
     Example: `cashwrap models promote basket --data data`
     """
-    _give(_Change("promote", registry.promote), model, force, data, tenant_of(store, env), json=json)
+    _give("promote", model, force, data, tenant_of(store, env), json=json)
 
 
 @app.command()
@@ -195,7 +183,7 @@ def retire(
     """
     if "@" not in model:
         raise InvalidInput("say which version: NAME@VERSION, or NAME@ROLE", code="invalid_request")
-    _give(_Change("retire", registry.retire), model, "", data, tenant_of(store, env), json=json)
+    _give("retire", model, "", data, tenant_of(store, env), json=json)
 
 
 @app.command()
@@ -215,8 +203,7 @@ def rollback(
     """
     tenant = tenant_of(store, env)
     with open_world(data, serving=False) as world:
-        note = noted("model.rollback", name, tenant=tenant)
-        changed = trail_of(world).around(note, partial(registry.rollback, world, tenant, name))
+        changed = go_back(world, operated(), tenant, name)
     _changed(changed, json=json)
 
 
@@ -254,18 +241,9 @@ def verify_(
         raise typer.Exit(1)
 
 
-class _Change(NamedTuple):
-    """What a command does to a version, and what the audit log calls it."""
-
-    action: str
-    change: Callable[[World, Tenant, str, str, str], Model]
-
-
-def _give(does: _Change, asked: str, force: str, data: Path, tenant: Tenant, *, json: bool) -> None:
-    name, _, version = asked.partition("@")
+def _give(act: Act, asked: str, force: str, data: Path, tenant: Tenant, *, json: bool) -> None:
     with open_world(data, serving=False) as world:
-        note = noted(f"model.{does.action}", asked, {"forced": bool(force.strip())}, tenant)
-        changed = trail_of(world).around(note, partial(does.change, world, tenant, name, version, force.strip()))
+        changed = give(world, operated(), tenant, act, asked, force.strip())
     _changed(changed, json=json)
 
 
@@ -304,12 +282,6 @@ def _due(each: Listed) -> str:
     if each.due is None:
         return ""
     return f"retrain: {each.due.shoppers} shopper{'s' if each.due.shoppers != 1 else ''} forgotten"
-
-
-def _main(world: World, tenant: Tenant, manifest: Manifest | None) -> str:
-    """The metric that the gate asked about; nothing where no training is kept."""
-    text = _file(world, tenant, manifest, "training.json") if manifest is not None else ""
-    return msgspec.json.decode(text, type=_Training).evaluation.main if text else ""
 
 
 def _file(world: World, tenant: Tenant, manifest: Manifest, file: str) -> str:

@@ -43,9 +43,14 @@ def trail_of(world: World) -> Trail:
 def noted(
     action: str, subject: str = "", details: Mapping[str, object] | None = None, tenant: Tenant | None = None
 ) -> Note:
-    """An entry of whoever runs the command: the account's name, as the system knows it and not as its variables say."""
+    """An entry of whoever runs the command."""
+    return Note(operated(), action, subject, details or {}, tenant)
+
+
+def operated() -> str:
+    """Who runs the command: the account's name, as the system knows it and not as its variables say."""
     try:
         account = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         account = str(os.getuid())
-    return Note(f"command:{account}", action, subject, details or {}, tenant)
+    return f"command:{account}"
