@@ -97,7 +97,8 @@ function range(_, low, high) {
   const top = Math.max(high ?? 0, 0);
   const bottom = Math.min(low ?? 0, 0);
   const room = (top - bottom || 1) * 0.08;
-  return [bottom < 0 ? bottom - room : 0, top > 0 || bottom === 0 ? top + room : 0];
+  if (!top && !bottom) return [0, 1];
+  return [bottom < 0 ? bottom - room : 0, top > 0 ? top + room : 0];
 }
 
 /** Room for the longest number of an axis. @param {unknown} _ @param {string[] | null} values */
