@@ -4,7 +4,7 @@ import pytest
 from tests.engines import LIVE, TestClock, memory_world, shop_over
 
 from cashwrap.drift import DAY, KIND, Day, Missed, days_of, report
-from cashwrap.events.strays import NAMES, Strays, told_name
+from cashwrap.events.strays import ALL_OF, EVERY, NAMES, Strays, told_name
 from cashwrap.model import Tenant
 
 NOW = 20_000 * DAY + 5
@@ -20,7 +20,7 @@ def day(ago: int, event: str = "Cart Viewed", looked: int = 0, **fields: int) ->
 def test_undeclared_names_are_counted_and_nothing_else_is() -> None:
     strays = Strays()
     strays.undeclared(
-        LIVE, "Cart Viewed", "properties", ["giftWrap", "giftWrap", "jane@example.com", "4111111111111111"]
+        LIVE, "Cart Viewed", "properties", ["giftWrap", "giftWrap", "jane@example.com", "4111111111111111"], ()
     )
     strays.unknown(LIVE, "Wheel Spun")
     strays.unknown(LIVE, "Mail of jane@example.com")
@@ -42,10 +42,17 @@ def test_names_have_an_end() -> None:
     strays = Strays()
     for number in range(NAMES + 50):
         letters = "".join(chr(ord("a") + int(digit)) for digit in str(number))
-        strays.undeclared(LIVE, "Cart Viewed", "properties", [letters])
+        strays.undeclared(LIVE, "Cart Viewed", "properties", [letters], ())
     seen = strays.take().undeclared
     assert len(seen) <= NAMES + 1
     assert seen.total() == NAMES + 50
+
+
+def test_of_many_events_some_count_for_all() -> None:
+    strays = Strays()
+    for _ in range(ALL_OF + 100 * EVERY):
+        strays.undeclared(LIVE, "Cart Viewed", "properties", ["gift", "total"], {"total"})
+    assert strays.take().undeclared.total() == ALL_OF + 100 * EVERY
 
 
 def test_what_is_declared_by_now_is_no_stray() -> None:

@@ -116,6 +116,9 @@ class _Reading:
         self._bottom = self._world.store.horizon().sequence
         self._low = start.sequence if start.index else start.sequence - 1
         """Everything above is read."""
+        self._at = start.at
+        """Of the log, when the lowest of the shopper's records came in, or a later one of a higher sequence: records are
+        committed in another order than they come in, and places in a list must not go up and down."""
         self._floor: Millis = 0
         """When the lowest record that was read came in; 0 where nothing is below it."""
         self._found: list[tuple[_Key, Entry]] = []
@@ -164,7 +167,7 @@ class _Reading:
                 self._found += self._of(record)
             self._low = after
             lowest = next(iter(store.log(after)), None)
-            self._floor = min(lowest.received, self._start.at) if lowest is not None else 0
+            self._floor = min(lowest.received, self._at) if lowest is not None else 0
             if lowest is not None and lowest.received < self._profile.created - _OUT_OF_ORDER:
                 self._low = self._bottom
             if clock.monotonic() - began > PATIENCE:
@@ -181,7 +184,7 @@ class _Reading:
             return
         except (StoreError, msgspec.DecodeError):
             events = []
-        at = min(record.received, self._start.at)
+        at = self._at = min(record.received, self._at)
         if record.kind == "merge" and self._wants("identity", record, 0):
             yield (at, 0, record.sequence, 0), Entry(record.received, "identity", "Merged")
         for index, event in reversed(list(enumerate(events))):

@@ -278,7 +278,7 @@ class _Request:
             raise
         if dropped:
             self.house.dropped[name] += dropped
-            self.house.strays.undeclared(self.facts.tenant, name, path, [key for key in bag if key not in table])
+            self.house.strays.undeclared(self.facts.tenant, name, path, bag, table)
             if len(bag) > self.house.limits.keys:
                 raise InvalidEvent("An event has too many properties.", code="too_many_fields", path=path)
         return kept

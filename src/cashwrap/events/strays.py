@@ -6,7 +6,7 @@ is noted; all others are counted together, under no name.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from cashwrap.model import Tenant
 NAMES = 500
 """Names of a kind that are noted between two readings; later ones are counted under no name."""
 ALL_OF = 1_000
-"""Events that are looked at one by one, for which declared fields they bring; then every ``EVERY``-th is."""
+"""Events whose fields are looked at one by one; then those of every ``EVERY``-th are."""
 EVERY = 16
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$. -]{0,40}[0-9]{0,3}[A-Za-z_]{0,20}")
 
@@ -54,17 +54,22 @@ class Strays:
     def __init__(self) -> None:
         self._seen = _nothing()
         self._arrived = 0
+        self._strayed = 0
 
-    def undeclared(self, tenant: Tenant, event: str, path: str, names: Iterable[str]) -> None:
-        """An event came with fields that nobody declared."""
-        counted = self._seen.undeclared
-        for name in names:
-            told = told_name(name)
-            _count(counted, Place(tenant, event, f"{path}.{told}" if told else ""))
+    def undeclared(self, tenant: Tenant, event: str, path: str, bag: Iterable[str], declared: Container[str]) -> None:
+        """An event came with fields that are not declared; of many such events every ``EVERY``-th counts for all."""
+        self._strayed += 1
+        if self._strayed > ALL_OF and self._strayed % EVERY:
+            return
+        weight, counted = 1 if self._strayed <= ALL_OF else EVERY, self._seen.undeclared
+        for name in bag:
+            if name not in declared:
+                told = told_name(name)
+                _count(counted, Place(tenant, event, f"{path}.{told}" if told else ""), weight)
 
     def unknown(self, tenant: Tenant, event: str) -> None:
         """An event came that nobody declared."""
-        _count(self._seen.unknown, Place(tenant, told_name(event)))
+        _count(self._seen.unknown, Place(tenant, told_name(event)), 1)
 
     def arrived(
         self, tenant: Tenant, event: str, properties: Mapping[str, object], traits: Mapping[str, object]
@@ -92,7 +97,7 @@ def told_name(name: str) -> str:
     return name if _NAME.fullmatch(name) and scrub(name) == name else ""
 
 
-def _count(counted: Counter[Place], place: Place) -> None:
+def _count(counted: Counter[Place], place: Place, weight: int) -> None:
     if place not in counted and len(counted) >= NAMES:
         place = Place(place.tenant, "" if not place.field else place.event)
-    counted[place] += 1
+    counted[place] += weight
