@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, get_currency_symbol
 from msgspec import Struct
 
 from cashwrap.analysis.render.words import MINUS, NONE, Scale, scale, scale_of
@@ -186,8 +186,11 @@ class Figures:
         if scale.worth == "share":
             gap = "" if self.look.language == "en" and not points else "\u00a0"
             return f"{figures}{gap}{self.look.say('pp') if points else '%'}"
-        unit = scale.currency if scale.worth == "money" else scale.unit
-        return f"{figures}\u00a0{self.look.say(unit)}" if unit else figures
+        if scale.worth == "money":
+            symbol = get_currency_symbol(scale.currency, locale=self.look.language)
+            bare = figures.removeprefix(sign)
+            return f"{sign}{symbol}{bare}" if self.look.language == "en" else f"{figures}\u00a0{symbol}"
+        return f"{figures}\u00a0{self.look.say(scale.unit)}" if scale.unit else figures
 
     def _between(self, interval: Interval, said: Callable[[float], str]) -> str:
         low, high = interval
@@ -221,7 +224,7 @@ def view(report: Report, look: Look) -> View:
         others=tuple(line for line in lines if line.role not in ("primary", "guardrail")),
         untold=tuple((each.label, each.problem) for each in report.results if each.problem is not None),
         arms=tuple(_arms(report, figures)),
-        funnel=tuple(_reached(step, figures) for step in report.funnel),
+        funnel=tuple(_reached(step, figures) for step in _by_step(report.funnel)),
         parts=parts,
         hidden=hidden,
         timeline=_over_time(report, figures),
@@ -337,6 +340,12 @@ def _ratio(report: Report) -> str:
         return ""
     codes = {doubt.code for doubt in report.doubts}
     return "off" if "sample_ratio" in codes else "unlikely" if "sample_ratio_warning" in codes else "fine"
+
+
+def _by_step(funnel: Sequence[Step]) -> list[Step]:
+    """The arms of each step beside each other."""
+    order = list(dict.fromkeys(each.step for each in funnel))
+    return sorted(funnel, key=lambda each: order.index(each.step))
 
 
 def _reached(step: Step, figures: Figures) -> Reached:
