@@ -180,10 +180,13 @@ class Drafts:
             approval = Approval(who, self._clock.now(), draft.digest, draft.base)
             return self._put(replace(draft, approvals=(*given[-9:], approval)))
 
-    def publish(self, name: str, version: str) -> Draft:
-        """It became a version."""
+    def publish(self, name: str, revision: int, version: str) -> Draft:
+        """This revision became a version; what was saved since stays open, over that version."""
         with self._lock:
-            return self._close(replace(self.find(name), state="published", published=version))
+            draft = self._opened(name)
+            if draft.revision != revision:
+                return self._put(replace(draft, base=version, state="open"))
+            return self._close(replace(draft, state="published", published=version))
 
     def discard(self, name: str) -> Draft:
         """Drop it. Raises ``Conflict`` (``draft_closed``)."""
