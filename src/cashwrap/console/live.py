@@ -193,6 +193,13 @@ class Live:
             curves = self._of(tenant.name if tenant is not None else ALL, keep=False)
             return list(curves.series[length].steps(now, span, step))
 
+    def heard_since(self, step: Millis) -> Millis:
+        """Since when pulses are in curves of these steps: what was before is not nothing, but not known."""
+        length = max(length for length in KEPT if step % length == 0)
+        with self._lock:
+            points = self._of(ALL, keep=False).series[length].points
+            return min(points, default=self._world.clock.now())
+
     def acknowledge(self, tenant: Tenant, code: str, who: str) -> bool:
         """Somebody takes an alert on. ``False`` where it has cleared."""
         with self._lock:

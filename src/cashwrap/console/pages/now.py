@@ -108,8 +108,8 @@ def _figures(state: State, tenant: Tenant, *, may_stop: bool) -> dict[str, Any]:
         "situation": situation,
         "base": f"/console/{tenant.store}/{tenant.environment}",
         "may_stop": may_stop,
-        "events": state.minute.events / state.seconds,
-        "decisions": state.minute.decisions / state.seconds,
+        "events": round(state.minute.events / state.seconds, 1),
+        "decisions": round(state.minute.decisions / state.seconds, 1),
         "latency": [(name, at_most(buckets, share)) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))],
         "endless": inf,
         "degraded": situation.recent.share("degraded", "decisions"),
@@ -123,7 +123,7 @@ def _plots(
 ) -> list[tuple[str, str, dict[str, Any]]]:
     """Curves: each with its id, its title, and what is drawn; of ``steps`` at the end only where that is not 0."""
     long, step, slow = SPANS[span]
-    own = console.live.curve(tenant, steps * step or long, step)
+    own, since = console.live.curve(tenant, steps * step or long, step), console.live.heard_since(step)
     whole = console.live.curve(None, steps * step or long, step)
     orders = console.live.curve(tenant, steps * slow or long, slow)
     rates: dict[str, Line] = {
@@ -142,7 +142,7 @@ def _plots(
         look.say("Browsers"): lambda point: point.hints,
     }
     return [
-        ("plot-rates", look.say("Decisions and events a second"), _drawn(own, rates)),
+        ("plot-rates", look.say("Decisions and events a second"), _drawn(own, rates, since=since)),
         ("plot-latency", look.say("Decisions took at most, in milliseconds"), _drawn(whole, taken, "ms")),
         ("plot-shares", look.say("Degraded decisions and fallbacks"), _drawn(own, shares, "share")),
         ("plot-orders", look.say("Orders, by who told of them"), _drawn(orders, sold)),
@@ -157,6 +157,12 @@ def _taken(share: float) -> Line:
     return millis
 
 
-def _drawn(points: list[tuple[Millis, Point]], lines: dict[str, Line], unit: str = "") -> dict[str, Any]:
-    drawn = [{"label": label, "values": [line(point) for _, point in points]} for label, line in lines.items()]
+def _drawn(
+    points: list[tuple[Millis, Point]], lines: dict[str, Line], unit: str = "", since: Millis = 0
+) -> dict[str, Any]:
+    """What ``parts.plot`` draws; before ``since`` nothing was known."""
+    drawn = [
+        {"label": label, "values": [line(point) if at >= since else None for at, point in points]}
+        for label, line in lines.items()
+    ]
     return {"at": [at // SECOND for at, _ in points], "lines": drawn, "unit": unit}
