@@ -104,7 +104,11 @@ def test_everything_and_a_placement(site: Site) -> None:
     assert "switched off" in browser.get("/experiences").text
     with open_world(site.folder) as world:
         engine = Engine(load_playbook(site.playbook), world=world)
-        assert engine.decide("payment_methods", context={"device": {"type": "mobile"}})["payment_methods"] is None
+        phone = {"device": {"type": "mobile"}}
+        assert engine.decide("checkout_layout", context=phone)["checkout_layout"] is None
+        browser.post("/experiences/switch", {"scope": "all", "name": "", "off": "0"})
+        engine.core.refresh()
+        assert engine.decide("checkout_layout", context=phone)["checkout_layout"] is not None
         engine.close()
 
 
@@ -144,10 +148,10 @@ def test_wins_are_counted_from_kept_decisions(site: Site) -> None:
             who = f"shopper {number}"
             engine.consent({"personalization": True}, anonymous_id=who)
             kind = "mobile" if number < 40 else "desktop"
-            engine.decide("payment_methods", anonymous_id=who, context={"device": {"type": kind}})
+            engine.decide("checkout_layout", anonymous_id=who, context={"device": {"type": kind}})
         engine.consent({"personalization": True}, anonymous_id="last")  # the writer keeps what was handed over
         engine.close()
-    page = site.browser("viewer").get("/experiences", placement="payment_methods").text
+    page = site.browser("viewer").get("/experiences", placement="checkout_layout").text
     assert "From 60 kept decisions" in page
     assert "67%" in page
 
@@ -211,7 +215,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     hostile = msgspec.json.encode(HOSTILE + chr(0x202E) + "x" * 150).decode()
     (playbook / "shop.yaml").write_text(
         f"placements:\n  hero: {{component: message}}\n  foot: {{component: message}}\nexperiences:\n{text}"
-        f"  zz:\n    in: hero\n    schedule: {{days: [mon, fri], hours: 22-2}}\n    show:\n      text:\n        en: {hostile}\n"
+        "  zz:\n    in: hero\n    schedule: {days: [mon, fri], hours: 22-2}\n"
+        f"    show:\n      text:\n        en: {hostile}\n"
     )
     with open_world(folder / "data", make=True) as world:
         versions, draft = Versions(world.registry, world.clock), draft_of(playbook)
