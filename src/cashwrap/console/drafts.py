@@ -116,9 +116,11 @@ class Drafts:
     def files(self, draft: Draft) -> dict[str, str]:
         """Its texts by file name, cases included.
 
-        Raises ``InvalidInput`` (``no_such_draft``) where they are gone, and ``StoreError`` where they are damaged.
+        Raises ``Conflict`` (``draft_closed``), ``InvalidInput`` (``no_such_draft``) where they are gone, and ``StoreError`` where they are damaged.
         """
         packed = self._registry.documents(_kind(draft.id)).get(str(draft.revision))
+        if packed is None and not draft.is_open:
+            raise _closed()
         if packed is None:
             raise InvalidInput("The texts of this draft are no longer kept.", code="no_such_draft")
         try:
@@ -198,7 +200,7 @@ class Drafts:
     def _opened(self, name: str) -> Draft:
         draft = self.find(name)
         if not draft.is_open:
-            raise Conflict("This draft was published or discarded; begin a new one.", code="draft_closed")
+            raise _closed()
         return draft
 
     def _at(self, name: str, revision: int) -> Draft:
@@ -271,6 +273,10 @@ def waiting_for(drafts: Iterable[Draft], who: str) -> list[Draft]:
         and who not in each.authors
         and who not in {approval.who for approval in each.approved_by()}
     ]
+
+
+def _closed() -> Conflict:
+    return Conflict("This draft was published or discarded; begin a new one.", code="draft_closed")
 
 
 def _by(draft: Draft, who: str, now: Millis) -> Draft:
