@@ -215,6 +215,7 @@ def _hints(read: Read, section: str) -> dict[str, Sequence[object]]:
     found: dict[str, Sequence[object]] = {
         "goal": metrics,
         "metrics": metrics,
+        "guardrails": metrics,
         "offers": [*offers[:LISTED], *groups[:LISTED]],
         "layer": list(declared.layers),
         "group": list(declared.offer_groups),
