@@ -51,6 +51,7 @@ def take(page: Page, found: Found, folder: Path) -> list[str]:
     wrong = list[str]()
     for look, dark, phone in LOOKS:
         shown_in(page, dark=dark, phone=phone)
+        page.evaluate("scrollTo(0, 0)")
         page.wait_for_timeout(DRAWN)
         (folder / look).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=folder / look / f"{found.name}.png", full_page=True)

@@ -15,7 +15,7 @@ from cashwrap.console.routing import ROOT, Route
 
 AXE = Path(__file__).parents[1] / "clients/node_modules/axe-core/axe.min.js"
 MENU = ["/now", "/shopper", "/segments", "/experiences", "/experiments", "/offers", "/models", "/drafts", "/data"]
-MENU += ["/settings", "/people"]
+MENU += ["/settings", "/people", "/versions"]
 EXAMPLES = 2
 """Pages of one kind that are opened to look for further links: the first may have none."""
 _PARAMETER = re.compile(r"\{\w+(:path)?\}")
@@ -55,11 +55,14 @@ def route_of(address: str) -> str:
     return next((route.address for route, pattern in PATTERNS if pattern.fullmatch(path)), "")
 
 
-def walk(page: Page, base: str, tenant: str = "default/live", *, most: int = 80) -> Iterator[Found]:
-    """Open page after page, each kind at most ``EXAMPLES`` times; yields while the first of its kind is open."""
-    waiting = [f"{base}{ROOT}/{tenant}{path}" for path in MENU] + [f"{base}{ROOT}/account"]
+def walk(page: Page, base: str, tenant: str = "default/live", *, first: tuple[str, ...] = ()) -> Iterator[Found]:
+    """Open page after page, each kind at most ``EXAMPLES`` times; yields while the first of its kind is open.
+
+    ``first`` are addresses that no link leads to, such as a shopper's, who has to be searched.
+    """
+    waiting = [*first, *(f"{base}{ROOT}/{tenant}{path}" for path in MENU), f"{base}{ROOT}/account"]
     seen, kinds = set[str](), dict[str, int]()
-    while waiting and most:
+    while waiting:
         address = waiting.pop(0)
         route = route_of(address)
         if address in seen or not route or kinds.get(route, 0) >= EXAMPLES:
@@ -68,7 +71,6 @@ def walk(page: Page, base: str, tenant: str = "default/live", *, most: int = 80)
         if not _is_page(page, address):
             continue
         page.goto(address)
-        most -= 1
         kinds[route] = kinds.get(route, 0) + 1
         waiting += links(page, base, tenant)
         if kinds[route] == 1:
@@ -77,7 +79,7 @@ def walk(page: Page, base: str, tenant: str = "default/live", *, most: int = 80)
 
 def _is_page(page: Page, address: str) -> bool:
     """Not a stream and not a file to keep."""
-    return not re.search(r"/(stream|export|download)\b|\.(csv|json|zip|yaml)$", urlsplit(address).path)
+    return not re.search(r"/(stream|export|zip|file|fit)\b|\.(csv|json|zip|yaml)$", urlsplit(address).path)
 
 
 def links(page: Page, base: str, tenant: str) -> list[str]:
