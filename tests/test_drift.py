@@ -59,26 +59,26 @@ def test_what_is_declared_by_now_is_no_stray() -> None:
     days = [
         Day(LIVE, NOW, [("Cart Viewed", "properties.gift", 3), ("Cart Viewed", "", 1)], [("Wheel Spun", "", 2)], [], [])
     ]
-    told = report(days, {"Cart Viewed": ["total"]}, NOW)
+    told = report(days, {"Cart Viewed": ["properties.total"]}, NOW)
     assert [(each.field, each.count) for each in told.undeclared] == [("properties.gift", 3), ("", 1)]
     assert [each.event for each in told.unknown] == ["Wheel Spun"]
-    later = report(days, {"Cart Viewed": ["gift"], "Wheel Spun": []}, NOW)
+    later = report(days, {"Cart Viewed": ["properties.gift"], "Wheel Spun": []}, NOW)
     assert [each.field for each in later.undeclared] == [""]
     assert later.unknown == []
 
 
 def test_a_field_that_stopped_is_missed() -> None:
     before, now = day(5, looked=100, total=90, coupon=3), day(0, looked=40, coupon=1)
-    declared = {"Cart Viewed": ["total", "coupon"]}
+    declared = {"Cart Viewed": ["properties.total", "properties.coupon"]}
     assert report([before, now], declared, NOW).missed == [Missed("Cart Viewed", "properties.total", 0.9)]
     assert report([before, day(0, looked=40, total=1)], declared, NOW).missed == []
     assert report([before, day(0, looked=5)], declared, NOW).missed == [], "too few to say"
-    assert report([before, now], {"Cart Viewed": ["coupon"]}, NOW).missed == [], "not declared any more"
+    assert report([before, now], {"Cart Viewed": ["properties.coupon"]}, NOW).missed == [], "not declared any more"
 
 
 def test_an_event_that_stopped_is_missed_while_others_arrive() -> None:
     others = day(0, event="Product Viewed", looked=40)
-    declared = {"Cart Viewed": ["total"], "Product Viewed": []}
+    declared = {"Cart Viewed": ["properties.total"], "Product Viewed": []}
     assert report([day(5, looked=100), others], declared, NOW).missed == [Missed("Cart Viewed", "", 100)]
     assert report([day(5, looked=100)], declared, NOW).missed == []
 

@@ -161,11 +161,11 @@ def days_of(registry: Registry, tenant: Tenant) -> list[Day]:
 
 
 def report(days: Iterable[Day], declared: Mapping[str, Iterable[str]], now: Millis) -> Report:
-    """How a store's events drifted. ``declared`` are its events with their fields: what is declared by now is no
-    stray any more. Pure."""
+    """How a store's events drifted. ``declared`` are its events with the paths of their fields: what is declared by now
+    is no stray any more. Pure."""
     days = list(days)
     border = now // DAY * DAY - (RECENT - 1) * DAY
-    fields = {(event, f"properties.{field}") for event, names in declared.items() for field in names}
+    fields = {(event, field) for event, paths in declared.items() for field in paths}
     undeclared = [each for each in _strays(days, "undeclared") if (each.event, each.field) not in fields]
     unknown = [each for each in _strays(days, "unknown") if each.event not in declared]
     before = _sums(day for day in days if day.day < border)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from cashwrap.adapters.console_store import ConsoleStore
 from cashwrap.audit import Trail
 from cashwrap.console.accounts import Accounts
+from cashwrap.console.goods import GoodsWatch
 from cashwrap.console.jobs import Jobs
 from cashwrap.console.live import Live
 from cashwrap.console.passwords import Passwords
@@ -56,6 +57,7 @@ class Console(Struct, frozen=True):
     upstream: Upstream
     jobs: Jobs
     remembered: Remembered
+    goods: GoodsWatch
     sizes: Recorder
     """``run`` is what goes on beside requests."""
     live: Live
@@ -94,6 +96,7 @@ def open_console(options: Options) -> Iterator[Console]:
             upstream=upstream,
             jobs=jobs,
             remembered=remembered,
+            goods=GoodsWatch(world, reading),
             sizes=Recorder(world, reading, store, remembered),
             live=live,
         )

@@ -49,7 +49,7 @@ async def _serve(console: Console, listener: socket.socket, ready: Callable[[], 
         loop.add_signal_handler(number, stop)
     if console.options.runtime is not None:
         loop.add_reader(sys.stdin.fileno(), stop.if_alone)
-    async with beside(_expire(server), console.live.run(), console.sizes.run()):
+    async with beside(_expire(server), console.live.run(), console.sizes.run(), console.goods.run()):
         serving = asyncio.create_task(server._serve([listener]))
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.01)
