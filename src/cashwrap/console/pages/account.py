@@ -16,6 +16,24 @@ from cashwrap.errors import CashwrapError, InvalidInput
 from cashwrap.serve.wire import status_of
 
 HOME = f"{ROOT}/account"
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+"""Marks in a user agent, the first that fits: browsers claim to be each other, the honest mark comes first here."""
 
 
 async def show(ask: Ask) -> Response:
@@ -100,7 +118,14 @@ def _page(ask: Ask, error: CashwrapError | None = None) -> Response:
     sessions = ask.console.sessions
     shown = [(each, sessions.seen(each)) for each in sessions.of(ask.who.name)]
     status, problem = (status_of(error), problem_of(ask, error)) if error is not None else (200, "")
-    return ask.page("account.html", status, sessions=shown, problem=problem, shortest=SHORTEST)
+    return ask.page("account.html", status, sessions=shown, problem=problem, shortest=SHORTEST, browser=_browser)
+
+
+def _browser(agent: str) -> str:
+    """Browser and system of a user agent, for somebody to know their own by; what is not known stands as it is."""
+    family = next((name for mark, name in _BROWSERS if mark in agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return f"{family}, {system}" if family and system else agent[:80]
 
 
 def _second(ask: Ask, begun: str, error: CashwrapError | None = None) -> Response:
