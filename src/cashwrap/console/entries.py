@@ -178,7 +178,7 @@ def page_of(ask: Ask, at: Opened, section: str, name: str, state: Edited, form: 
         text=written(section, own or name_of(typed) or "name", entry, None),
         fields=fields,
         builder=builder,
-        variations=variations(entry, read.declared) if section == "experiences" else (),
+        variations=variations(entry, read.declared, state.were) if section == "experiences" else (),
         component=component_of(entry, read.declared) or "",
         experiment=show(experiment_fields(), experiment, shop, "x", ("experiment",))
         if isinstance(experiment, dict)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cashwrap.condition import ConditionError
 from cashwrap.declarations import CONTROL, MAIN, Component, Declarations
@@ -21,6 +22,8 @@ DEFINITIONS = {"segments": "segment", "experiences": "experience", "offers": "of
 _OWN = frozenset({"in", "when", "show", "variations", "experiment"})
 """Keys with a part of the form of their own."""
 VARIATIONS = 20
+NEW = "(new)"
+"""Stands for the name of a variation that is not in the draft yet: no name is spelled like it."""
 
 
 class Variation(Struct, frozen=True):
@@ -28,6 +31,8 @@ class Variation(Struct, frozen=True):
 
     place: int
     name: str
+    was: str
+    """What it is called in the draft; ``new`` where it is not there yet."""
     fields: tuple[Shown, ...]
     share: str = ""
 
@@ -42,6 +47,8 @@ class Edited(Struct, frozen=True):
     refused: str = ""
     focus: tuple[int, ...] | None = None
     tool: str = ""
+    were: tuple[str, ...] | None = None
+    """What each variation is called in the draft, where the form says so."""
 
 
 def shop_of(declared: Declarations) -> Shop:
@@ -95,11 +102,12 @@ def posted(section: str, form: Form, before: Entry, draft: Read) -> Edited:
     found = _condition(form, draft) if "c.kind" in form else Edited(entry, Group())
     if "c.kind" in form:
         entry = _with_condition(entry, found, before)
+    were = None
     if section == "experiences":
-        entry = _experience(form, entry, draft, shop)
+        entry, were = _experience(form, entry, draft, shop)
     if section == "segments":
         entry.pop("when" if entry.get("members") else "members", None)
-    return Edited(entry, found.rows, found.typed, found.refused, found.focus, found.tool)
+    return Edited(entry, found.rows, found.typed, found.refused, found.focus, found.tool, were)
 
 
 def _one(form: Form, name: str) -> str:
@@ -184,7 +192,7 @@ def contents(entry: Entry) -> list[tuple[str, Entry]]:
     return [("", one if isinstance(one, dict) else {})]
 
 
-def variations(entry: Entry, declared: Declarations) -> tuple[Variation, ...]:
+def variations(entry: Entry, declared: Declarations, were: Sequence[str] | None = None) -> tuple[Variation, ...]:
     """The variations of an experience as its form shows them."""
     component = component_of(entry, declared)
     if component is None:
@@ -194,7 +202,8 @@ def variations(entry: Entry, declared: Declarations) -> tuple[Variation, ...]:
     for place, (name, content) in enumerate(contents(entry)):
         path = ("variations", name) if name else ("show",)
         fields = show(fields_of(component), content, shop, f"v.{place}.show", path)
-        found.append(Variation(place, name, fields, shares.get(name or MAIN, "")))
+        was = were[place] if were is not None else name
+        found.append(Variation(place, name, was, fields, shares.get(name or MAIN, "")))
     return tuple(found)
 
 
@@ -208,73 +217,66 @@ def shares_of(entry: Entry) -> dict[str, str]:
     return {name: str(share).removesuffix("%") for name, share in found.items() if share is not None}
 
 
-def _experience(form: Form, entry: Entry, draft: Read, shop: Shop) -> Entry:
-    place = _one(form, "e.in")
+class _Content(Struct, frozen=True):
+    """One content as the form has it: its place there, its name in the draft and now."""
+
+    place: int
+    was: str
+    name: str
+    entry: Entry
+
+
+def _experience(form: Form, entry: Entry, draft: Read, shop: Shop) -> tuple[Entry, tuple[str, ...] | None]:
+    """The experience of a form, and what its variations are called in the draft."""
     if "e.in" in form:
-        entry = {"in": place, **{key: value for key, value in entry.items() if key != "in"}}
-    component = component_of(entry, draft.declared)
-    if component is not None:
-        entry = _shown(form, entry, component, shop)
-    do = _one(form, "do")
+        entry = {"in": _one(form, "e.in"), **{key: value for key, value in entry.items() if key != "in"}}
+    component, do = component_of(entry, draft.declared), _one(form, "do")
+    found = _contents(form, entry, component, shop) if component is not None else None
+    if found is not None:
+        entry = _with_contents(entry, found)
     if do == "experiment":
         entry["experiment"] = usual_experiment(entry)
-    elif do == "no_experiment":
+    elif do == "no_experiment" or _one(form, "has_experiment") == "no":
         entry.pop("experiment", None)
-    elif isinstance(entry.get("experiment"), dict):
-        entry["experiment"] = _experiment(form, entry, shop)
-    return entry
+    elif "has_experiment" in form:
+        entry["experiment"] = _experiment(form, entry, found, shop)
+    return entry, tuple(each.was for each in found) if found is not None else None
 
 
-def _shown(form: Form, entry: Entry, component: Component, shop: Shop) -> Entry:
-    """The entry with the contents of the form, those of another component left behind."""
-    fields, do = fields_of(component), _one(form, "do")
-    known, found, renamed = {field.key for field in fields}, list[tuple[str, Entry]](), dict[str, str]()
-    for place, (name, content) in enumerate(contents(entry)):
-        if do == f"drop:{place}":
-            continue
-        now = _one(form, f"v.{place}.name") or name
-        renamed[name] = now
-        kept = read(fields, form, content, shop, f"v.{place}.show")
-        changed_component = _one(form, "was_component") not in ("", component)
-        found.append((now, {key: value for key, value in kept.items() if not changed_component or key in known}))
-    if do == "variation" and len(found) < VARIATIONS:
-        taken = {name for name, _ in found}
-        found = [(name or "first", content) for name, content in found]
-        fresh = next(name for number in range(2, 99) if (name := _ORDINALS.get(number, f"arm_{number}")) not in taken)
-        found.append((fresh, dict(found[-1][1]) if found else {}))
-    return _with_contents(entry, found, renamed)
+def _contents(form: Form, entry: Entry, component: Component, shop: Shop) -> list[_Content]:
+    """The contents of a form, with what its buttons did; those keys left behind that another component had."""
+    fields, do, there = fields_of(component), _one(form, "do"), dict(contents(entry))
+    known, elsewhere = {field.key for field in fields}, _one(form, "was_component") not in ("", component)
+    were = form.get("v.was") or list(there)
+    found: list[_Content] = []
+    for place, was in enumerate(were[:VARIATIONS]):
+        kept = read(fields, form, there.get(was, {}), shop, f"v.{place}.show")
+        kept = {key: value for key, value in kept.items() if key in known or not elsewhere}
+        if do != f"drop:{place}":
+            found.append(_Content(place, was, _one(form, f"v.{place}.name") or was, kept))
+    if do == "variation" and found and len(found) < VARIATIONS:
+        taken = {each.name for each in found}
+        names = (name for number in range(1, 99) if (name := _ORDINALS.get(number, f"arm_{number}")) not in taken)
+        found = [replace(each, name=each.name or next(names)) for each in found]
+        found.append(_Content(VARIATIONS, NEW, next(names), dict(found[-1].entry)))
+    return found
 
 
-_ORDINALS = {2: "second", 3: "third"}
+_ORDINALS = {1: "first", 2: "second", 3: "third"}
 
 
-def _with_contents(entry: Entry, found: list[tuple[str, Entry]], renamed: Mapping[str, str]) -> Entry:
-    single = len(found) == 1 and "variations" not in entry
-    content: Value = found[0][1] if single else {name or MAIN: each for name, each in found}
-    key = "show" if single else "variations"
-    done: Entry = {}
+def _with_contents(entry: Entry, found: Sequence[_Content]) -> Entry:
+    """The entry with these contents in place of its own."""
+    single = len(found) == 1 and not found[0].name
+    content: Value = found[0].entry if single else {each.name or MAIN: each.entry for each in found}
+    key, done = "show" if single else "variations", Entry()
     for old, value in entry.items():
-        if old in ("show", "variations"):
-            done[key] = content
-        else:
+        if old not in ("show", "variations"):
             done[old] = value
+        elif key not in done:
+            done[key] = content
     done.setdefault(key, content)
-    experiment = done.get("experiment")
-    if not single and isinstance(experiment, dict):
-        done["experiment"] = _arms_follow(experiment, [name or MAIN for name, _ in found], renamed)
     return done
-
-
-def _arms_follow(experiment: Entry, names: list[str], renamed: Mapping[str, str]) -> Entry:
-    """An experiment whose arms are the variations there are now."""
-    arms = experiment.get("arms")
-    if not isinstance(arms, dict):
-        return {"arms": cast("Value", even(names)), **{k: v for k, v in experiment.items() if k != "control"}}
-    now = {renamed.get(name, name): share for name, share in arms.items()}
-    kept = {name: share for name, share in now.items() if name == CONTROL or name in names}
-    if set(names) - set(kept):
-        kept = cast("Entry", even(names))
-    return {**experiment, "arms": kept}
 
 
 def even(names: Sequence[str]) -> dict[str, str]:
@@ -301,27 +303,24 @@ def experiment_fields() -> tuple[Field, ...]:
     return tuple(field for field in fields_of("experiment") if field.key not in ("arms", "control"))
 
 
-def _experiment(form: Form, entry: Entry, shop: Shop) -> Entry:
+def _experiment(form: Form, entry: Entry, found: Sequence[_Content] | None, shop: Shop) -> Entry:
+    """The experiment of a form; where variations come or go, all arms have the same share again."""
     before = entry.get("experiment")
     experiment = read(experiment_fields(), form, before if isinstance(before, dict) else {}, shop, "x")
-    if "x.share.control" not in form:
+    control, old = _share(_one(form, "x.share.control")), experiment.get("arms")
+    if "variations" not in entry:
+        kept = {key: value for key, value in experiment.items() if key not in ("arms", "control")}
+        if isinstance(old, dict):
+            return {**experiment, "arms": {**old, CONTROL: control}} if old.get(CONTROL) != control else experiment
+        return experiment if experiment.get("control") == control else {"control": control, **kept}
+    typed = {each.name: _share(_one(form, f"x.share.{each.place}")) for each in found or ()}
+    arms = {CONTROL: control, **typed} if control and typed and all(typed.values()) else even(list(typed))
+    if _one(form, "do").startswith("drop:"):
+        arms = even(list(typed))
+    if arms == old:
         return experiment
-    control = _share(_one(form, "x.share.control"))
-    if "arms" not in experiment and "variations" not in entry:
-        if experiment.get("control") != control:
-            experiment["control"] = control
-        return experiment
-    names = [name or MAIN for name, _ in contents(entry)]
-    typed = {name: _share(_one(form, f"x.share.{place}")) for place, name in enumerate(names)}
-    old = experiment.get("arms")
-    fallback = old if isinstance(old, dict) else cast("Entry", even(names))
-    arms: Entry = {CONTROL: control, **{name: typed[name] or fallback.get(name, "") for name in names}}
-    if arms != old:
-        experiment = {
-            "arms": arms,
-            **{key: value for key, value in experiment.items() if key not in ("arms", "control")},
-        }
-    return experiment
+    rest = {key: value for key, value in experiment.items() if key not in ("arms", "control")}
+    return {"arms": cast("Value", arms), **rest}
 
 
 def _share(typed: str) -> str:

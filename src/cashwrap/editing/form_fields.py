@@ -347,14 +347,11 @@ def _numbered(form: _FORM, name: str) -> list[int]:
 
 
 def _read_map(field: Field, form: _FORM, before: Value, shop: Shop, name: str) -> Value:
-    inner, old = field.fields[0], before if isinstance(before, dict) else {}
-    keys, found = list(old), Entry()
+    inner, old, found = field.fields[0], before if isinstance(before, dict) else {}, Entry()
     for place in _numbered(form, name):
         key = _last(form, f"{name}.{place}.key")
-        same = old.get(keys[place]) if place < len(keys) else None
-        value = _read(inner, form, same, shop, f"{name}.{place}.value") if key else None
         if key:
-            found[key] = value
+            found[key] = _read(inner, form, old.get(key), shop, f"{name}.{place}.value")
     return before if found == old and before is not None else found or None
 
 
