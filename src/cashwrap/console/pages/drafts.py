@@ -102,7 +102,7 @@ async def begin(ask: Ask) -> Response:
     files, base = await ask.run(_texts, ask, source)
     who = ask.who.actor
     made = await ask.change(
-        ask.note("draft.begin", title.strip(), source=source),
+        ask.note("draft.begin", source if source in ("live", "folder") else "version"),
         lambda: drafts_of(ask).begin(who, title, base, files),
     )
     return ask.go(f"/drafts/{made.id}", done="begun")
@@ -184,7 +184,7 @@ async def save(ask: Ask) -> Response:
         return drafts.save(name, revision, files | {file: _as_before(files[file], text)}, who)
 
     try:
-        await ask.change(ask.note("draft.save", name, file=file), change)
+        await ask.change(ask.note("draft.save", name, revision=revision), change)
     except Conflict as error:
         if error.code != "draft_moved":
             raise
@@ -220,7 +220,7 @@ async def change_files(ask: Ask) -> Response:
         files = drafts.files(drafts.find(name))
         return drafts.save(name, revision, _with_files(files, what, file, to), who)
 
-    await ask.change(ask.note("draft.save", name, file=file or to), change)
+    await ask.change(ask.note("draft.save", name, revision=revision), change)
     return ask.go(f"/drafts/{name}", file=to if what != "remove" else "", done="saved")
 
 
