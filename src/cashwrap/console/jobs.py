@@ -25,6 +25,8 @@ from cashwrap.ports import Clock
 log = logging.getLogger("cashwrap")
 KEPT = 200
 """Jobs whose outcome is remembered."""
+START = 60.0
+"""Seconds that a process may take to begin."""
 WAITING = 20
 """Jobs that may wait."""
 MEMORY = 4 * 1024**3
@@ -214,10 +216,14 @@ class Jobs:
         job.state = "done"
 
     def _started(self) -> "_Process":
-        with self._changed:
-            if self._process is None or not self._process.alive:
-                self._process = _Process(self._limits.memory)
-            return self._process
+        process = self._process
+        if process is None or not process.alive:
+            process = _Process(self._limits.memory)  # takes a moment, in which others may ask
+            with self._changed:
+                self._process = process
+                if self._closed:
+                    process.kill()
+        return process
 
     def _drop(self) -> None:
         with self._changed:
@@ -234,6 +240,8 @@ class _Process:
         self._process = get_context("spawn").Process(target=_work, args=(theirs, memory), daemon=True, name="jobs")
         self._process.start()
         theirs.close()
+        if self.line.poll(START):
+            self.line.recv()
 
     @property
     def alive(self) -> bool:
@@ -263,12 +271,16 @@ def _work(line: Connection, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _line = line
+    tell(0.0)  # it is there: what a job may take begins afterwards
     while True:
         try:
             work, data, args = line.recv()
         except EOFError:
             return
-        line.send(_done(work, data, args))
+        try:
+            line.send(_done(work, data, args))
+        except Exception:  # no way to send what it answered
+            line.send(_Failed("internal_error", _INTERNAL, traceback.format_exc()))
 
 
 def _done(work: Work, data: Path, args: tuple[object, ...]) -> _Done | _Failed:

@@ -421,12 +421,12 @@ def _by_age(report: Report, figures: Figures) -> Mapping[str, object] | None:
 def _points(
     report: Report, points: Sequence[Point], figures: Figures, more: Mapping[str, object]
 ) -> Mapping[str, object] | None:
-    """The effect and the ends of its interval, by arm; a bound where there is one."""
-    if not points:
-        return None
+    """The effect and the ends of its interval, by arm; a bound where there is one. One moment alone is no curve."""
     primary = next((each for each in report.results if each.role == "primary"), None)
     units = scale(primary.worth if primary else "count", report.currency, [each.effect for each in points], [])
     moments = sorted({each.at for each in points})
+    if len(moments) < 2:
+        return None
     arms, say, lines = dict.fromkeys(each.arm for each in points), figures.look.say, []
     for arm in arms:
         known = {each.at: each for each in points if each.arm == arm}
@@ -453,9 +453,9 @@ def _line(label: str, units: Scale, values: Sequence[float | None]) -> dict[str,
 def _curves(curves: Sequence[Curve]) -> Mapping[str, object] | None:
     """The share that had completed by so many minutes, by arm."""
     known = [each for each in curves if each.times]
-    if not known:
-        return None
     moments = sorted({at for each in known for at in each.times})
+    if len(moments) < 2:
+        return None
     moments = moments[:: max(1, len(moments) // 120)]
     lines = [
         {"label": each.arm, "values": [_until(each.times, each.completed, at) for at in moments]} for each in known
