@@ -56,10 +56,11 @@ def test_an_order_that_one_side_changed_stays_changed() -> None:
 
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
+Changes = list[tuple[str, int | None]]
 CHANGES = st.lists(st.tuples(NAMES, st.one_of(st.none(), st.integers(10, 12))), max_size=3)
 
 
-def after(files: dict[str, str], changes: list[tuple[str, int | None]]) -> dict[str, str]:
+def after(files: dict[str, str], changes: Changes) -> dict[str, str]:
     for name, value in changes:
         if value is not None:
             files = splice.put(files, "segments", name, f"spent > {value}")
@@ -75,9 +76,7 @@ def said(files: dict[str, str]) -> dict[str, object]:
 
 @given(CHANGES, CHANGES)
 @settings(max_examples=60)
-def test_every_entry_is_as_the_rule_says(
-    first: list[tuple[str, int | None]], second: list[tuple[str, int | None]]
-) -> None:
+def test_every_entry_is_as_the_rule_says(first: Changes, second: Changes) -> None:
     mine, theirs = after(dict(BASE), first), after(dict(BASE), second)
     found = merged(BASE, mine, theirs, {})
     base, own, other, got = said(dict(BASE)), said(mine), said(theirs), said(found.files)

@@ -14,6 +14,7 @@ from cashwrap.playbook.starter import starter_files
 from cashwrap.versions import playbook_files
 
 STARTER = playbook_files(starter_files())
+OFFER = "best_offer_on_the_basket"
 
 
 def declared(files: Mapping[str, str]) -> Declarations:
@@ -42,7 +43,7 @@ def changed(section: str, name: str, **keys: Plain) -> dict[str, str]:
 MONEY: list[tuple[dict[str, str], tuple[str, str, str]]] = [
     (changed("offers", "same_again", benefit={"percent": 11, "most": 15}), ("offers", "same_again", "offer")),
     (changed("offers", "same_again", limits={"shopper": 4, "budget": 1}), ("offers", "same_again", "offer")),
-    (changed("offers", "basket_waited", again_after="1d"), ("offers", "basket_waited", "offer")),
+    (changed("offers", "basket_waited", again_after="3d"), ("offers", "basket_waited", "offer")),
     (changed("offer_groups", "basket_discounts", pick="first"), ("offer_groups", "basket_discounts", "offer")),
     (changed("experiences", "waiting_basket_offer", priority=90), ("experiences", "waiting_basket_offer", "grants")),
     (changed("experiences", "waiting_basket_offer", enabled=False), ("experiences", "waiting_basket_offer", "grants")),
@@ -54,7 +55,7 @@ MONEY: list[tuple[dict[str, str], tuple[str, str, str]]] = [
     (splice.put(STARTER, "shop", "markets", ["DE"]), ("shop", "", "market")),
     (splice.put(STARTER, "shop", "no_personal_prices", ["DE"]), ("shop", "", "market")),
     (splice.remove(STARTER, "experiences", "waiting_basket_offer"), ("experiences", "waiting_basket_offer", "grants")),
-    (splice.move(STARTER, "experiences", "best_offer_on_the_basket", ""), ("experiences", "best_offer_on_the_basket", "grants")),
+    (splice.move(STARTER, "experiences", OFFER, ""), ("experiences", OFFER, "grants")),
 ]  # fmt: skip
 
 
@@ -91,6 +92,18 @@ def test_a_new_offer_and_whom_it_is_for_are_one_whole() -> None:
     files = {**files, **splice.put(files, "experiences", "five_off", {
         "in": "basket_message", "offer": "five", "show": {"text": {"en": "{offer.amount}"}},
     })}  # fmt: skip
+    assert {(section, name) for section, name, _ in moved(files)} == {
+        ("offers", "five"), ("experiences", "five_off"), ("segments", "lucky"),
+    }  # fmt: skip
+    after = declared(files)
+    assert set(by_reason(money_moves(LIVE, after, difference(LIVE, after)))) == {"offer", "grants", "audience"}
+
+
+def test_a_planted_bug_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that forgets whom an offer is for."""
+    monkeypatch.setattr(money, "_behind", lambda said, name: iter(()))
+    assert ("features", "spent", "audience") not in moved(changed("features", "spent", of="total"))    shown: Plain = {"in": "basket_message", "offer": "five", "show": {"text": {"en": "{offer.amount}"}}}
+    files = splice.put(files, "experiences", "five_off", shown)
     assert {(section, name) for section, name, _ in moved(files)} == {
         ("offers", "five"), ("experiences", "five_off"), ("segments", "lucky"),
     }  # fmt: skip
