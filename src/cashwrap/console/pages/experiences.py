@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Literal, cast, get_args
 
 from msgspec import Struct
@@ -72,6 +73,10 @@ class Every(Struct, frozen=True):
     wins: Wins
     warned: int
     playbook: Playbook
+
+    def groups(self) -> list[tuple[str, list[Row]]]:
+        """The rows of the page by placement, in the playbook's order."""
+        return [(name, list(rows)) for name, rows in groupby(self.page.items, lambda row: row.declared.placement)]
 
 
 class One(Struct, frozen=True):
