@@ -82,16 +82,24 @@ def _at(path: str) -> str:
     return path if path.startswith("/console") else HERE + path
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """A console of its own, over the starter playbook."""
-    folder, playbook = tmp_path / "data", tmp_path / "playbook"
-    shutil.copytree(starter_folder(), playbook)
-    with open_world(folder, make=True) as world:
-        versions, draft = Versions(world.registry, world.clock), draft_of(playbook)
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder and a playbook that nobody opens: each site has a copy of its own."""
+    folder = tmp_path_factory.mktemp("begun")
+    shutil.copytree(starter_folder(), folder / "playbook")
+    with open_world(folder / "data", make=True, reserve=0) as world:
+        versions, draft = Versions(world.registry, world.clock), draft_of(folder / "playbook")
         versions.keep(draft.playbook, draft.files)
         versions.go_live(draft.playbook.hash, "folder")
         Keys(world.registry).create("secret", Tenant(), (), SystemRandom())
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path, begun: Path) -> Iterator[Site]:
+    """A console of its own, over the starter playbook."""
+    folder, playbook = tmp_path / "data", tmp_path / "playbook"
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     with ExitStack() as opened:
         console = opened.enter_context(open_console(Options(folder, playbook)))
         yield Site(console, folder, playbook, opened)

@@ -276,17 +276,16 @@ PLANTED: list[tuple[str, Callable[[Route], Route]]] = [
 class TestTheMatrixItself:
     """Planted mistakes: each must turn it red."""
 
-    @pytest.mark.parametrize("plant", [plant for _, plant in PLANTED], ids=[name for name, _ in PLANTED])
-    def test_sees_a_route_that_lets_others_in(self, matrix: Matrix, plant: Callable[[Route], Route]) -> None:
+    def test_sees_a_route_that_lets_others_in(self, matrix: Matrix) -> None:
         route = next(each for each in ROUTES if each.path == "/people/invite")
-        assert matrix.wrong([plant(route)], expected()) != []
+        unseen = [name for name, plant in PLANTED if matrix.wrong([plant(route)], expected()) == []]
+        assert unseen == []
 
-    @pytest.mark.parametrize("role", ["viewer", "marketer", "analyst", "privacy"])
-    def test_sees_a_role_with_too_much(self, matrix: Matrix, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
-        more = roles.ROLES | {role: roles.ROLES[role] | {"people.change"}}  # type: ignore[index]
-        monkeypatch.setattr(roles, "ROLES", more)
-        route = next(each for each in ROUTES if each.path == "/people")
-        assert matrix.wrong([route], expected()) == [f"GET /people: {role} of everywhere got 204 and not 403"]
+    def test_sees_a_role_with_too_much(self, matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+        route, honest = next(each for each in ROUTES if each.path == "/people"), roles.ROLES
+        for role in ("viewer", "marketer", "analyst", "privacy"):
+            monkeypatch.setattr(roles, "ROLES", honest | {role: honest[role] | {"people.change"}})
+            assert matrix.wrong([route], expected()) == [f"GET /people: {role} of everywhere got 204 and not 403"]
 
     def test_sees_a_role_with_too_little(self, matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(roles, "ROLES", roles.ROLES | {"admin": roles.ROLES["admin"] - {"people.change"}})
