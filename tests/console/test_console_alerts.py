@@ -29,6 +29,7 @@ CALM = Situation(
     loss=Loss(orders=1_000, unseen=290, silent=20, unconfirmed=19),
     failed=999,
     undelivered=NOW - 9 * MINUTE,
+    stocked=NOW - 48 * HOUR,
 )
 """A day like any other, each figure just below where somebody is told."""
 
@@ -59,6 +60,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "no_backend_orders": {"loss": Loss(unconfirmed=5)},
     "unconfirmed_orders": {"loss": Loss(orders=900, unconfirmed=20)},
     "unseen_orders": {"loss": Loss(orders=100, unseen=30, silent=10)},
+    "catalogue_stale": {"stocked": NOW - 49 * HOUR},
     "webhooks_failing": {"undelivered": NOW - 10 * MINUTE},
 }
 

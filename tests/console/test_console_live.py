@@ -9,19 +9,24 @@ from hashlib import blake2b
 from math import inf
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from cashwrap.adapters.console_store import ConsoleStore
 from cashwrap.console import live as module
 from cashwrap.console.confirmed import BACKEND, BROWSER, Follower, Loss, Orders, first_since
-from cashwrap.console.figures import ALL, DAY, HOUR, KEPT, MINUTE, SECOND, Curves, Heard, Point, Series, at_most, slower
+from cashwrap.console.figures import ALL, HOUR, KEPT, MINUTE, SECOND, Curves, Heard, Point, Series, at_most, slower
+from cashwrap.console.goods import KIND as GOODS
+from cashwrap.console.goods import Goods
 from cashwrap.console.live import Live
 from cashwrap.counts import BUCKETS, Counts
 from cashwrap.events import Accounting
 from cashwrap.model import Event, Tenant
+from cashwrap.ports import Changes, Exposed, Failure
 from cashwrap.pulse import Pulse, StorePulse, encode
 from cashwrap.serve.companion import PULSE
+from cashwrap.switches import Switch, Switches
 from cashwrap.versions import Versions
 from engines import LIVE, Shop, TestClock, memory_world, shop_over
 
@@ -313,6 +318,36 @@ def test_a_store_sees_its_own_and_everybody_the_whole(shop: Shop, tmp_path: Path
     mine, theirs = live.state(LIVE), live.state(Tenant("other"))
     assert (mine.minute.decisions, theirs.minute.decisions) == (7, 0)
     assert sum(mine.latency.buckets) == sum(theirs.latency.buckets) == 7
+    store.close()
+
+
+def test_a_catalogue_that_stopped_changing_is_told_of_and_one_that_never_did_is_not(shop: Shop, tmp_path: Path) -> None:
+    store, registry, now = ConsoleStore(tmp_path), shop.engine.world.registry, shop.clock.now()
+    live = live_over(shop, store)
+    first = Goods(LIVE, 1, now - 60 * HOUR, 9, {}, 0, 0, 0)
+    registry.put(GOODS, "2026-01-01/default/live", msgspec.msgpack.encode(first))
+    assert live.state(LIVE).situation.stocked is None
+    registry.put(
+        GOODS, "2026-01-02/default/live", msgspec.msgpack.encode(replace(first, version=2, at=now - 50 * HOUR))
+    )
+    shop.clock.wait(minutes=1)
+    assert [each.alert.code for each in live.state(LIVE).told] == ["catalogue_stale"]
+    assert live.state(Tenant("other")).told == []
+    store.close()
+
+
+def test_what_the_data_folder_says_is_of_each_store(shop: Shop, tmp_path: Path) -> None:
+    """Kill switches, failed events and notices of one store are nobody else's."""
+    world, store, other = shop.engine.world, ConsoleStore(tmp_path), Tenant("other")
+    live = live_over(shop, store)
+    shop.keeps(shop.views({"userId": "u"}), trusted=True)
+    Switches(world.registry).set(Switch("placement", "basket_message", 0), off=True)
+    failure = Failure(LIVE, shop.clock.now(), "x", "x", "x", 1)
+    notice = Exposed(LIVE, b"s" * 16, b"{}", shop.clock.now())
+    world.store.commit(Changes(failures=[failure], exposed=[notice]))
+    mine, theirs = live.state(LIVE).situation, live.state(other).situation
+    assert (mine.switched_off, mine.failed, mine.undelivered) == (("basket_message",), 1, shop.clock.now())
+    assert (theirs.switched_off, theirs.failed, theirs.undelivered) == ((), 0, None)
     store.close()
 
 

@@ -207,5 +207,5 @@ def test_every_alert_has_words(site: Site) -> None:
 CODES = (
     *("no_orders", "process_silent", "server_silent", "disk_full", "playbook_broken", "shedding", "no_room", "slow"),
     *("degraded", "fallbacks", "switched_off", "events_failing", "events_conflicting", "backlog"),
-    *("no_backend_orders", "unconfirmed_orders", "unseen_orders", "webhooks_failing"),
+    *("no_backend_orders", "unconfirmed_orders", "unseen_orders", "webhooks_failing", "catalogue_stale"),
 )

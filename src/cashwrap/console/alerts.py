@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from cashwrap.console.confirmed import Loss
 from cashwrap.console.figures import HOUR, MINUTE, Point, slower
+from cashwrap.console.goods import STALE
 from cashwrap.model import Millis
 
 Tone = Literal["warn", "bad"]
@@ -83,6 +84,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """What kill switches are on."""
     undelivered: Millis | None = None
     """Since when the webhook waits that waits for longest."""
+    stocked: Millis | None = None
+    """When the catalogue last changed, where it is one that changes."""
 
 
 class Alert(Struct, frozen=True):
@@ -234,13 +237,19 @@ def _undelivered(now: Situation) -> Alert | None:
     return Alert("webhooks_failing", "warn", {"lasted": now.now - now.undelivered}, now.undelivered)
 
 
+def _stale(now: Situation) -> Alert | None:
+    if now.stocked is None or now.now - now.stocked <= STALE:
+        return None
+    return Alert("catalogue_stale", "warn", {"lasted": now.now - now.stocked}, now.stocked)
+
+
 def _tone(share: float) -> Tone:
     return "bad" if share > TERRIBLE else "warn"
 
 
 RULES: tuple[Callable[[Situation], Alert | None], ...] = (
     *(_no_orders, _silent, _disk, _broken, _shedding, _refusing, _slow, _degraded, _fallbacks, _switched_off),
-    *(_failing, _conflicting, _backlog, _unconfirmed, _unseen, _undelivered),
+    *(_failing, _conflicting, _backlog, _unconfirmed, _unseen, _undelivered, _stale),
 )
 HELD: Millis = 30_000
 """How long an alert stays that is not there any more: one that comes and goes is one alert."""

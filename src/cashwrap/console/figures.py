@@ -123,6 +123,7 @@ class Curves:
 
     def __init__(self) -> None:
         self.series = {length: Series(length) for length in KEPT}
+        self._day: tuple[int, Point] = (-1, Point())
 
     def add(self, at: Millis, point: Point, now: Millis) -> None:
         """Something happened at a moment, which may be a while ago."""
@@ -134,6 +135,13 @@ class Curves:
         """What the time just past came to: up to ten minutes by the second, a day by the minute."""
         length = SECOND if span <= KEPT[SECOND] * SECOND else MINUTE
         return self.series[length].between(now - span, now + 1)
+
+    def day(self, now: Millis, but: Millis) -> Point:
+        """What the last day came to, ``but`` its end; added up once a minute."""
+        minute = now // MINUTE
+        if self._day[0] != minute:
+            self._day = minute, self.series[MINUTE].between(now - DAY, now - but)
+        return self._day[1]
 
 
 class Process(Struct, frozen=True):

@@ -23,6 +23,8 @@ from cashwrap.backlog import MOST as ROOM
 from cashwrap.console.alerts import LATEST, Situation, Told, Usual, Watch, alerts, hours_between
 from cashwrap.console.confirmed import BACKEND, BROWSER, Follower, Loss, Orders
 from cashwrap.console.figures import ALL, DAY, HOUR, KEPT, MINUTE, SECOND, STORES, Curves, Heard, Point
+from cashwrap.console.goods import KIND as GOODS
+from cashwrap.console.goods import Goods
 from cashwrap.console.streams import Streams
 from cashwrap.declarations import Declarations
 from cashwrap.errors import CashwrapError
@@ -42,6 +44,8 @@ KEEP: Millis = MINUTE
 """How often curves are written to disk."""
 FRESH: Millis = 2 * SECOND
 """How long what was read from disk is good."""
+SLOW: Millis = 15 * SECOND
+"""How long it is good where reading it takes longer."""
 SLICES = 10
 """Slices of the log read in one go ..."""
 REST = 0.05
@@ -84,9 +88,11 @@ class Around(Struct, frozen=True):
     read: Millis = -FRESH
     failed: Mapping[Tenant, int] = {}
     """Failed events that wait."""
-    switched_off: Mapping[Tenant, tuple[str, ...]] = {}
+    switches: Switches | None = None
     undelivered: Mapping[Tenant, Millis] = {}
     """Since when the oldest notice to a webhook waits."""
+    stocked: Mapping[Tenant, Millis] = {}
+    """When catalogues that change now and then last did, see ``goods``."""
     release: Release | None = None
     """What is live."""
 
@@ -111,6 +117,7 @@ class State(Struct, frozen=True):
 
 _point = msgspec.msgpack.Decoder(Point)
 _told = msgspec.msgpack.Decoder(Told)
+_goods = msgspec.msgpack.Decoder(Goods)
 
 
 class Live:
@@ -132,6 +139,8 @@ class Live:
         """Up to this sequence an earlier console has put orders into the points."""
         self.follower = Follower(world.store, world.vault, self._orders, self._count)
         self._around = Around()
+        self._losses: dict[Tenant, tuple[Millis, Loss]] = {}
+        self._stocked: tuple[Millis, dict[Tenant, Millis]] = (-SLOW, {})
         self._kept = self._began
         self.streams = Streams()
         for length, name, at, point in store.points():
@@ -239,7 +248,8 @@ class Live:
         now, around = self._world.clock.now(), self.around()
         with self._lock:
             self.heard.prune(now)
-        for tenant in self._world.store.tenants()[:STORES]:
+            heard = {Tenant(*name.split("/", 1)) for name in self._curves if name != ALL}
+        for tenant in sorted(heard | set(self._world.store.tenants()))[:STORES]:
             situation = self._situation(tenant, now, around)
             with self._lock:
                 self._watch.see(tenant.name, alerts(situation), now)
@@ -317,7 +327,16 @@ class Live:
                 self._curves[name] = known
         return known
 
+    def _loss(self, tenant: Tenant, now: Millis) -> Loss:
+        """As of a moment ago: there may be hundreds of thousands of orders to go through."""
+        at, loss = self._losses.get(tenant, (-SLOW, Loss()))
+        if now - at >= SLOW and self.follower.caught_up:
+            loss = self._orders.loss(tenant, now)
+            self._losses[tenant] = now, loss
+        return loss
+
     def _situation(self, tenant: Tenant, now: Millis, around: Around) -> Situation:
+        loss = self._loss(tenant, now)
         with self._lock:
             own, whole = self._of(tenant.name, keep=False), self._of(ALL, keep=False)
             processes = list(self.heard.processes.values())
@@ -333,13 +352,14 @@ class Live:
                 whole=whole.last(now, LATEST),
                 backlog_share=sum(around.failed.values()) / ROOM,
                 recent=own.last(now, LATEST),
-                day=own.series[MINUTE].between(now - DAY, now - LATEST),
+                day=own.day(now, LATEST),
                 last_order=last,
                 usual=_usual(own, last, now) if last is not None else (),
-                loss=self._orders.loss(tenant, now) if self.follower.caught_up else Loss(),
+                loss=loss,
                 failed=around.failed.get(tenant, 0),
-                switched_off=around.switched_off.get(tenant, ()),
+                switched_off=tuple(each.name or "*" for each in around.switches.of(tenant)) if around.switches else (),
                 undelivered=around.undelivered.get(tenant),
+                stocked=around.stocked.get(tenant),
             )
 
     def _read(self, now: Millis) -> Around:
@@ -348,9 +368,9 @@ class Live:
             failed[tenant] = failed.get(tenant, 0) + count
         for _, notice in world.outbox.pending(OLDEST):
             waiting.setdefault(notice.tenant, notice.at)
-        switches = Switches(world.registry)
-        off = {tenant: tuple(each.name or "*" for each in switches.of(tenant)) for tenant in world.store.tenants()}
-        return Around(now, failed, off, waiting, self._versions.live())
+        if now - self._stocked[0] >= SLOW:
+            self._stocked = now, _stocked(world)
+        return Around(now, failed, Switches(world.registry), waiting, self._stocked[1], self._versions.live())
 
 
 class Action(Protocol):
@@ -381,6 +401,16 @@ def _usual(own: Curves, last: Millis, now: Millis) -> tuple[tuple[float, tuple[U
 def _in(own: Curves, hours: list[Millis]) -> Usual:
     series = own.series[HOUR]
     return Usual(sum(series.between(at, at + HOUR).orders for at in hours), len(hours) * HOUR / MINUTE)
+
+
+def _stocked(world: World) -> dict[Tenant, Millis]:
+    """When each catalogue last changed, of those that were seen to change."""
+    noted: dict[Tenant, list[Goods]] = {}
+    for document in world.registry.documents(GOODS).values():
+        goods = _goods.decode(document)
+        noted.setdefault(goods.tenant, []).append(goods)
+    changing = {tenant: each for tenant, each in noted.items() if len({one.version for one in each}) > 1}
+    return {tenant: max(each, key=lambda one: one.version).at for tenant, each in changing.items()}
 
 
 def _step_back() -> None:
