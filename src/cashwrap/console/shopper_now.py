@@ -59,8 +59,8 @@ def usual(engine: Engine, key: ShopperKey, profile: Profile, *, personal: bool) 
                 of = placement.of or (placement.name if placement.name in offered else "payment_methods")
                 offered[of] += [*content.first, *content.last, *content.hide, *content.highlight]
     last = _last(engine, key)
-    payment = list(last.payment_methods) if last is not None else offered["payment_methods"]
-    delivery = list(last.delivery_methods) if last is not None else offered["delivery_methods"]
+    payment = (last.payment_methods if last is not None else ()) or offered["payment_methods"]
+    delivery = (last.delivery_methods if last is not None else ()) or offered["delivery_methods"]
     where = {name: str(kept.value) for name, kept in profile.where.items()} if personal else {}
     lines = profile.cart.lines.values() if personal else ()
     return Context(

@@ -5,7 +5,7 @@ is full, the shopper was not known yet, or it has taken long enough: then the pa
 there when asked again. Three sources are merged by the time at which they became known to us.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from operator import itemgetter
 from typing import Literal
@@ -32,6 +32,8 @@ PATIENCE = 0.5
 """Seconds of reading after which a page shows what it has."""
 FIELDS = 60
 """Fields of one event that are shown."""
+GIST = 120
+"""Characters of what says most of one event."""
 TEXT = 300
 """Characters of a field that are shown."""
 _OUT_OF_ORDER: Millis = 60_000
@@ -45,6 +47,18 @@ _NAMED: dict[str, Kind] = {
     "Grouped": "identity",
     **dict.fromkeys(MEMBERSHIPS, "segment"),
 }
+_TELLING = (
+    ("name", "product_id"),
+    ("experience", "offer"),
+    ("placement", "placement"),
+    ("outcome", "outcome"),
+    ("order_id", "order_id"),
+    ("total", "price"),
+    ("amount", "query"),
+    ("step", "coupon"),
+    ("path", "path"),
+)
+"""Fields that say most of an event: the first of each pair, else the second."""
 Field = tuple[str, str]
 _Key = tuple[Millis, int, int, int]
 
@@ -81,6 +95,8 @@ class Entry(Struct, frozen=True):
     late: Millis = 0
     decision: str = ""
     """The id of a kept one."""
+    gist: str = ""
+    """What says most of it, in a few words."""
 
 
 class Page(Struct, frozen=True):
@@ -117,8 +133,8 @@ class _Reading:
         self._low = start.sequence if start.index else start.sequence - 1
         """Everything above is read."""
         self._at = start.at
-        """Of the log, when the lowest of the shopper's records came in, or a later one of a higher sequence: records are
-        committed in another order than they come in, and places in a list must not go up and down."""
+        """When the lowest of the shopper's records came in, or a higher one that came earlier: they are not committed
+        in the order in which they come in, and places in a list must not go up and down."""
         self._floor: Millis = 0
         """When the lowest record that was read came in; 0 where nothing is below it."""
         self._found: list[tuple[_Key, Entry]] = []
@@ -198,7 +214,8 @@ class _Reading:
 
     def _event(self, event: Event, kind: Kind) -> Entry:
         late = event.received if event.received - event.time > _OUT_OF_ORDER else 0
-        return Entry(event.time, kind, event.name, tuple(self._fields(event)), late)
+        fields = tuple(self._fields(event))
+        return Entry(event.time, kind, event.name, fields, late, gist=gist(fields))
 
     def _fields(self, event: Event) -> Iterator[Field]:
         vocabulary, settings = self._engine.live.playbook.vocabulary, self._engine.live.playbook.settings
@@ -232,7 +249,8 @@ class _Reading:
             return Entry(kept.time, "decision", "", (), 0, kept.id.hex())
         answers = made.decision.placements.items()
         told = tuple((name, f"{each.experience or '-'} ({each.reason})") for name, each in answers)
-        return Entry(kept.time, "decision", "", told, 0, kept.id.hex())
+        won = ", ".join(each.experience for _, each in answers if each.experience and each.content is not None)
+        return Entry(kept.time, "decision", "", told, 0, kept.id.hex(), won[:TEXT])
 
     def _read_segments(self) -> None:
         for name, since in self._world.store.entered(self._key).items():
@@ -248,6 +266,14 @@ def kind_of(event: Event) -> Kind:
         return _NAMED[event.name]
     head = event.name.partition(" ")[0]
     return "order" if head == "Order" else "offer" if head == "Offer" else "event"
+
+
+def gist(fields: Sequence[Field]) -> str:
+    """The few fields that say most of an event, whichever it is."""
+    known = dict(fields)
+    names = ((known.get(name) or known.get(other, "")) for name, other in _TELLING)
+    choices = (f"{name.removeprefix('consent.')} {word}" for name, word in fields if name.startswith("consent."))
+    return ", ".join(text for text in (*names, *choices) if text)[:GIST]
 
 
 def written(value: object, kind: str, currency: str) -> str:
