@@ -15,6 +15,7 @@ from cashwrap.versions import playbook_files
 
 STARTER = playbook_files(starter_files())
 OFFER = "best_offer_on_the_basket"
+OFFER = "best_offer_on_the_basket"
 
 
 def declared(files: Mapping[str, str]) -> Declarations:
@@ -86,12 +87,8 @@ def test_a_new_offer_and_whom_it_is_for_are_one_whole() -> None:
     assert moved(files) == []
     offer: Plain = {"kind": "loyalty", "when": '"lucky" in segments', "benefit": {"percent": 5}, "text": {"en": "Five"}}
     files = splice.put(files, "offers", "five", offer)
-    files = splice.put(
-        files, "experiences", "five_off", {"in": "basket_message", "offer": "five", "show": {"text": "x"}}
-    )
-    files = {**files, **splice.put(files, "experiences", "five_off", {
-        "in": "basket_message", "offer": "five", "show": {"text": {"en": "{offer.amount}"}},
-    })}  # fmt: skip
+    shown: Plain = {"in": "basket_message", "offer": "five", "show": {"text": {"en": "{offer.amount}"}}}
+    files = splice.put(files, "experiences", "five_off", shown)
     assert {(section, name) for section, name, _ in moved(files)} == {
         ("offers", "five"), ("experiences", "five_off"), ("segments", "lucky"),
     }  # fmt: skip
