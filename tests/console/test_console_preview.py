@@ -31,7 +31,7 @@ def pair(browser: Browser, draft: str, placement: str = "Basket message", **quer
     assert page.status_code == 200, page.text
     found = re.search(rf"<h2><bdi>{placement}</bdi>(.*?)</section>", page.text, re.DOTALL)
     assert found is not None
-    sides = [re.sub(r"<details>.*?</details>", "", each, flags=re.DOTALL) for each in found[1].split("<h3>")[1:]]
+    sides = [each.partition("<details")[0] for each in found[1].split("<h3>")[1:]]
     return sides[0], sides[1]
 
 
