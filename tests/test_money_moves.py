@@ -15,7 +15,6 @@ from cashwrap.versions import playbook_files
 
 STARTER = playbook_files(starter_files())
 OFFER = "best_offer_on_the_basket"
-OFFER = "best_offer_on_the_basket"
 
 
 def declared(files: Mapping[str, str]) -> Declarations:
@@ -88,18 +87,6 @@ def test_a_new_offer_and_whom_it_is_for_are_one_whole() -> None:
     offer: Plain = {"kind": "loyalty", "when": '"lucky" in segments', "benefit": {"percent": 5}, "text": {"en": "Five"}}
     files = splice.put(files, "offers", "five", offer)
     shown: Plain = {"in": "basket_message", "offer": "five", "show": {"text": {"en": "{offer.amount}"}}}
-    files = splice.put(files, "experiences", "five_off", shown)
-    assert {(section, name) for section, name, _ in moved(files)} == {
-        ("offers", "five"), ("experiences", "five_off"), ("segments", "lucky"),
-    }  # fmt: skip
-    after = declared(files)
-    assert set(by_reason(money_moves(LIVE, after, difference(LIVE, after)))) == {"offer", "grants", "audience"}
-
-
-def test_a_planted_bug_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that forgets whom an offer is for."""
-    monkeypatch.setattr(money, "_behind", lambda said, name: iter(()))
-    assert ("features", "spent", "audience") not in moved(changed("features", "spent", of="total"))    shown: Plain = {"in": "basket_message", "offer": "five", "show": {"text": {"en": "{offer.amount}"}}}
     files = splice.put(files, "experiences", "five_off", shown)
     assert {(section, name) for section, name, _ in moved(files)} == {
         ("offers", "five"), ("experiences", "five_off"), ("segments", "lucky"),
