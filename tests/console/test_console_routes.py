@@ -54,6 +54,98 @@ POST /people/{name}/end       whole      x
 POST /people/{name}/disable   whole      x
 POST /people/{name}/enable    whole      x
 POST /people/{name}/remove    whole      x
+GET  /now                     store      v m a p x
+GET  /now/stream              store      v m a p x
+POST /now/alerts/{code}       store      m x
+GET  /shopper                 store      m p x
+POST /shopper                 store      m p x
+GET  /shopper/{link}          store      m p x
+GET  /shopper/{link}/segments store      m p x
+GET  /shopper/{link}/timeline store      m p x
+GET  /shopper/{link}/why      store      m p x
+GET  /shopper/{link}/now      store      m p x
+POST /shopper/{link}/now      store      m p x
+GET  /shopper/{link}/export   store      m p x
+GET  /shopper/{link}/forget   store      p x
+POST /shopper/{link}/forget   store      p x
+GET  /segments                store      v m a p x
+GET  /segments/of/{name}      store      v m a p x
+GET  /segments/of/{name}/members  store  v m a p x
+GET  /experiences             store      v m a p x
+GET  /experiences/of/{name}   store      v m a p x
+POST /experiences/switch      store      m x
+GET  /experiments             store      v m a p x
+GET  /guard                   store      v m a p x
+GET  /experiments/{name}      store      v m a p x
+GET  /experiments/{name}/file store      v m a p x
+POST /experiments/{name}/stop   store    m x
+POST /experiments/{name}/start  store    m x
+GET  /offers                  store      v m a p x
+POST /offers/check            store      v m a p x
+GET  /offers/of/{name}        store      v m a p x
+POST /offers/of/{name}/codes  store      m x
+GET  /offers/of/{name}/shoppers/{code}  store  m p x
+GET  /models                  store      v m a p x
+GET  /models/{name}           store      v m a p x
+GET  /models/{name}/training  store      v m a p x
+GET  /models/{name}/version/{version}  store  v m a p x
+POST /models/{name}/change    store      a x
+POST /models/{name}/rollback  store      a x
+POST /models/{name}/train     store      a x
+GET  /data                    store      v m a p x
+GET  /data/failed             store      v m a p x
+GET  /data/failed/{number}    store      v m a p x
+POST /data/failed/replay      store      a x
+POST /data/failed/discard     store      a x
+POST /data/failed/{number}/repair  store  a x
+GET  /data/drift              store      v m a p x
+GET  /data/catalogue          store      v m a p x
+GET  /data/keeping            store      v m a p x
+GET  /drafts                  store      v m a p x
+POST /drafts                  playbook   m a x
+GET  /drafts/new              store      m a x
+GET  /drafts/{draft}          store      v m a p x
+POST /drafts/{draft}          playbook   m a x
+POST /drafts/{draft}/check    playbook   m a x
+POST /drafts/{draft}/files    playbook   m a x
+POST /drafts/{draft}/title    playbook   m a x
+POST /drafts/{draft}/discard  playbook   m a x
+GET  /drafts/{draft}/zip      store      v m a p x
+GET  /drafts/{draft}/changes  store      v m a p x
+GET  /drafts/{draft}/backtest store      v m a p x
+POST /drafts/{draft}/backtest playbook   m a x
+GET  /drafts/{draft}/publish  store      v m a p x
+POST /drafts/{draft}/publish  playbook   m x
+POST /drafts/{draft}/submit   playbook   m a x
+POST /drafts/{draft}/approve  playbook   m x
+GET  /drafts/{draft}/update   playbook   m a x
+POST /drafts/{draft}/update   playbook   m a x
+GET  /drafts/{draft}/fit      store      m a x
+GET  /drafts/{draft}/plan     store      m a x
+GET  /drafts/{draft}/preview  store      v m a p x
+GET  /drafts/{draft}/segments/{name}     store     m a x
+GET  /drafts/{draft}/experiences/{name}  store     m a x
+GET  /drafts/{draft}/offers/{name}       store     m a x
+GET  /drafts/{draft}/features/{name}     store     m a x
+POST /drafts/{draft}/segments/{name}     playbook  m a x
+POST /drafts/{draft}/experiences/{name}  playbook  m a x
+POST /drafts/{draft}/offers/{name}       playbook  m a x
+POST /drafts/{draft}/features/{name}     playbook  m a x
+GET  /versions                store      v m a p x
+GET  /versions/{version}      store      v m a p x
+POST /versions/{version}/rollback  playbook  m x
+GET  /settings                store      v m a p x
+GET  /settings/stores         store      v m a p x
+POST /settings/stores         store      x
+GET  /settings/keys           store      x
+POST /settings/keys           store      x
+POST /settings/keys/{key}/revoke  store  x
+GET  /settings/webhooks       store      x
+POST /settings/webhooks       store      x
+POST /settings/webhooks/remove  store    x
+GET  /settings/audit          store      p x
+GET  /settings/audit/export   store      p x
+POST /settings/audit/verify   store      p x
 """
 LETTERS = {"v": "viewer", "m": "marketer", "a": "analyst", "p": "privacy", "x": "admin"}
 PLACES: dict[str, tuple[str, str]] = {
@@ -255,6 +347,16 @@ def test_nothing_is_answered_past_the_table(site: Site) -> None:
     own = {("GET", "/console"), ("GET", "/console/"), ("GET", "/console/static/{version}/{name}")}
     assert paths == of_table | own
     assert len(of_table) == len(ROUTES)
+
+
+FRESH = ("/people/", "/settings/keys", "/settings/stores", "/settings/webhooks", "/account/second", "/account/recovery")
+"""What nobody changes without a proof of the last ten minutes."""
+
+
+def test_keys_people_and_second_factors_need_a_proof_of_now() -> None:
+    changes = [route for route in ROUTES if route.method != "GET" and route.path.startswith(FRESH)]
+    assert len(changes) >= 15
+    assert [route.path for route in changes if not route.fresh] == []
 
 
 def test_whoever_reads_names_or_changes_anything_needs_a_permission() -> None:

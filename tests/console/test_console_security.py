@@ -141,3 +141,11 @@ def test_a_host_of_somebody_else_is_no_origin(site: Site) -> None:
     headers = {"host": "evil.example", "origin": "https://testserver"}
     assert browser.client.post("/console/account/look", data=fields, headers=headers).status_code in (303, 403)
     assert site.console.people.get("anna").theme == "system"
+
+
+@pytest.mark.parametrize(
+    "where", ["*/live", "default/*", "*/*", "default/prod", "..%2f/live", "%3Cscript%3E/live", f"{'x' * 65}/live"]
+)
+def test_what_is_no_store_is_no_page(site: Site, where: str) -> None:
+    answer = site.browser("admin").get(f"/console/{where}/people")
+    assert (answer.status_code, "<script>" in answer.text) == (404, False)

@@ -6,6 +6,7 @@ their permission in the store and environment of the address, and for a change t
 
 import hmac
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -19,7 +20,7 @@ from cashwrap.console.people import Person
 from cashwrap.console.proving import proof_asked
 from cashwrap.console.roles import ALL, PLAYBOOK, Permission, may
 from cashwrap.console.sessions import COOKIE, Session
-from cashwrap.errors import CashwrapError, NotAllowed
+from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed
 from cashwrap.model import Tenant
 from cashwrap.serve.wire import internal, retry_after, status_of
 
@@ -39,6 +40,8 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 _READS = ("GET", "HEAD")
+_STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a store may be called; never the ``*`` of a grant."""
 
 
 class Route(Struct, frozen=True):
@@ -92,6 +95,8 @@ def endpoint(route: Route, console: Console) -> Callable[[Request], Awaitable[Re
 
 
 async def _answered(route: Route, ask: Ask) -> Response:
+    if not _STORE.fullmatch(ask.tenant.store) or ask.tenant.environment not in ("live", "test"):
+        raise InvalidInput("There is no such page.", code="no_such_path")
     found = await ask.run(signed_in, ask)
     if found is not None:
         ask.person, ask.session = found
