@@ -488,5 +488,5 @@ def _coarse(value: float, interval: Interval | None, figures: Figures) -> Scale:
     money = scale("money", figures.currency, [value], [])
     width = (interval.high - interval.low) / 2 if interval is not None else math.inf
     size = (width if math.isfinite(width) and width > 0 else abs(value) / 10) * money.factor
-    digits = 1 - math.floor(math.log10(size)) if size > 0 else 0
+    digits = 1 - math.floor(math.log10(size)) if 0 < size < math.inf else 0
     return Scale(money.worth, money.currency, money.unit, money.factor, min(money.decimals, digits))
