@@ -36,8 +36,8 @@ def put(files: Mapping[str, str], section: str, name: str, value: Plain, after: 
     """The files with this entry as ``value``: an existing one changed in its place, a new one added.
 
     Only the lines of keys that change are touched. A new entry is written right after the one that ``after`` names
-    (first of all where it is empty), else last in the file that holds most of its section; an existing one is moved
-    there. Without a name the keys of a section that is one thing (``shop``) are set. Raises ``InvalidInput``:
+    (first of all where it is empty), else last in the file that holds most of its section, else in the only file or one of the section's
+    name; an existing one is moved there. Without a name the keys of a section that is one thing (``shop``) are set. Raises ``InvalidInput``:
     ``cannot_edit`` where the text can only be changed by hand, ``no_such_entry`` where ``after`` is none.
     """
     if not name:
@@ -150,7 +150,9 @@ def _added(
     else:
         sizes = {each.file: len(each.entries(section)) for each in _opened(files, section) if each.has(section)}
         first = next(iter(sizes), "") if after == "" else ""
-        file = first or max(sizes, key=lambda each: sizes[each], default=f"{section}.yaml")
+        own = [name for name in files if "/" not in name]
+        usual = own[0] if len(own) == 1 else f"{section}.yaml"
+        file = first or max(sizes, key=lambda each: sizes[each], default=usual)
     text = Opened(file, files.get(file, "")).added(section, (name, value, raw), after)
     return dict(files) | {file: text}
 
