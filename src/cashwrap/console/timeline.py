@@ -250,7 +250,7 @@ class _Reading:
         answers = made.decision.placements.items()
         told = tuple((name, f"{each.experience or '-'} ({each.reason})") for name, each in answers)
         won = ", ".join(each.experience for _, each in answers if each.experience and each.content is not None)
-        return Entry(kept.time, "decision", "", told, 0, kept.id.hex(), won[:TEXT])
+        return Entry(kept.time, "decision", "", told, 0, kept.id.hex(), won[:GIST])
 
     def _read_segments(self) -> None:
         for name, since in self._world.store.entered(self._key).items():
