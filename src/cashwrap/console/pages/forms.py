@@ -5,12 +5,14 @@ with a script and without one. Only ``save`` writes.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
 from cashwrap.console.entries import (
     DEFINITIONS,
+    FRESH,
     NONE,
     Opened,
     Page,
@@ -24,6 +26,7 @@ from cashwrap.console.entries import (
     value_of,
 )
 from cashwrap.console.fitting import LONGEST, Fit, Fitting
+from cashwrap.console.planning import planned
 from cashwrap.console.preview import preview
 from cashwrap.console.routing import Route
 from cashwrap.console.words import later
@@ -163,7 +166,7 @@ def _fit(ask: Ask, text: str) -> tuple[Fit | None, str]:
     at = open_draft(ask, ask.param("draft"))
     files = playbook_files(at.files)
     key = ("fitting", at.id, at.revision, at.base)
-    playbook = ask.console.remembered.get(key, 600_000, lambda: examine(files)[0])
+    playbook = ask.console.remembered.get(key, FRESH, lambda: examine(files)[0])
     if playbook is None:
         return None, ask.say("The draft has a mistake elsewhere; mend it, and this can be counted.")
     fitting = Fitting(ask.console.world, ask.tenant, ask.console.sizes.veil)
@@ -174,9 +177,25 @@ def _fit(ask: Ask, text: str) -> tuple[Fit | None, str]:
         return None, ask.say("Once the condition is whole, it is counted here.")
 
 
+# --- for how long ---
+
+
+async def plan(ask: Ask) -> Response:
+    """How long the experiment of a saved experience would take; asked again until it is worked out."""
+    name = ask.query("experience")
+    at = await ask.run(open_draft, ask, ask.param("draft"))
+    await ask.run(value_of, at, "experiences", name)
+    key = f"plan {ask.tenant.name} {at.id} {at.base} {at.revision} {name}"
+    job = await ask.run(partial(ask.console.jobs.ask, fresh=FRESH), key, planned, ask.tenant, dict(at.files), name)
+    template = "form_plan_part.html" if ask.is_part else "form_plan.html"
+    address = ask.url(f"/drafts/{at.id}/plan", experience=name)
+    return ask.page(template, job=job, plan=job.result, name=name, address=address)
+
+
 ROUTES: list[Route] = [
     Route("GET", "/drafts/new", begin, "draft.write"),
     Route("GET", "/drafts/{draft}/fit", fit, "draft.write"),
+    Route("GET", "/drafts/{draft}/plan", plan, "draft.write"),
     Route("GET", "/drafts/{draft}/preview", preview, "see"),
     *(
         Route("GET", f"/drafts/{{draft}}/{section}/{{name}}", form_of(section), "draft.write")
