@@ -12,7 +12,9 @@ from tests.console.conftest import Browser, Site
 from tests.console.inline_jobs import InlineJobs, inline
 
 import reports
+from cashwrap.analysis import making
 from cashwrap.analysis.results import Effect, Interval, Report, Slice
+from cashwrap.analysis.statistics.guardrails import Harm
 from cashwrap.console import work
 from cashwrap.console.console import Options, open_console
 from cashwrap.console.look import look_of
@@ -127,11 +129,21 @@ def test_what_facts_say_comes_to_the_page(lab: Site) -> None:
     assert "it makes conversion worse by more than the 5% allowed" in text
     assert ("✕ broken" in text, "Stop this experiment" in text) == (True, False)
     assert [each[2:] for each in jobs.asked] == [(Tenant(), "hello")]
-    assert work.exported(lab.folder, Tenant(), "later", "sql").startswith(b"-- ")
+
+
+def test_all_are_told_of_in_a_line_and_those_that_are_over_by_name(lab: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "made", lambda *_: reports.win())
     survey = work.surveyed(lab.folder, Tenant(), ("hello", "plain"))
-    assert (survey.briefs["hello"].code, survey.briefs["plain"].code) == ("roll_back", "no_experiment")
+    assert (survey.briefs["hello"].code, survey.briefs["hello"].look) == ("ship", 4)
+    assert survey.briefs["plain"].code == "no_experiment"
     assert [each.name for each in survey.past] == ["former"]
-    assert [(each.name, each.metric) for each in work.guarded(lab.folder, Tenant())] == [("hello", "profit")]
+    assert work.exported(lab.folder, Tenant(), "hello", "sql").startswith(b"-- units by arm\n")
+
+
+def test_harm_comes_as_it_is_found(lab: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = making.Harmed("hello", Harm("conversion", "main", "guardrail"), "why", ("basket",))
+    monkeypatch.setattr(making, "harmed", lambda *_: iter([found]))
+    assert work.guarded(lab.folder, Tenant()) == (Harmful("hello", "conversion", "main", "guardrail", ("basket",)),)
 
 
 def test_a_win_says_everything_the_report_says(told: Callable[[Report], Browser]) -> None:
