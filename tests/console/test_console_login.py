@@ -1,5 +1,6 @@
 """Signing in: passwords, codes, one-time links, and how guessing is slowed down."""
 
+import ast
 import asyncio
 import contextlib
 import threading
@@ -32,6 +33,7 @@ from cashwrap.console.lockout import FREE, Lockout
 from cashwrap.console.pages.login import local
 from cashwrap.console.passwords import AT_ONCE, WAITING, Passwords, check_password
 from cashwrap.console.second_factor import RECOVERY, STEP, SecondFactor
+from cashwrap.console.words import translations
 from cashwrap.errors import InvalidInput, StoreError, TooMuch
 
 __all__ = ["cheap"]
@@ -516,3 +518,37 @@ class TestOwnAccount:
         page = browser.get("/console/account").text
         assert ('lang="de"' in page, 'data-theme="dark"' in page, "Anna &lt;b&gt;" in page) == (True, True, True)
         assert browser.post("/console/account/look", {"language": "xx", "theme": "dark"}).status_code == 400
+
+
+RAISED = ("InvalidInput", "NotAllowed", "Conflict", "TooMuch", "Unavailable")
+SPEAKING = (
+    *("accounts", "people", "passwords", "links", "lockout", "sso", "routing"),
+    *("pages/login", "pages/account", "pages/people"),
+)
+
+
+def messages(source: str) -> set[str]:
+    """What errors say to a person: whole sentences, at a raise or in a variable called message."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        value = None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RAISED and node.args:
+            value = node.args[0]
+        elif isinstance(node, ast.Assign) and [each.id for each in node.targets if isinstance(each, ast.Name)] == [
+            "message"
+        ]:
+            value = node.value
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value[:1].isupper():
+            found.add(value.value)
+    return found
+
+
+@pytest.mark.parametrize("module", SPEAKING)
+def test_what_errors_say_is_said_in_german_too(module: str) -> None:
+    said = messages((Path(__file__).parents[2] / f"src/cashwrap/console/{module}.py").read_text())
+    assert said - set(translations("de")) == set()
+
+
+def test_a_sentence_without_german_is_seen() -> None:
+    source = 'raise NotAllowed("Planted here.", code="x")\nmessage = "And here."\nraise InvalidInput("a file: broken")'
+    assert messages(source) - set(translations("de")) == {"Planted here.", "And here."}

@@ -47,7 +47,7 @@ async def look(ask: Ask) -> Response:
     language = next((each for each in get_args(Language) if each == form.get("language")), None)
     theme = next((each for each in get_args(Theme) if each == form.get("theme")), None)
     if language is None or theme is None:
-        raise InvalidInput("There is no such language or look.", code="invalid_form")
+        raise InvalidInput("There is no such language or appearance.", code="invalid_form")
     display, people = display_name(form.get("display", "")), ask.console.people
     await ask.run(
         people.change, ask.who.name, lambda found: replace(found, display=display, language=language, theme=theme)
