@@ -14,6 +14,7 @@ from cashwrap.audit import pseudonym
 from cashwrap.console import shopper_now, shopper_search, shopper_view, timeline
 from cashwrap.console.ask import Ask
 from cashwrap.console.decided import shown
+from cashwrap.console.drafting import drafts_of
 from cashwrap.console.routing import Route
 from cashwrap.console.shopper_links import Link, ShopperLinks
 from cashwrap.engine import Engine
@@ -28,6 +29,8 @@ from cashwrap.previews import Wanted, make_link
 HERE = "/shopper"
 CHOICES = 300
 """Variations that are listed to choose from; of more, one types the name."""
+DRAFTS = 20
+"""Open drafts that are listed to preview as this shopper."""
 HOURS = 24
 """How long a preview link is good."""
 
@@ -174,6 +177,7 @@ def _now(ask: Ask, someone: Someone, preview: object) -> Response:
         "show": ask.query("show"),
         "choices": list(islice(_choices(playbook), CHOICES + 1)),
         "preview": preview,
+        "drafts": [each for each in drafts_of(ask).all() if each.is_open][:DRAFTS],
     }
     return _page(ask, someone, "shopper_now.html", "/now", **values)
 
