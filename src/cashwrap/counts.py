@@ -80,9 +80,9 @@ class Counts:
         self._reached: dict[tuple[int, ...], int] = {}
         """What it came to, as its decisions hold exposures."""
         self._before: Counter[tuple[str, str, str]] = Counter()
+        """What playbooks before it came to."""
         self.filled: Counter[tuple[str, str]] = Counter()
         """Places of lists of products, by placement (``recommend`` for the route) and the source that filled them."""
-        """What playbooks before it came to."""
         self.stores: dict[Tenant, StoreCounts] = {}
 
     def decided(self, decision: Decision, experiences: Experiences, tenant: Tenant, *, degraded: bool) -> None:
@@ -96,8 +96,8 @@ class Counts:
         store.degraded += degraded
         if store.looks:
             store.looks -= 1
-            for each in decision.placements.values():
-                store.reasons[each.reason] = store.reasons.get(each.reason, 0) + 1
+            for shown in decision.placements.values():
+                store.reasons[shown.reason] = store.reasons.get(shown.reason, 0) + 1
         names = experiences.names
         for name in experiences.shelves:
             answer = decision.placements.get(name)
