@@ -3,11 +3,14 @@
 import re
 
 import pytest
+from msgspec.structs import replace
+from starlette.testclient import TestClient
 from tests.console.conftest import Site
 from tests.console.doors import cheap, cookie_of, sign_in, with_password
 
 from cashwrap.console import routing
 from cashwrap.console.accounts import DEVICE
+from cashwrap.console.app import application
 from cashwrap.console.routing import HEADERS
 from cashwrap.console.sessions import COOKIE
 
@@ -149,3 +152,15 @@ def test_a_host_of_somebody_else_is_no_origin(site: Site) -> None:
 def test_what_is_no_store_is_no_page(site: Site, where: str) -> None:
     answer = site.browser("admin").get(f"/console/{where}/people")
     assert (answer.status_code, "<script>" in answer.text) == (404, False)
+
+
+def test_an_address_is_the_servers_word_or_ones_own(site: Site) -> None:
+    """A console without a server before it takes nobody's word for where they are: guessing would cost nothing."""
+    with_password(site, site.person("viewer", name="anna"))
+    for runtime, address in ((None, "testclient"), (site.folder, "192.0.2.7")):
+        console = replace(site.console, options=replace(site.console.options, runtime=runtime))
+        client = TestClient(application(console), "https://testserver", follow_redirects=False)
+        client.headers["x-forwarded-for"] = "192.0.2.7"
+        assert sign_in(client, "anna").status_code == 303
+        assert site.console.sessions.of("anna")[0].address == address
+        site.console.sessions.end(*site.console.sessions.of("anna"))

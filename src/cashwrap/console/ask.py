@@ -53,9 +53,12 @@ class Ask:
     @property
     def address(self) -> str:
         """Who is at the other end, as the server saw it."""
-        return self.request.headers.get("x-forwarded-for", "") or (
-            self.request.client.host if self.request.client else ""
-        )
+        return self._forwarded("x-forwarded-for") or (self.request.client.host if self.request.client else "")
+
+    @property
+    def scheme(self) -> str:
+        """How the browser came: http or https."""
+        return self._forwarded("x-forwarded-proto") or self.request.url.scheme
 
     @property
     def is_part(self) -> bool:
@@ -149,6 +152,10 @@ class Ask:
     async def run(self, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Read or write on a thread."""
         return await asyncio.to_thread(partial(work, *args, **named))
+
+    def _forwarded(self, name: str) -> str:
+        """What the server before us says; a console without one would take anybody's word."""
+        return self.request.headers.get(name, "") if self.console.options.runtime is not None else ""
 
     def _accepted(self) -> str:
         return "de" if self.request.headers.get("accept-language", "").lower().startswith("de") else "en"

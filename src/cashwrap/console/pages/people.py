@@ -149,8 +149,7 @@ async def _one(ask: Ask, person: Person, error: CashwrapError | None = None) -> 
 
 
 def _link(ask: Ask, person: Person, text: str) -> Response:
-    scheme = ask.request.headers.get("x-forwarded-proto", ask.request.url.scheme)
-    return ask.page("people_link.html", one=person, link=link_address(f"{scheme}://{ask.host}", text))
+    return ask.page("people_link.html", one=person, link=link_address(f"{ask.scheme}://{ask.host}", text))
 
 
 async def _stores(ask: Ask) -> list[str]:
