@@ -6,6 +6,7 @@ import sys
 PARTS = [
     *("bench.fold", "bench.normalise", "bench.store", "bench.decide", "bench.assign", "bench.http", "bench.deadline"),
     *("bench.start", "bench.imports", "bench.ledger", "bench.workers", "bench.predict"),
+    "bench.console",
 ]
 
 if __name__ == "__main__":
