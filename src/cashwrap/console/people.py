@@ -62,7 +62,12 @@ class Person(Struct, frozen=True):
     @property
     def actor(self) -> str:
         """Who they are in the audit log."""
-        return f"person:{self.id or self.name}"
+        return f"person:{self.mark}"
+
+    @property
+    def mark(self) -> str:
+        """Names them where it is kept for ever; only accounts that no invitation made have none of their own."""
+        return self.id or self.name
 
     @property
     def is_admin(self) -> bool:

@@ -140,7 +140,7 @@ async def _chosen(ask: Ask) -> dict[str, object]:
 
 async def _upstream(ask: Ask, path: str, body: object) -> dict[str, object]:
     """Ask the server, which leaves the entry in the audit log in this person's name."""
-    return await ask.run(ask.console.upstream.call, "POST", path, ask.who.name, ask.tenant, body)
+    return await ask.run(ask.console.upstream.call, "POST", path, ask.who.mark, ask.tenant, body)
 
 
 def _number(text: str) -> int:

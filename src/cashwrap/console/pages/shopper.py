@@ -234,7 +234,7 @@ async def forget(ask: Ask) -> Response:
     if form.get("word", "").strip().lower() != ask.say("forget"):
         someone = await _someone(ask, "shopper.read", part="forget")
         return await ask.run(_forgetting, ask, someone, ask.say("Type the word to confirm; nothing was forgotten."))
-    calling = partial(ask.console.upstream.call, "POST", "/v1/console/forget", ask.who.name, ask.tenant)
+    calling = partial(ask.console.upstream.call, "POST", "/v1/console/forget", ask.who.mark, ask.tenant)
     told = await ask.run(calling, {"shopper": link.shopper.hex()})
     models = told.get("models")
     named = ", ".join(map(str, models)) if isinstance(models, list) else ""
