@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from cashwrap.audit import Note, Trail
 from cashwrap.console.jobs import tell
-from cashwrap.errors import CashwrapError
+from cashwrap.errors import CashwrapError, StoreError
 from cashwrap.extras import part_of
 from cashwrap.history import write_facts
 from cashwrap.learned import registry
@@ -240,7 +240,11 @@ def card(data: Path, tenant: Tenant, name: str, version: str) -> Card | None:
         if "training.json" not in manifest.files:
             return None
         text = checked(files, tenant, manifest, "training.json")
-    return _card(msgspec.structs.replace(msgspec.json.decode(text, type=results.Training), version=version))
+    try:
+        training = msgspec.json.decode(text, type=results.Training)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"what {name}@{version} keeps of its training is damaged", code="model_corrupt") from error
+    return _card(msgspec.structs.replace(training, version=version))
 
 
 def _card(training: Any) -> Card:
