@@ -342,11 +342,13 @@ class TestTheProvider:
         answer = door.client().get("/console/sso/start")
         assert (answer.status_code, "sso_away" in answer.text) == (503, True)
 
-    def test_nobody_else_is_called(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_nobody_else_is_called(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
         monkeypatch.setattr(door.sso, "_hosts", {"login.example"})
         before = list(door.provider.fetched)
         answer = door.client().get("/console/sso/start")
-        assert (answer.status_code, "hosts" in answer.text) == (400, True)
+        assert (answer.status_code, "hosts" in answer.text, "'hosts'" in caplog.text) == (503, False, True)
         assert door.provider.fetched == before
 
     def test_one_that_is_away_costs_nobody_the_password(self, site: Site, tmp_path: Path, back: httpx2.Client) -> None:
@@ -405,3 +407,18 @@ class TestTheFile:
         found = sso.single_sign_on(None, site.console.accounts, site.console.world)
         assert found is not None
         assert found.settings.issuer == "https://login.example"
+
+    def test_a_wrong_file_costs_nobody_the_password(
+        self, site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        file = tmp_path / "sso.toml"
+        file.write_text("nonsense")
+        assert sso.single_sign_on(file, site.console.accounts, site.console.world) is None
+        assert "sso.toml" in caplog.text
+
+    def test_a_secret_that_is_gone_is_for_the_log(self, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+        secret = door.sso.settings.secret
+        assert secret is not None
+        Path(secret.file).unlink()
+        answer = door.client().get("/console/sso/start")
+        assert (answer.status_code, secret.file in answer.text, secret.file in caplog.text) == (503, False, True)

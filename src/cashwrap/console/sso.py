@@ -116,10 +116,17 @@ class _Provider(Struct, frozen=True):
 
 
 def single_sign_on(file: Path | None, accounts: Accounts, world: World) -> "SingleSignOn | None":
-    """The single sign-on that a file describes; ``None`` without one. Raises ``InvalidInput`` (``invalid_sso``)."""
+    """The single sign-on that a file describes; ``None`` without one. A file that is wrong is logged and costs nobody
+    their password."""
     named = os.environ.get(FILE, "")
     path = file or (Path(named) if named else None)
-    return SingleSignOn(read_settings(path), accounts, world) if path is not None else None
+    if path is None:
+        return None
+    try:
+        return SingleSignOn(read_settings(path), accounts, world)
+    except InvalidInput as error:
+        log.error("there is no single sign-on: %s (%s)", error.message, error.code)  # noqa: TRY400 - no bug
+        return None
 
 
 def read_settings(path: Path) -> Settings:
@@ -313,10 +320,13 @@ class SingleSignOn:
     # --- the provider ---
 
     def _client(self) -> Any:
-        secret = self.settings.secret
+        try:
+            secret = self.settings.secret.read() if self.settings.secret is not None else None
+        except InvalidInput as error:
+            raise _broken(error) from None
         return _client_class()(
             self.settings.client,
-            secret.read() if secret is not None else None,
+            secret,
             scope=self.settings.scope,
             redirect_uri=self._redirect,
             code_challenge_method="S256",
@@ -336,7 +346,8 @@ class SingleSignOn:
             raise _away()
         for address in (provider.token_endpoint, provider.jwks_uri):
             self._check_host(address)
-        _check_address(provider.authorization_endpoint, "")
+        if urlsplit(provider.authorization_endpoint).scheme not in ("https", urlsplit(self.settings.issuer).scheme):
+            raise _away()
         return provider
 
     def _document(self, client: Any, address: str) -> Any:
@@ -344,10 +355,14 @@ class SingleSignOn:
         return _asked(lambda: _fetched(client, address))
 
     def _check_host(self, address: str) -> None:
-        _check_address(address, "")
-        if urlsplit(address).netloc not in self._hosts:
-            message = f"the single sign-on answers at another host: add {urlsplit(address).netloc} to its 'hosts'"
-            raise InvalidInput(message, code="invalid_sso")
+        try:
+            _check_address(address, "")
+        except InvalidInput as error:
+            raise _broken(error) from None
+        host = urlsplit(address).netloc
+        if host not in self._hosts:
+            message = f"it answers at another host: add {host} to 'hosts' in its file"
+            raise _broken(InvalidInput(message, code="invalid_sso"))
 
     def _random(self) -> str:
         return base64.urlsafe_b64encode(self._world.random.token(48)).decode().rstrip("=")
@@ -402,6 +417,12 @@ def _check_address(address: str, where: str) -> None:
 def _refused() -> NotAllowed:
     message = "This sign-in cannot be believed, or took too long. Sign in again."
     return NotAllowed(message, code="sso_refused")
+
+
+def _broken(error: CashwrapError) -> Unavailable:
+    """What is wrong is for the log; whoever signs in learns that it does not work."""
+    log.error("the single sign-on does not work: %s (%s)", error.message, error.code)
+    return _away()
 
 
 def _away() -> Unavailable:
