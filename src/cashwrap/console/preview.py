@@ -263,19 +263,20 @@ def situation(
     problems: list[str] = []
     items = _items(visitor.cart)
     if items is None:
-        problems.append(ask.say(AMISS["cart"]))
+        problems.append("cart")
     total = _amount(visitor.total)
     if visitor.total and total is None:
-        problems.append(ask.say(AMISS["total"]))
+        problems.append("total")
     now = _moment(visitor.at, playbook.settings.time_zone) if visitor.at else ask.console.world.clock.now()
     if now is None:
-        problems.append(ask.say(AMISS["at"]))
+        problems.append("at")
         now = ask.console.world.clock.now()
+    told = tuple(ask.say(AMISS[each]) for each in problems)
     request = DecideRequest(context=_context(visitor, items or [], total, playbook))
     if profile is not None:
         named = {"user": profile.user_id, "anonymous": profile.anonymous_ids[-1] if profile.anonymous_ids else None}
-        return Situation(request, now, profile, {kind: unit for kind, unit in named.items() if unit}), tuple(problems)
-    return Situation(request, now, _made_up(visitor, now), {"anonymous": visitor.number or "preview"}), tuple(problems)
+        return Situation(request, now, profile, {kind: unit for kind, unit in named.items() if unit}), told
+    return Situation(request, now, _made_up(visitor, now), {"anonymous": visitor.number or "preview"}), told
 
 
 def _context(visitor: Visitor, items: list[CartItem], total: Decimal | None, playbook: Playbook) -> PageContext:
