@@ -202,7 +202,7 @@ ROUTES: list[Route] = [
         for section in DEFINITIONS
     ),
     *(
-        Route("POST", f"/drafts/{{draft}}/{section}/{{name}}", change_of(section), "draft.write")
+        Route("POST", f"/drafts/{{draft}}/{section}/{{name}}", change_of(section), "draft.write", "playbook")
         for section in DEFINITIONS
     ),
 ]
