@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from cashwrap.condition import to_text
-from cashwrap.console.groups import Veil
+from cashwrap.console.groups import STEP, Veil
 from cashwrap.console.reading import Reading
 from cashwrap.console.remembered import Remembered
 from cashwrap.errors import CashwrapError
@@ -143,12 +143,10 @@ class Recorder:
         clock, store = self._world.clock, self._world.store
         began = clock.monotonic()
         sizes, everybody = store.sizes(tenant), store.population(tenant)
-        told = {
-            segment.name: size
-            for segment in playbook.segments.ordered
-            if (size := self.veil.count(self.question(segment), sizes.get(segment.name, 0)))
-        }
+        large = (each for each in playbook.segments.ordered if sizes.get(each.name, 0) >= STEP)
+        counts = {each.name: self.veil.count(self.question(each), sizes[each.name]) for each in large}
         took = int((clock.monotonic() - began) * 1000)
+        told = {name: size for name, size in counts.items() if size}
         return Counted(clock.now(), self.veil.count(EVERYBODY, everybody), told, took)
 
     def question(self, segment: Segment) -> str:
