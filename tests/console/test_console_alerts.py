@@ -120,6 +120,10 @@ def test_a_shop_that_was_hardly_seen_is_not_believed() -> None:
 
 
 def test_it_says_since_when_and_how_many_were_to_be_expected() -> None:
+    (alert,) = alerts(quiet(20, Usual(168_000, 840)))
+    assert alert.values["expected"] == 4_000
+    (alert,) = alerts(quiet(20, Usual(1_710, 840)))
+    assert alert.values["expected"] == 41
     (alert,) = alerts(quiet(20, Usual(1_680, 840)))
     assert alert == Alert("no_orders", "bad", {"lasted": 20 * MINUTE, "expected": 40}, NOW - 20 * MINUTE)
 

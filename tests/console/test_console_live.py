@@ -311,6 +311,16 @@ def test_old_points_leave_the_disk_too(shop: Shop, tmp_path: Path) -> None:
     store.close()
 
 
+def test_what_another_console_wrote_otherwise_is_lost_and_no_more(shop: Shop, tmp_path: Path) -> None:
+    store = ConsoleStore(tmp_path)
+    store.keep_points([(MINUTE, ALL, 0, b"\xc1"), (HOUR, ALL, 0, msgspec.msgpack.encode(Point(stored=1)))], 7, {})
+    store.keep_alerts([(LIVE.name, "disk_full", b"\x01")])
+    live = live_over(shop, store)
+    assert live._curves[ALL].series[HOUR].points == {0: Point(stored=1)}
+    assert live._watch.told == {}
+    store.close()
+
+
 def test_a_store_sees_its_own_and_everybody_the_whole(shop: Shop, tmp_path: Path) -> None:
     store = ConsoleStore(tmp_path)
     live = live_over(shop, store)

@@ -126,8 +126,14 @@ def _no_orders(now: Situation) -> Alert | None:
         minutes * min((way.orders / way.minutes for way in ways if way.minutes > 0), default=0.0)
         for minutes, ways in now.usual
     )
-    values = {"lasted": now.now - now.last_order, "expected": round(expected)}
+    values = {"lasted": now.now - now.last_order, "expected": _about(expected)}
     return Alert("no_orders", "bad", values, now.last_order)
+
+
+def _about(count: float) -> int:
+    """With two digits that say something: a text that counts up every second is read out every second."""
+    digits = max(0, len(str(round(count))) - 2)
+    return round(count / 10**digits) * 10**digits
 
 
 def _degraded(now: Situation) -> Alert | None:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +38,7 @@ from cashwrap.versions import Release, Versions
 from cashwrap.world import World
 
 log = logging.getLogger("cashwrap")
+T = TypeVar("T")
 LOOK = 5.0
 """Seconds between two looks at whether there is something to look at."""
 KEEP: Millis = MINUTE
@@ -133,7 +134,8 @@ class Live:
         self._began = world.clock.now()
         self.heard = Heard(self._began)
         self._curves: dict[str, Curves] = {}
-        self._watch = Watch({(store_, code): _told.decode(told) for store_, code, told in store.alerts()})
+        known = ((name, code, _kept(_told, told)) for name, code, told in store.alerts())
+        self._watch = Watch({(name, code): told for name, code, told in known if told is not None})
         self._orders = Orders(world.vault.digest, compile_vocabulary(Declarations()).events[ORDER].purposes)
         self._counted = store.counted()
         """Up to this sequence an earlier console has put orders into the points."""
@@ -143,9 +145,10 @@ class Live:
         self._stocked: tuple[Millis, dict[Tenant, Millis]] = (-SLOW, {})
         self._kept = self._began
         self.streams = Streams()
-        for length, name, at, point in store.points():
-            if length in KEPT:
-                self._of(name).series[length].points[at] = _point.decode(point)
+        for length, name, at, packed in store.points():
+            point = _kept(_point, packed)
+            if length in KEPT and point is not None:
+                self._of(name).series[length].points[at] = point
 
     # --- what comes in ---
 
@@ -378,6 +381,14 @@ class Action(Protocol):
 
     def __call__(self) -> bool | None:
         """Do it."""
+
+
+def _kept(decoder: "msgspec.msgpack.Decoder[T]", packed: bytes) -> T | None:
+    """What is on disk; nothing of what an older or newer console wrote otherwise: it may be lost."""
+    try:
+        return decoder.decode(packed)
+    except msgspec.DecodeError:
+        return None
 
 
 def _usual(own: Curves, last: Millis, now: Millis) -> tuple[tuple[float, tuple[Usual, ...]], ...]:
