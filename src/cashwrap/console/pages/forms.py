@@ -9,6 +9,7 @@ from functools import partial
 
 from starlette.responses import Response
 
+from cashwrap.audit import Note
 from cashwrap.console.ask import Ask
 from cashwrap.console.entries import (
     DEFINITIONS,
@@ -110,7 +111,7 @@ async def _save(ask: Ask, section: str, form: Form, do: str) -> Response:
     if prepared.files is None:
         return _shown(ask, prepared.page, 200 if ask.is_part else 422, problem=ask.say("Not saved yet: see below."))
     name, files, revision = prepared.name, prepared.files, _number(form, "revision")
-    note = ask.note("draft.save", f"{section}/{name}", draft=at.id)
+    note = _note(ask, at, f"{section}/{name}")
     draft = await ask.change(note, lambda: save(ask, at, section, name, files, revision))
     if do == "preview":
         query = {"experience": name} if section == "experiences" else {}
@@ -134,12 +135,18 @@ async def _restructure(ask: Ask, section: str, form: Form, do: str) -> Response:
         lambda: splice.rename(at.files, section, name, new)
     )  # fmt: skip
     files = await ask.run(change)
-    note = ask.note("draft.save", f"{section}/{name}", draft=at.id, change=do)
+    note = _note(ask, at, f"{section}/{name}", change=do)
     revision = _number(form, "revision")
     draft = await ask.change(note, lambda: save(ask, at, section, name, files, revision))
     if do == "remove":
         return ask.go(f"/drafts/{draft.id}")
     return ask.go(f"/drafts/{draft.id}/{section}/{new}", done="renamed")
+
+
+def _note(ask: Ask, at: Opened, entry: str, **details: object) -> Note:
+    if at.draft is None:
+        return ask.note("draft.begin", "live", entry=entry, **details)
+    return ask.note("draft.save", at.draft.id, entry=entry, **details)
 
 
 def _number(form: Form, name: str) -> int:
