@@ -165,6 +165,30 @@ def test_pages_lose_and_repeat_nothing(
     assert sum(kind == "event" for kind, *_ in everything) == 3 * 4 + 2 + 3
 
 
+def test_what_happened_on_a_device_that_joined_is_theirs_too(site: Site) -> None:
+    device = {"anonymousId": "device-1"}
+    before = [
+        {"type": "consent", **device, "choices": {"personalization": "granted"}},
+        {"type": "track", **device, "event": "Product Viewed", "properties": {"product_id": "seen-before"}},
+    ]
+    fill(site.folder, [*before, *VISIT], decides=0)
+    fill(site.folder, [{**track("Product Viewed", product_id="seen-together"), **device}], decides=0)
+    browser = site.browser("marketer")
+    page = browser.get(searched(browser, "device-1", "anonymous") + "/timeline").text
+    order = [page.index(text) for text in ("seen-together", "Another device joined", "seen-before")]
+    assert order == sorted(order)
+
+
+def test_a_log_that_takes_too_long_is_told_as_such(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(filled.folder, [track("Product Viewed", user=f"other-{n}", product_id="x") for n in range(9)], decides=0)
+    monkeypatch.setattr(timeline, "STRETCH", 2)
+    monkeypatch.setattr(timeline, "PATIENCE", 0.0)
+    browser = filled.browser("marketer")
+    page = browser.get(searched(browser, "customer-7") + "/timeline").text
+    assert "The log was read back to" in page
+    assert "Look further back" in page
+
+
 # --- why, and now ---
 
 

@@ -225,7 +225,7 @@ def _forgetting(ask: Ask, someone: Someone, problem: str) -> Response:
     models = holding(someone.engine.world, ask.tenant, [profile.analytic_id, *profile.former_analytic_ids])
     word = ask.say("forget")
     status = 400 if problem else 200
-    return _page(ask, someone, "shopper_forget.html", "", status, models=models, word=word, problem=problem)
+    return _page(ask, someone, "shopper_forget.html", "/forget", status, models=models, word=word, problem=problem)
 
 
 async def forget(ask: Ask) -> Response:
