@@ -15,6 +15,7 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from cashwrap.adapters.console_store import ConsoleStore
 from cashwrap.adapters.system import SystemRandom
 from cashwrap.console.app import application
 from cashwrap.console.console import Console, Options, open_console
@@ -92,6 +93,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
         versions.keep(draft.playbook, draft.files)
         versions.go_live(draft.playbook.hash, "folder")
         Keys(world.registry).create("secret", Tenant(), (), SystemRandom())
+    ConsoleStore(folder / "data").close()
     return folder
 
 
