@@ -5,29 +5,27 @@ const region = /** @type {HTMLElement | null} */ (document.querySelector('[data-
 const lost = /** @type {HTMLElement | null} */ (document.querySelector('[data-live="lost"]'));
 const address = region?.dataset["stream"];
 
+/** @type {string[]} */
+let before = [];
+
 /**
  * Put what changed in place of what stood there, part by part: alerts that stay as they are are not read out again, and
  * whoever was on a button stays on it.
  * @param {HTMLElement} where @param {string} html
  */
 function show(where, html) {
-  const fresh = document.createElement("template");
-  fresh.innerHTML = html;
-  for (const field of fresh.content.querySelectorAll("input[name=csrf]")) {
+  const fresh = Array.from(new DOMParser().parseFromString(html, "text/html").body.children);
+  const texts = fresh.map((part) => new XMLSerializer().serializeToString(part));
+  for (const field of fresh.flatMap((part) => Array.from(part.querySelectorAll("input[name=csrf]")))) {
     field.setAttribute("value", where.dataset["csrf"] ?? "");
   }
   const focused = where.contains(document.activeElement) ? document.activeElement?.id : "";
-  const [old, parts] = [Array.from(where.children), Array.from(fresh.content.children)];
-  if (old.length !== parts.length) where.replaceChildren(...parts);
-  else old.forEach((part, place) => same(part, parts[place]) || part.replaceWith(/** @type {Element} */ (parts[place])));
+  const old = Array.from(where.children);
+  if (old.length !== fresh.length) where.replaceChildren(...fresh);
+  else fresh.forEach((part, place) => texts[place] !== before[place] && old[place]?.replaceWith(part));
+  before = texts;
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
   where.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true, detail: { elt: where } }));
-}
-
-/** Whether two parts say the same, whatever scripts noted in one of them. @param {Element} one @param {Element | undefined} other */
-function same(one, other) {
-  const text = (/** @type {Element} */ part) => part.innerHTML.replace(/ (hx-[a-z-]+|tabindex|role|aria-label|class)="[^"]*"/g, "");
-  return other !== undefined && one.className === other.className && text(one) === text(other);
 }
 
 if (region && address) {
