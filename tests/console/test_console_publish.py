@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
-from cashwrap.console.drafting import compiled, examined
+from cashwrap.console.backtesting import backtest_draft
+from cashwrap.console.drafting import compiled, examined, examined_apart
 from cashwrap.console.drafts import Draft, Drafts
 from cashwrap.console.jobs import Job
+from cashwrap.errors import InvalidInput, PlaybookError
+from cashwrap.history.tally import Audience, Backtest, Count, Granted, Move, Placement, Share
+from cashwrap.model import Tenant
 from cashwrap.publishing import draft_of, read_folder
 from cashwrap.versions import Release, Versions
 
@@ -263,3 +267,64 @@ def test_a_backtest_says_what_it_lacks(crew: dict[str, Any], monkeypatch: pytest
     failed = Job("x", 0, state="failed", code="no_decisions", message="no decision is recorded here")
     monkeypatch.setattr(jobs, "find", lambda name: failed)
     assert "no decision is recorded" in crew["ann"].get(f"/drafts/{what.id}/backtest").text
+
+
+def test_a_backtest_is_shown_and_small_groups_are_not(crew: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    what = draft(crew, "ann", MONEY)
+    hostile = "<script>alert(1)</script>"
+    report = Backtest(
+        playbook="x", first=0, last=86_400_000, decisions=1_000, changed=100, shown=50, shoppers=400, touched=7,
+        skipped={"preview": 3, "unheard": 1}, products_changed=2, playbooks={"a": 1, "b": 2},
+        placements=[
+            Placement("basket_message", 100, 40, 30, [Share(hostile, 4, 5, 3, 2)], [Move("", f"{hostile}/main", 4)])
+        ],
+        audiences=[Audience("vip", 13, 47), Audience("many", None, 400)],
+        arms=[Count("x", "control", 3, 4)], ghosts=[], offers=[Granted("same_again", "EUR", 1, 2, 100, 25_000)],
+    )  # fmt: skip
+    job = Job("x", 0, state="done", result=report)
+    monkeypatch.setattr(crew["site"].console.jobs, "find", lambda name: job)
+    page = crew["ann"].get(f"/drafts/{what.id}/backtest").text
+    assert "<script>alert" not in page
+    assert "€250.00" in page
+    assert page.count("fewer than 20") == 2, "the shoppers touched, and who was in vip"
+    assert '<td class="number">40</td>' in page, "47 rounded down"
+    assert "13" not in page.partition("vip")[2][:80]
+    waiting = crew["bob"].get(f"/drafts/{what.id}/publish").text
+    assert "fewer than 20" in waiting
+    assert "I agree to this draft" in waiting
+    part = crew["ann"].part(f"/drafts/{what.id}/backtest").text
+    assert "<html" not in part
+    for state in ("waiting", "running"):
+        job = Job("x", 0, state=state, share=0.4)
+        assert "hx-get" in crew["ann"].part(f"/drafts/{what.id}/backtest").text
+
+
+def test_a_large_draft_is_looked_at_elsewhere(crew: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    site, what = crew["site"], draft(crew, "ann", ("shop.yaml", "# Your shop.", f"#{'x' * 400_000}\n# Our shop."))
+    job, asked = Job("x", 0), list[str]()
+
+    def ask(name: str, work: object, *args: object, fresh: int = 0) -> Job:
+        asked.append(name)
+        return job
+
+    monkeypatch.setattr(site.console.jobs, "ask", ask)
+    for path in ("", "/changes", "/publish"):
+        assert "large draft" in crew["ann"].get(f"/drafts/{what.id}{path}").text
+    assert len(set(asked)) == 1
+    assert publish(crew, "ann", what).status_code == 503
+    job = Job("x", 0, state="failed", code="job_died", message="it died")
+    assert "it died" in crew["ann"].get(f"/drafts/{what.id}").text
+    job = Job("x", 0, state="done", result=examined(store(site).files(what), site.console.versions))
+    assert "no mistakes" in crew["ann"].get(f"/drafts/{what.id}").text
+    assert publish(crew, "ann", what).status_code == 303
+
+
+def test_the_work_of_jobs(crew: dict[str, Any]) -> None:
+    site, what = crew["site"], draft(crew, "ann", MONEY)
+    files = store(site).files(what)
+    assert [each.why for each in examined_apart(site.folder, files).money] == ["offer"]
+    with pytest.raises(InvalidInput) as told:
+        backtest_draft(site.folder, files, Tenant(), "7d")
+    assert told.value.code == "no_decisions"
+    with pytest.raises(PlaybookError):
+        backtest_draft(site.folder, {"shop.yaml": "shop: ["}, Tenant(), "7d")
