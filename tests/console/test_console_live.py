@@ -283,7 +283,9 @@ def test_a_restart_of_the_console_keeps_curves_and_counts_no_order_twice(shop: S
     first.state(LIVE)
     assert first.acknowledge(LIVE, "playbook_broken", "ada")
     first.close()
+    shop.clock.wait(minutes=2)
     second = live_over(shop, store)
+    assert [each.who for each in second.state(LIVE).told] == ["ada"], "nobody has said yet that it is mended"
     shop.keeps(shop.orders({"userId": "new"}, "o5", 10), trusted=True)
     second.follow()
     shop.clock.wait(minutes=5)

@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cashwrap.backlog import MOST as ROOM
 from cashwrap.console.alerts import LATEST, Situation, Told, Usual, Watch, alerts, hours_between
@@ -135,7 +136,8 @@ class Live:
         self.heard = Heard(self._began)
         self._curves: dict[str, Curves] = {}
         known = ((name, code, _kept(_told, told)) for name, code, told in store.alerts())
-        self._watch = Watch({(name, code): told for name, code, told in known if told is not None})
+        # As if seen just now: a console that was away does not know that they have cleared.
+        self._watch = Watch({(name, code): replace(told, seen=self._began) for name, code, told in known if told})
         self._orders = Orders(world.vault.digest, compile_vocabulary(Declarations()).events[ORDER].purposes)
         self._counted = store.counted()
         """Up to this sequence an earlier console has put orders into the points."""
