@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from httpx2 import Response
+from tests.console.conftest import Browser, Site
 
 from cashwrap.console.drafts import Draft, Drafts
 from cashwrap.editing import splice
 from cashwrap.model import Tenant
 from cashwrap.playbook import examine
 from cashwrap.versions import playbook_files
-from conftest import Browser, Site  # type: ignore[import-not-found]
 
 HOSTILE = "<script>alert(1)</script>\"'\u202e" + "x" * 200
 

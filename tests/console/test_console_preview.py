@@ -3,11 +3,11 @@
 import re
 
 import pytest
+from tests.console.conftest import Browser, Site
 
 from cashwrap.console.drafts import Drafts
 from cashwrap.editing import splice
 from cashwrap.model import Tenant
-from conftest import Browser, Site  # type: ignore[import-not-found]
 
 HOSTILE = "<script>alert(1)</script>\"'\u202e"
 
