@@ -235,10 +235,12 @@ function number(area) {
   area.replaceWith(box);
   box.append(gutter, area);
   let lines = 0;
+  let marked = "";
   const write = () => {
     const wanted = area.value.split("\n").length;
-    if (wanted !== lines) {
-      const wrong = new Set((area.dataset["problems"] ?? "").split(","));
+    if (wanted !== lines || marked !== area.dataset["problems"]) {
+      marked = area.dataset["problems"] ?? "";
+      const wrong = new Set(marked.split(","));
       gutter.replaceChildren(...Array.from({ length: wanted }, (_, at) => made("b", `${at + 1}`, wrong.has(`${at + 1}`) ? "wrong" : "")));
       lines = wanted;
     }
@@ -246,6 +248,11 @@ function number(area) {
   };
   new ResizeObserver(() => (gutter.style.height = `${area.offsetHeight}px`)).observe(area);
   area.addEventListener("input", write);
+  document.addEventListener("htmx:afterSwap", () => {
+    const checks = document.querySelector("[data-problems]:not(textarea)");
+    if (checks) area.dataset["problems"] = /** @type {HTMLElement} */ (checks).dataset["problems"] ?? "";
+    write();
+  });
   area.addEventListener("scroll", () => (gutter.scrollTop = area.scrollTop));
   write();
 }
