@@ -54,9 +54,11 @@ def fill(
                     "shopper": {"userId": "customer-7"},
                     "context": {"cart": {"total": 42}, "checkout": {"paymentMethods": ["card", "invoice"]}, **context},
                 }
-                answer = engine.decide(msgspec.convert(body, DecideRequest), _caller(engine))
-                found.append(msgspec.json.decode(answer)["decisionId"])
+                answer = msgspec.json.decode(engine.decide(msgspec.convert(body, DecideRequest), _caller(engine)))
+                found.append(answer["decisionId"])
             take(engine, [track("Cart Viewed")])
+            if found:
+                take(engine, [track("Experience Viewed", token=answer["token"], placement="basket_message")])
             return found
         finally:
             engine.close()

@@ -8,13 +8,13 @@ from tests.console.conftest import HERE, Browser, Site
 from tests.console.shopper_data import VISIT, fill, track
 from tests.engines import TestClock
 
-from cashwrap.console import shopper_now, timeline
+from cashwrap.console import shopper_now, shopper_view, timeline
 from cashwrap.console.decided import failing
 from cashwrap.console.shopper_links import LIFE, ShopperLinks
 from cashwrap.console.shopper_search import search
 from cashwrap.errors import InvalidInput, NotAllowed
 from cashwrap.keys import sign_identity
-from cashwrap.model import Tenant
+from cashwrap.model import Impressions, Profile, Tenant
 from cashwrap.tell import Part
 
 
@@ -40,6 +40,27 @@ def test_a_shopper_is_found_and_told_of(filled: Site) -> None:
         assert text in page.text, text
     assert "<script>alert" not in page.text
     assert "&lt;script&gt;" in page.text
+
+
+def test_what_caps_counted_is_told_with_its_limits(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = Profile(id=b"s" * 16, analytic_id=b"a" * 16, created=1)
+    seen = Impressions([1_772_452_800_000], 3, 1_772_452_800_001)
+    profile.impressions = {"experience:your_basket_waited": seen, "all": Impressions([], 9)}
+    playbook = filled.console.reading.engine().live.playbook
+    told = shopper_view.view(playbook, profile, {}, {}, 1_772_452_900_000)
+    assert [(each.key, each.limits is not None) for each in told.impressions] == [
+        ("experience:your_basket_waited", True),
+        ("all", False),
+    ]
+    browser = filled.browser("marketer")
+    place = searched(browser, "customer-7")
+    view = shopper_view.view
+    changed = msgspec.structs.replace
+    monkeypatch.setattr(shopper_view, "view", lambda *all: changed(view(*all), impressions=told.impressions))
+    page = browser.get(place).text
+    for text in ("experience:your_basket_waited", "5 a day", "quiet for 7 days after it is sent away", "sent away"):
+        assert text in page, text
+    assert "Experience Viewed" in browser.get(place + "/timeline", kind="exposure").text
 
 
 def test_no_address_holds_an_id(filled: Site) -> None:

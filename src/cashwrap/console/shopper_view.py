@@ -6,6 +6,7 @@ from itertools import islice
 from msgspec import Struct
 
 from cashwrap import consent, profiles
+from cashwrap.declarations import CapsDecl
 from cashwrap.memberships import standing_values
 from cashwrap.model import (
     PERSONALIZATION,
@@ -86,6 +87,14 @@ class Arm(Struct, frozen=True):
     tainted: bool
 
 
+class Counted(Struct, frozen=True):
+    """How often something was shown, by what attention caps count, and the caps that hold for it, if any."""
+
+    key: str
+    seen: Impressions
+    limits: CapsDecl | None
+
+
 class Piece(Struct, frozen=True):
     """A line of the open cart."""
 
@@ -110,7 +119,7 @@ class View(Struct, frozen=True):
     cart: tuple[Piece, ...]
     orders: tuple[Bought, ...]
     arms: tuple[Arm, ...]
-    impressions: tuple[tuple[str, Impressions], ...]
+    impressions: tuple[Counted, ...]
     touched: tuple[tuple[str, str, Millis], ...]
     """A product's title, what was done with it, and when."""
 
@@ -135,7 +144,7 @@ def view(
         cart=tuple(_cart(profile, products)) if personal else (),
         orders=tuple(Bought(order, net(order)) for order in orders[:LISTED]),
         arms=tuple(_arms(playbook, profile)),
-        impressions=tuple(islice(sorted(profile.impressions.items(), key=_last, reverse=True), LISTED)),
+        impressions=tuple(islice(_impressions(playbook, profile), LISTED)),
         touched=tuple(_touched(profile, products)),
     )
 
@@ -222,6 +231,13 @@ def _arms(playbook: Playbook, profile: Profile) -> Iterator[Arm]:
     tainted = set(profiles.tainted(profile))
     for salt, arm in sorted(profiles.first_arms(profile).items()):
         yield Arm(named.get(salt, salt), arm, profile.arms[salt][arm], salt in tainted)
+
+
+def _impressions(playbook: Playbook, profile: Profile) -> Iterator[Counted]:
+    """The newest first."""
+    limits = {cap.key: cap.limits for each in playbook.experiences.ordered for cap in each.caps}
+    for key, seen in sorted(profile.impressions.items(), key=_last, reverse=True):
+        yield Counted(key, seen, limits.get(key))
 
 
 def _last(counted: tuple[str, Impressions]) -> Millis:
