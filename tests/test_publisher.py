@@ -226,7 +226,7 @@ class Rule(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-QUICK = settings(max_examples=100, stateful_step_count=20, deadline=None, derandomize=True, database=None)
+QUICK = settings(max_examples=80, stateful_step_count=20, deadline=None, derandomize=True, database=None)
 Rule.TestCase.settings = QUICK
 TestRule = Rule.TestCase
 
@@ -416,3 +416,10 @@ def test_the_model_sees_a_planted_bug(planted: type[Publisher]) -> None:
 
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Planted, settings=settings(QUICK, phases=[Phase.generate]))
+
+
+def test_the_model_sees_half_a_write_taken_for_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not wait for whoever writes the folder."""
+    monkeypatch.setattr("cashwrap.serve.publish.settle_folder", lambda *_: True)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Rule, settings=settings(QUICK, phases=[Phase.generate]))

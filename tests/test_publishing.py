@@ -7,7 +7,18 @@ import pytest
 
 from cashwrap.errors import InvalidInput, PlaybookError
 from cashwrap.playbook.starter import starter_files
-from cashwrap.publishing import PlaybookSource, draft_of, examine_folder, read_folder, write_folder
+from cashwrap.publishing import (
+    PATIENCE,
+    PlaybookSource,
+    draft_of,
+    examine_files,
+    examine_folder,
+    read_folder,
+    settle_folder,
+    write_folder,
+)
+from cashwrap.versions import Versions
+from engines import TestClock, memory_world
 
 
 @pytest.fixture
@@ -162,3 +173,61 @@ class TestWriting:
         with pytest.raises(InvalidInput):
             write_folder(tmp_path / "playbook", {leading: "x"})
         assert list(tmp_path.iterdir()) == []
+
+
+class TestWholeFolders:
+    """Of several files all are written or none, whoever dies in between."""
+
+    @pytest.fixture
+    def versions(self, folder: Path) -> Versions:
+        clock = TestClock()
+        found = Versions(memory_world(clock).registry, clock)
+        draft = draft_of(folder)
+        found.keep(draft.playbook, draft.files)
+        found.go_live(draft.playbook.hash, "folder")
+        return found
+
+    def begun(self, folder: Path, versions: Versions, at: int) -> dict[str, str]:
+        """What the folder held before somebody died at the file of this number."""
+        before = read_folder(folder)
+        changed = {name: text + "# new\n" for name, text in before.items()}
+        changed["shoppers.yaml"] = changed["shoppers.yaml"].replace("spent > 500 &&", "spent > 400 &&")
+        files = {**changed, "more.yaml": ""}
+        playbook, faults = examine_files(files)
+        assert playbook is not None, faults
+        live = versions.find("live")
+        versions.keep(playbook, files)
+        versions.begin_writing(live, playbook.hash)
+        for name, text in list(files.items())[:at]:
+            (folder / name).write_text(text)
+        return before
+
+    @pytest.mark.parametrize("at", range(7))
+    def test_half_of_a_write_is_put_back(self, folder: Path, versions: Versions, at: int) -> None:
+        before = self.begun(folder, versions, at)
+        assert settle_folder(versions, folder)
+        assert read_folder(folder) == before
+        assert versions.writing() is None
+
+    def test_what_somebody_edited_since_is_left_alone(self, folder: Path, versions: Versions) -> None:
+        self.begun(folder, versions, 3)
+        (folder / "shop.yaml").write_text("# mine\n")
+        there = read_folder(folder)
+        assert settle_folder(versions, folder)
+        assert read_folder(folder) == there
+
+    def test_what_went_live_stays(self, folder: Path, versions: Versions) -> None:
+        self.begun(folder, versions, 6)
+        begun = versions.writing()
+        assert begun is not None
+        versions.go_live(begun.new, "console")
+        there = read_folder(folder)
+        assert settle_folder(versions, folder)
+        assert read_folder(folder) == there
+        assert versions.of_folder() == versions.live()
+
+    def test_a_write_that_is_young_is_waited_for(self, folder: Path, versions: Versions) -> None:
+        self.begun(folder, versions, 3)
+        there = read_folder(folder)
+        assert not settle_folder(versions, folder, PATIENCE)
+        assert read_folder(folder) == there
