@@ -132,8 +132,8 @@ def _no_orders(now: Situation) -> Alert | None:
 
 def _about(count: float) -> int:
     """With two digits that say something: a text that counts up every second is read out every second."""
-    digits = max(0, len(str(round(count))) - 2)
-    return round(count / 10**digits) * 10**digits
+    step = int(10 ** max(0, len(str(round(count))) - 2))
+    return round(count / step) * step
 
 
 def _degraded(now: Situation) -> Alert | None:
