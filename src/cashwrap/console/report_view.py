@@ -14,6 +14,7 @@ from msgspec import Struct
 from cashwrap.analysis.render.words import MINUS, NONE, Scale, scale, scale_of
 from cashwrap.analysis.results import Curve, Effect, Interval, Point, Problem, Report, Result, Slice, Step
 from cashwrap.console.look import Look
+from cashwrap.console.words import later
 
 SMALL = 20
 """Shoppers below which a group's figures are not told."""
@@ -22,6 +23,8 @@ SLICES = 60
 WIDTH = 240.0
 """Of a bar's drawing; zero is in its middle."""
 _ROOM = 8.0
+_UNITS = {name: name for name in (later("days"), later("h"), later("min"), later("s"), later("ms"))}
+"""Of times, as ``Scale`` names them."""
 
 
 class Bar(Struct, frozen=True):
@@ -190,7 +193,7 @@ class Figures:
             symbol = get_currency_symbol(scale.currency, locale=self.look.language)
             bare = figures.removeprefix(sign)
             return f"{sign}{symbol}{bare}" if self.look.language == "en" else f"{figures}\u00a0{symbol}"
-        return f"{figures}\u00a0{self.look.say(scale.unit)}" if scale.unit else figures
+        return f"{figures}\u00a0{self.look.say(_UNITS[scale.unit])}" if scale.unit else figures
 
     def _between(self, interval: Interval, said: Callable[[float], str]) -> str:
         low, high = interval
@@ -439,7 +442,15 @@ def _points(
         ]
         if any(each is not None and each.boundary is not None for each in path):
             lines.append(_line(name + say("bound"), units, [each.boundary if each else None for each in path]))
-    unit = say("pp") if units.worth == "share" else units.currency if units.worth == "money" else say(units.unit)
+    unit = (
+        say("pp")
+        if units.worth == "share"
+        else units.currency
+        if units.worth == "money"
+        else say(_UNITS[units.unit])
+        if units.unit
+        else ""
+    )
     at = moments if more else [moment // 1000 for moment in moments]
     return {"at": at, "lines": lines, "unit": unit, **more}
 
