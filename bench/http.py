@@ -99,7 +99,17 @@ def engine(folder: Path, experiences: int, workers: int = 1, cores: str = SERVER
         [CASHWRAP, "keys", "create", "secret", "--data", data], capture_output=True, text=True, check=True
     )
     port = free_port()
-    command = [str(CASHWRAP), "serve", "--playbook", str(playbook), "--data", str(data), "--port", str(port)]
+    command = [
+        str(CASHWRAP),
+        "serve",
+        "--playbook",
+        str(playbook),
+        "--data",
+        str(data),
+        "--port",
+        str(port),
+        "--no-console",
+    ]
     with running([*command, "--workers", str(workers)], port, cores) as pid:
         yield Server(port, pid), made.stdout.strip().splitlines()[-1]
 

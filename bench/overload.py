@@ -63,7 +63,17 @@ class Server:
             made = subprocess.run(command, capture_output=True, text=True, check=True)
             self.keys[kind] = made.stdout.strip().splitlines()[-1]
         self.port = free_port()
-        serve = [CASHWRAP, "serve", "--playbook", folder / "playbook", "--data", folder / "data", "--rate", "1000000"]
+        serve = [
+            CASHWRAP,
+            "serve",
+            "--playbook",
+            folder / "playbook",
+            "--data",
+            folder / "data",
+            "--rate",
+            "1000000",
+            "--no-console",
+        ]
         self.process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, *serve, "--port", str(self.port)], stdout=subprocess.PIPE, text=True
         )

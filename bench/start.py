@@ -22,7 +22,7 @@ def free_port() -> int:
 def start_once(playbook: Path, data: Path) -> tuple[float, float]:
     """Seconds until the first 200 of ``/readyz``, and resident MB."""
     port, began = free_port(), time.perf_counter()
-    command = [CASHWRAP, "serve", "--playbook", playbook, "--data", data, "--port", str(port)]
+    command = [CASHWRAP, "serve", "--playbook", playbook, "--data", data, "--port", str(port), "--no-console"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not ready(port):
