@@ -75,7 +75,9 @@ class Server:
             "--no-console",
         ]
         self.process = subprocess.Popen(
-            ["taskset", "-c", SERVER_CORE, *serve, "--port", str(self.port)], stdout=subprocess.PIPE, text=True
+            ["taskset", "-c", SERVER_CORE, *serve, "--no-console", "--port", str(self.port)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self.process.stdout is not None
         if "ready" not in self.process.stdout.readline():
