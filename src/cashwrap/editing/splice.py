@@ -36,9 +36,10 @@ def put(files: Mapping[str, str], section: str, name: str, value: Plain, after: 
     """The files with this entry as ``value``: an existing one changed in its place, a new one added.
 
     Only the lines of keys that change are touched. A new entry is written right after the one that ``after`` names
-    (first of all where it is empty), else last in the file that holds most of its section, else in the only file or one of the section's
-    name; an existing one is moved there. Without a name the keys of a section that is one thing (``shop``) are set. Raises ``InvalidInput``:
-    ``cannot_edit`` where the text can only be changed by hand, ``no_such_entry`` where ``after`` is none.
+    (first of all where it is empty), else last in the file that holds most of its section, else in the only file or in
+    one of the section's name; an existing one is moved there. Without a name the keys of a section that is one thing
+    (``shop``) are set. Raises ``InvalidInput``: ``cannot_edit`` where the text can only be changed by hand,
+    ``no_such_entry`` where ``after`` is none.
     """
     if not name:
         return _put_keys(files, section, value)
