@@ -116,7 +116,8 @@ class Drafts:
     def files(self, draft: Draft) -> dict[str, str]:
         """Its texts by file name, cases included.
 
-        Raises ``Conflict`` (``draft_closed``), ``InvalidInput`` (``no_such_draft``) where they are gone, and ``StoreError`` where they are damaged.
+        Raises ``Conflict`` (``draft_closed``), ``InvalidInput`` (``no_such_draft``) where they are gone, and
+        ``StoreError`` where they are damaged.
         """
         packed = self._registry.documents(_kind(draft.id)).get(str(draft.revision))
         if packed is None and not draft.is_open:
