@@ -87,7 +87,7 @@ def room(folder: Path, edit: Sequence[tuple[str, str]] = ()) -> Iterator[Room]:
     with open_world(data, make=True) as world:
         secret = Keys(world.registry).create("secret", Tenant(), (), SystemRandom())
         Keys(world.registry).create("secret", Tenant("default", "test"), (), SystemRandom())
-    with process(playbook, data) as running:
+    with process(playbook, data, "--console") as running:
         assert running.popen.stdout is not None
         link = next(line.strip() for line in running.popen.stdout if "/console/welcome?link=" in line)
         yield Room(running.url, data, playbook, secret, link)
