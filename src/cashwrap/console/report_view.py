@@ -12,9 +12,9 @@ from babel.numbers import format_decimal, get_currency_symbol
 from msgspec import Struct
 
 from cashwrap.analysis.render.words import MINUS, NONE, Scale, scale, scale_of
-from cashwrap.analysis.results import Curve, Effect, Interval, Point, Problem, Report, Result, Slice, Step
+from cashwrap.analysis.results import Effect, Interval, Problem, Report, Result, Slice, Step
 from cashwrap.console.look import Look
-from cashwrap.console.words import later
+from cashwrap.console.report_curves import UNITS, by_age, completed, over_time
 
 SMALL = 20
 """Shoppers below which a group's figures are not told."""
@@ -23,8 +23,6 @@ SLICES = 60
 WIDTH = 240.0
 """Of a bar's drawing; zero is in its middle."""
 _ROOM = 8.0
-_UNITS = {name: name for name in (later("days"), later("h"), later("min"), later("s"), later("ms"))}
-"""Of times, as ``Scale`` names them."""
 
 
 class Bar(Struct, frozen=True):
@@ -193,7 +191,7 @@ class Figures:
             symbol = get_currency_symbol(scale.currency, locale=self.look.language)
             bare = figures.removeprefix(sign)
             return f"{sign}{symbol}{bare}" if self.look.language == "en" else f"{figures}\u00a0{symbol}"
-        return f"{figures}\u00a0{self.look.say(_UNITS[scale.unit])}" if scale.unit else figures
+        return f"{figures}\u00a0{self.look.say(UNITS[scale.unit])}" if scale.unit else figures
 
     def _between(self, interval: Interval, said: Callable[[float], str]) -> str:
         low, high = interval
@@ -230,9 +228,9 @@ def view(report: Report, look: Look) -> View:
         funnel=tuple(_reached(step, figures) for step in _by_step(report.funnel)),
         parts=parts,
         hidden=hidden,
-        timeline=_over_time(report, figures),
-        novelty=_by_age(report, figures),
-        curves=_curves(report.curves),
+        timeline=over_time(report, look.say),
+        novelty=by_age(report, look.say),
+        curves=completed(report.curves),
         stake=_stake(verdict.stake, verdict.stake_interval, figures),
         stake_range=_stake_range(verdict.stake, verdict.stake_interval, figures),
         harm=figures.chance(verdict.harm) if verdict.harm is not None else "",
@@ -408,75 +406,6 @@ def _part(each: Slice, primary: Result, units: Scale, figures: Figures, reach: f
 def _small(each: Slice, figures: Figures) -> Part:
     told = figures.look.say("fewer than 20") if each.units < SMALL else figures.look.say("kept back")
     return Part(each.dimension, each.value, each.arm, told, small=True)
-
-
-# --- curves ---
-
-
-def _over_time(report: Report, figures: Figures) -> Mapping[str, object] | None:
-    return _points(report, report.timeline, figures, {})
-
-
-def _by_age(report: Report, figures: Figures) -> Mapping[str, object] | None:
-    return _points(report, report.novelty, figures, {"x": "number"})
-
-
-def _points(
-    report: Report, points: Sequence[Point], figures: Figures, more: Mapping[str, object]
-) -> Mapping[str, object] | None:
-    """The effect and the ends of its interval, by arm; a bound where there is one. One moment alone is no curve."""
-    primary = next((each for each in report.results if each.role == "primary"), None)
-    units = scale(primary.worth if primary else "count", report.currency, [each.effect for each in points], [])
-    moments = sorted({each.at for each in points})
-    if len(moments) < 2:
-        return None
-    arms, say, lines = dict.fromkeys(each.arm for each in points), figures.look.say, []
-    for arm in arms:
-        known = {each.at: each for each in points if each.arm == arm}
-        path = [known.get(at) for at in moments]
-        name = f"{arm}: " if len(arms) > 1 else ""
-        lines += [
-            _line(name + say("effect"), units, [each.effect if each else None for each in path]),
-            _line(name + say("interval from"), units, [each.interval.low if each else None for each in path]),
-            _line(name + say("interval to"), units, [each.interval.high if each else None for each in path]),
-        ]
-        if any(each is not None and each.boundary is not None for each in path):
-            lines.append(_line(name + say("bound"), units, [each.boundary if each else None for each in path]))
-    unit = (
-        say("pp")
-        if units.worth == "share"
-        else units.currency
-        if units.worth == "money"
-        else say(_UNITS[units.unit])
-        if units.unit
-        else ""
-    )
-    at = moments if more else [moment // 1000 for moment in moments]
-    return {"at": at, "lines": lines, "unit": unit, **more}
-
-
-def _line(label: str, units: Scale, values: Sequence[float | None]) -> dict[str, object]:
-    """A line of a plot; what is no number is a gap."""
-    told = [round(value * units.factor, 6) if value is not None and math.isfinite(value) else None for value in values]
-    return {"label": label, "values": told}
-
-
-def _curves(curves: Sequence[Curve]) -> Mapping[str, object] | None:
-    """The share that had completed by so many minutes, by arm."""
-    known = [each for each in curves if each.times]
-    moments = sorted({at for each in known for at in each.times})
-    if len(moments) < 2:
-        return None
-    moments = moments[:: max(1, len(moments) // 120)]
-    lines = [
-        {"label": each.arm, "values": [_until(each.times, each.completed, at) for at in moments]} for each in known
-    ]
-    return {"at": [round(at / 60_000, 2) for at in moments], "lines": lines, "unit": "share", "x": "number"}
-
-
-def _until(times: Sequence[int], values: Sequence[float], at: int) -> float | None:
-    known = [value for moment, value in zip(times, values, strict=True) if moment <= at]
-    return round(known[-1], 5) if known and math.isfinite(known[-1]) else 0.0
 
 
 # --- money at stake ---
