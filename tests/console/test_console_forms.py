@@ -316,3 +316,15 @@ def test_how_many_it_holds_for_is_told_and_few_are_hidden(site: Site) -> None:
     assert "Once the condition is whole" in mia.part("/drafts/new/fit", when="orders >").text
     assert "too long" in mia.part("/drafts/new/fit", when="o" * 5_000).text
     assert site.console.world.store.population(Tenant()) == 0
+
+
+def test_very_many_segments_are_offered_and_not_listed(site: Site) -> None:
+    live = site.console.versions.find("live")
+    many = "segments:\n" + "".join(f"  s{number}: orders > {number}\n" for number in range(2_000))
+    drafts_of(site).begin("person:x", "x", live, site.console.versions.files(live) | {"many.yaml": many})
+    draft, _ = draft_of(site)
+    mia, path = site.browser("marketer"), f"/drafts/{draft.id}/segments/new"
+    page = send(mia, path, mia.get(path), "check", name="x", text='"s1999" in segments && "s1" in segments')
+    assert inputs(page)["c.0.value"] == ["s1999"]
+    assert len(re.findall(r'<option value="s[0-9]', page.text)) <= 2 * 300
+    assert len(mia.get(f"/drafts/{draft.id}/preview").text) < 200_000

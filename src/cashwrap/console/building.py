@@ -194,7 +194,7 @@ def _part(part: Part, path: Path, known: Known, found: Mapping[Path, str], focus
         operators=operators_of(part.attribute, known.environment),
         widget=widget,
         value="\n".join(part.values) if widget == "lines" else "".join(part.values[-1:]).removesuffix(_utc(widget)),
-        known=known.of(part) if widget in ("text", "lines") else (),
+        known=known.of(part)[:LISTED] if widget in ("text", "lines") else (),
         unit=_unit(part, known.environment),
         doc=_DOCS.get(part.attribute, ""),
         keyed=keyed,
