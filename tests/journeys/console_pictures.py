@@ -64,7 +64,9 @@ def take(page: Page, found: Found, folder: Path) -> list[str]:
 
 def everything(browser: Browser, base: str, password: str, folder: Path) -> list[str]:
     """Every page as the owner sees it, and how one signs in."""
-    context = browser.new_context(user_agent=DESKTOP, locale="en", viewport={"width": 1280, "height": 860})
+    context = browser.new_context(
+        user_agent=DESKTOP, locale="en", viewport={"width": 1280, "height": 860}, reduced_motion="reduce"
+    )
     page = context.new_page()
     page.goto(f"{base}/console/login")
     wrong = take(page, Found("/console/login", page.url), folder)

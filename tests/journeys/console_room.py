@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 from playwright.sync_api import Page, expect
-from processes import process
 
 from cashwrap.adapters.system import SystemRandom
 from cashwrap.keys import Keys
 from cashwrap.library import open_world
 from cashwrap.model import Tenant
 from cashwrap.playbook.starter import starter_folder
+from processes import process
 
 PASSWORD = "four-kettles-on-a-shelf"
 OWNER = "olga"

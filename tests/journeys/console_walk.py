@@ -19,8 +19,10 @@ MENU += ["/settings", "/people", "/versions"]
 EXAMPLES = 2
 """Pages of one kind that are opened to look for further links: the first may have none."""
 _PARAMETER = re.compile(r"\{\w+(:path)?\}")
-_RUN = """async () => {
-  const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+LOOKS = ["color-contrast", "target-size", "scrollable-region-focusable"]
+"""What another theme or size of the same page can change."""
+_RUN = """async rules => {
   const {violations} = await axe.run(document, {resultTypes: ["violations"], runOnly: rules});
   return violations.filter(({impact}) => ["serious", "critical"].includes(impact)).flatMap(({id, nodes}) =>
     nodes.slice(0, 3).map(({target, failureSummary}) => `${id}: ${target.join(" ")} - ${failureSummary}`));
@@ -92,11 +94,11 @@ def links(page: Page, base: str, tenant: str) -> list[str]:
     return [link for link in whole if link.startswith(base) and urlsplit(link).path.startswith(here)]
 
 
-def barriers(page: Page) -> list[str]:
-    """What axe finds that is serious or critical, in the page as it stands."""
+def barriers(page: Page, rules: list[str] = RULES) -> list[str]:
+    """What axe finds that is serious or critical, in the page as it stands; of all its rules, or of these."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE.read_text())
-    found: list[str] = page.evaluate(_RUN)
+    found: list[str] = page.evaluate(_RUN, rules)
     return found
 
 

@@ -228,7 +228,8 @@ def read_the_result(page: Page, people: People, shop: Room) -> None:
     to(page, "Experiments")
     page.click(f"a:has-text('{IDEA}')")
     expect(page.locator("h1")).to_have_text(IDEA)
-    expect(page.locator(".verdict")).to_be_visible()
+    expect(page.locator(".verdict")).to_contain_text("Keep running")
+    expect(page.locator("main")).to_contain_text(f"of {SHOPPERS} exposed")
     people.keep(page, "result")
 
 
