@@ -15,14 +15,12 @@ from cashwrap.console.words import later
 from cashwrap.editing import splice
 from cashwrap.editing.builder import problems
 from cashwrap.editing.form_entries import (
-    DEFINITIONS,
     Edited,
     Form,
     Variation,
     closed,
     component_of,
     condition_of,
-    edited,
     experiment_fields,
     general,
     measure_of,
@@ -316,6 +314,3 @@ def save(ask: Ask, at: Opened, section: str, name: str, files: Mapping[str, str]
     if at.draft is None:
         return drafts.begin(actor, ask.say(TITLES[section], name=name), at.base, files)
     return drafts.save(at.draft.id, revision, files, actor)
-
-
-__all__ = ["DEFINITIONS", "edited"]

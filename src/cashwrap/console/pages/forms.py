@@ -12,13 +12,11 @@ from starlette.responses import Response
 from cashwrap.audit import Note
 from cashwrap.console.ask import Ask
 from cashwrap.console.entries import (
-    DEFINITIONS,
     FRESH,
     NONE,
     Opened,
     Page,
     Saving,
-    edited,
     open_draft,
     own_draft,
     page_of,
@@ -32,7 +30,7 @@ from cashwrap.console.preview import preview
 from cashwrap.console.routing import Route
 from cashwrap.console.words import later
 from cashwrap.editing import splice
-from cashwrap.editing.form_entries import Form, name_of, opened, posted
+from cashwrap.editing.form_entries import DEFINITIONS, Form, edited, name_of, opened, posted
 from cashwrap.errors import ConditionError, InvalidInput
 from cashwrap.playbook import examine
 from cashwrap.versions import playbook_files
