@@ -1,7 +1,9 @@
 """For how many a condition holds: of a sample of shoppers as they are now, and of the last decisions.
 
 Told as ``groups`` says. The sample is always the same one, so that whoever asks again learns nothing more; ids are
-random, so those behind a few places on the circle of ids are a fair one.
+random, so those behind a few places on the circle of ids are a fair one. What a count is told as depends on who is
+counted and not on how the condition is written: there are endless ways to ask for the same shoppers, and whoever could
+take the mean of what each is told would know their number, and by the difference of two the answer of one shopper.
 """
 
 from collections import deque
@@ -13,9 +15,9 @@ from msgspec.structs import replace
 
 from cashwrap import profiles, records
 from cashwrap.attributes import is_requested
-from cashwrap.condition import Environment, check, compile_condition, to_text
+from cashwrap.condition import Environment, check, compile_condition
 from cashwrap.condition.check import Checked
-from cashwrap.console.groups import STEP, Portion, Veil, portion
+from cashwrap.console.groups import Portion, Veil, portion
 from cashwrap.errors import Forgotten
 from cashwrap.memberships import standing_values
 from cashwrap.model import Millis, Profile, Tenant
@@ -49,6 +51,24 @@ class Fit(Struct, frozen=True):
     visits: bool
 
 
+class _Group:
+    """Some of those who were asked, each once, and what this very group is called."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._sum = 0
+        self.size = 0
+
+    @property
+    def question(self) -> str:
+        """For the veil: ids are random, so their sum names the group."""
+        return f"{self._kind} {self._sum:x}"
+
+    def add(self, key: bytes) -> None:
+        self._sum ^= int.from_bytes(key, "big")
+        self.size += 1
+
+
 class Fitting:
     """Asks the shoppers and the decisions of one store."""
 
@@ -60,32 +80,32 @@ class Fitting:
     def fit(self, text: str, playbook: Playbook, environment: Environment) -> Fit:
         """For how many a condition over a playbook's names holds. Raises ``ConditionError``."""
         checked = check(text, environment)
-        question = f"fit {to_text(checked.node)}"
         seen, inside = self._shoppers(checked, playbook)
         everybody = self._world.store.population(self._tenant)
         decided, fitting, people = self._decisions(checked)
-        decisions = portion(self._veil, f"decisions {question}", fitting, decided, decided)
+        decisions = portion(self._veil, fitting.question, fitting.size, decided, decided)
         return Fit(
-            asked=self._veil.count(f"{question} asked", seen),
-            shoppers=portion(self._veil, question, inside, seen, everybody),
+            asked=self._veil.count("fit asked", seen),
+            shoppers=portion(self._veil, inside.question, inside.size, seen, everybody),
             everybody=self._veil.count("", everybody),
-            decided=self._veil.count(f"{question} decided", decided),
-            decisions=decisions if people >= STEP else Portion(few=True),
+            decided=self._veil.count("fit decided", decided),
+            decisions=decisions if self._veil.count(people.question, people.size) else Portion(few=True),
             visits=any(is_requested(name) for name in checked.attributes),
         )
 
-    def _shoppers(self, checked: Checked, playbook: Playbook) -> tuple[int, int]:
-        """How many were asked, and how many of them it holds for."""
+    def _shoppers(self, checked: Checked, playbook: Playbook) -> tuple[int, _Group]:
+        """How many were asked, and those of them it holds for."""
         named = [name.removeprefix(_SEGMENT) for name in checked.attributes if name.startswith(_SEGMENT)]
         own = replace(playbook, segments=playbook.segments.only(named))
         holds, now = compile_condition(checked), self._world.clock.now()
-        seen = inside = 0
-        for profile in self._profiles():
+        seen, inside = 0, _Group("fit shoppers")
+        for shopper, profile in self._profiles():
             seen += 1
-            inside += holds(standing_values(own, profile, now)) is True
+            if holds(standing_values(own, profile, now)) is True:
+                inside.add(shopper)
         return seen, inside
 
-    def _profiles(self) -> Iterator[Profile]:
+    def _profiles(self) -> Iterator[tuple[bytes, Profile]]:
         world = self._world
         until, drawn = world.clock.monotonic() + PATIENCE, set[bytes]()
         for number in range(PLACES):
@@ -98,17 +118,17 @@ class Fitting:
             drawn |= {key.shopper for key in keys}
             for key, row in world.store.load(keys).items():
                 try:
-                    yield profiles.decode(world.vault.open(key.shopper, row.state))
+                    yield key.shopper, profiles.decode(world.vault.open(key.shopper, row.state))
                 except Forgotten:
                     continue
             if world.clock.monotonic() > until:
                 return
 
-    def _decisions(self, checked: Checked) -> tuple[int, int, int]:
-        """How many decisions were asked, how many it holds for, and of how many shoppers those are."""
-        holds, people = compile_condition(checked), set[bytes]()
+    def _decisions(self, checked: Checked) -> tuple[int, _Group, _Group]:
+        """How many decisions were asked, those it holds for, and the shoppers whose those are."""
+        holds, known = compile_condition(checked), set[bytes]()
         until = self._world.clock.monotonic() + PATIENCE
-        seen = inside = 0
+        seen, inside, people = 0, _Group("fit decisions"), _Group("fit people")
         for kept in reversed(self._newest()):
             try:
                 inputs = records.decode(self._world.vault.open(kept.shopper, kept.payload)).inputs
@@ -116,11 +136,13 @@ class Fitting:
                 continue
             seen += 1
             if holds(inputs.values) is True:
-                inside += 1
-                people.add(kept.shopper)
+                inside.add(kept.id)
+                if kept.shopper not in known:
+                    known.add(kept.shopper)
+                    people.add(kept.shopper)
             if self._world.clock.monotonic() > until:
                 break
-        return seen, inside, len(people)
+        return seen, inside, people
 
     def _newest(self) -> list[KeptDecision]:
         store, found = self._world.store, deque[KeptDecision](maxlen=MOST)
