@@ -12,10 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "shop"), str(ROOT / "tests/journeys"), str(ROOT / "tests")]
@@ -34,8 +34,9 @@ LOOKS = [
 ]
 SHOPPERS, RATE = 300.0, 8.0
 """Seconds of traffic before the first picture, and simulated shoppers a second."""
+COUNTED = 30_000
 DRAWN = 400
-"""Milliseconds until a plot has taken a new width."""
+"""Milliseconds until a job has ended, and until a plot has taken a new width."""
 
 
 def sign_in(page: Page, base: str, name: str, password: str) -> None:
@@ -49,6 +50,8 @@ def sign_in(page: Page, base: str, name: str, password: str) -> None:
 def take(page: Page, found: Found, folder: Path) -> list[str]:
     """The page in each look; what is wrong with it."""
     wrong = list[str]()
+    with suppress(Error):  # what is counted beside the page: taken as it is, where that takes too long
+        page.wait_for_function("!document.querySelector('progress, [hx-trigger*=\"load delay\"]')", timeout=COUNTED)
     for look, dark, phone in LOOKS:
         shown_in(page, dark=dark, phone=phone)
         page.evaluate("scrollTo(0, 0)")
