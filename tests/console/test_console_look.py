@@ -83,6 +83,11 @@ def test_numbers_are_written_as_the_language_does(language: str, shown: tuple[st
     assert (look.number(12345.5), look.percent(0.255)) == shown
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_moment_says_its_zone(language: str) -> None:
+    assert look_of(language).moment(1_795_394_613_000).endswith("00:43:33 UTC")
+
+
 def test_texts_are_escaped_whatever_they_hold() -> None:
     say = look_of("en")._templates.from_string('<p title="{{ name }}">{{ name }}</p>')
     assert say.render(name="\"><script>alert('x')</script>").count("<script") == 0

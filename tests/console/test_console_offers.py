@@ -301,3 +301,10 @@ def go_live(site: Site) -> None:
     draft = draft_of(site.playbook)
     site.console.versions.keep(draft.playbook, draft.files)
     site.console.versions.go_live(draft.playbook.hash, "folder")
+
+
+def test_who_may_write_drafts_is_led_to_the_forms(site: Site) -> None:
+    writes, looks = site.browser("marketer"), site.browser("viewer")
+    assert "/drafts/new?offer=new" in writes.get("/offers").text
+    assert "/drafts/new?offer=gold_thanks" in writes.get("/offers/of/gold_thanks").text
+    assert "/drafts/new" not in looks.get("/offers").text + looks.get("/offers/of/gold_thanks").text

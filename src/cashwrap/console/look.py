@@ -71,7 +71,7 @@ class Look:
 
     def moment(self, at: Millis) -> str:
         """Date and time, UTC."""
-        return format_datetime(_time(at), "d MMM y, HH:mm:ss", locale=self._locale)
+        return format_datetime(_time(at), "d MMM y, HH:mm:ss 'UTC'", locale=self._locale)
 
     def day(self, at: Millis) -> str:
         """A date."""
