@@ -23,7 +23,8 @@ from cashwrap.testing.shoppers import PERSONAS, Item, World, simulate
 
 FEED = Path(__file__).resolve().parent / "seed" / "feed.json"
 REPORT_SECONDS = 10
-MISTAKE_EVERY = 200  # steps
+MISTAKE_EVERY, FIRST_MISTAKE = 1500, 100  # steps
+UNSEEN_EVERY = 25  # orders of which no browser tells, for shoppers close pages
 
 
 def arguments():
@@ -72,9 +73,9 @@ class Engine:
             return None
         return None
 
-    def mistake(self, body):
-        """Send what is wrong, as the shop's backend; the answer, which says so, is for the console's readers."""
-        headers = {"Authorization": f"Bearer {self.keys[True]}", "Content-Type": "application/json"}
+    def aside(self, body, headers=(), *, trusted=False):
+        """Send what the simulation knows nothing of; whatever is answered is for the console's readers."""
+        headers = {**dict(headers), "Authorization": f"Bearer {self.keys[trusted]}", "Content-Type": "application/json"}
         connection = http.client.HTTPConnection(self.host, timeout=5)
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("POST", "/v1/batch", json.dumps(body), headers)
@@ -134,12 +135,19 @@ def mistaken(at):
     return {"batch": [{**each, **who, "messageId": f"mistake-{at}-{place}"} for place, each in enumerate(wrong)]}
 
 
-def with_mistakes(engine, steps):
-    """Pass the steps on, and send something wrong between them now and then, so that the console has it to show."""
+def as_in_life(engine, steps):
+    """Pass the steps on, and send beside them what real shops do: browsers tell of orders too, and some events are
+    wrong, so that the console has something to show."""
+    orders = 0
     for number, step in enumerate(steps):
-        if number % MISTAKE_EVERY == MISTAKE_EVERY // 2:
-            engine.mistake(mistaken(time.time_ns() // 1_000_000))
+        if number % MISTAKE_EVERY == FIRST_MISTAKE:
+            engine.aside(mistaken(time.time_ns() // 1_000_000), trusted=True)
         yield step
+        if step.kind == "order":
+            orders += 1
+            if orders % UNSEEN_EVERY:
+                seen = [{**event, "messageId": f"{event['messageId']}-page"} for event in step.body["batch"]]
+                engine.aside({"batch": seen}, step.headers)
 
 
 def play(engine, steps, report, say):
@@ -172,7 +180,7 @@ def main():
     print(f"traffic  {options.rate:g} simulated shoppers a second; again: --seed {options.seed}", flush=True)
     steps = simulate(options.seed, options.shoppers, world)
     engine = Engine(options.engine, *keys)
-    play(engine, with_mistakes(engine, steps), report, lambda text: print(text, flush=True))
+    play(engine, as_in_life(engine, steps), report, lambda text: print(text, flush=True))
     print(f"{report.line()}\ntraffic  bought of those who reached the payment page: {report.conversions()}", flush=True)
 
 
