@@ -7,6 +7,8 @@ holds no more than a few kilobytes of an answer.
 import asyncio
 import contextlib
 import hmac
+from collections.abc import MutableMapping
+from typing import Any
 
 import httptools
 from msgspec import Struct
@@ -15,7 +17,7 @@ from starlette.requests import Request
 from cashwrap import shoppers
 from cashwrap.audit import Note, Trail, pseudonym
 from cashwrap.engine import Engine
-from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed
+from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, Unavailable
 from cashwrap.events import RequestFacts
 from cashwrap.inputs import Caller
 from cashwrap.keys import ApiKey
@@ -24,7 +26,7 @@ from cashwrap.ports import ShopperKey
 from cashwrap.serve.ask import body_of
 from cashwrap.serve.companion import Companion
 from cashwrap.serve.rates import Rates
-from cashwrap.serve.wire import Receive, Scope, Send, error_body, read, respond, respond_error
+from cashwrap.serve.wire import Disconnected, Receive, Scope, Send, read, respond, respond_error
 
 ROOT = "/console"
 BODY = 2_500_000
@@ -33,6 +35,8 @@ PERSON = "person:"
 """How the name of a person begins where that of a key stands: in the audit log, say. No key is called so."""
 AT_ONCE = 512
 """Requests that are passed on at the same time, open streams included."""
+HELD = 64_000_000
+"""Bytes of forms that are held at the same time, whole or still coming: nobody has to sign in to send one."""
 PIECE = 64 * 1024
 _HOPS = {b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"expect", b"te", b"trailer"}
 """Headers of one connection and not of the request."""
@@ -51,6 +55,7 @@ class Forwarder:
         self._path = str(companion.socket) if companion is not None else ""
         self._rates = rates
         self._open: set[asyncio.Task[None]] = set()
+        self._held = 0
 
     def takes(self, path: str) -> bool:
         """Whether a path is the console's."""
@@ -63,11 +68,28 @@ class Forwarder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request with what the console says."""
-        if len(self._open) >= AT_ONCE:
-            error = CashwrapError("too many people, or too many open pages, at once; try again", code="console_busy")
-            await respond(send, 503, error_body(error), [(b"retry-after", b"5")])
-            return
+        taken = 0
+
+        async def counted() -> MutableMapping[str, Any]:
+            nonlocal taken
+            message = await receive()
+            size = len(message.get("body", b""))
+            taken, self._held = taken + size, self._held + size
+            if self._held > HELD:
+                raise Unavailable("too many forms are sent at once; try again", code="console_busy")
+            return message
+
         try:
+            await self._pass_on(scope, counted, send)
+        except Disconnected:
+            return
+        finally:
+            self._held -= taken
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if len(self._open) >= AT_ONCE:
+                raise Unavailable("too many people, or too many open pages, at once; try again", code="console_busy")
             body = await read(receive, BODY)
         except CashwrapError as error:
             await respond_error(send, error)
