@@ -59,7 +59,7 @@ def found(log: AuditLog, wanted: Wanted, before: int = 0, most: int = PAGE) -> F
     """The newest entries that are wanted with a number below ``before`` (0: all of them)."""
     last = newest(log)
     taken: list[tuple[int, AuditEntry]] = []
-    number = start = before - 1 if before else last
+    number = start = min(before - 1, last) if before else last
     for number, entry in _backwards(log, start, wanted.span()):
         if wanted.takes(entry):
             taken.append((number, entry))

@@ -1,6 +1,6 @@
 """Signing in, the first owner and the way out."""
 
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.responses import RedirectResponse, Response
 
@@ -134,7 +134,9 @@ def local(to: str) -> str:
     plain = to.isascii() and to.isprintable() and "\\" not in to and len(to) <= _PRINTABLE
     inside = parts.path == ROOT or parts.path.startswith(f"{ROOT}/")
     entry = parts.path.startswith((f"{ROOT}/login", f"{ROOT}/welcome", f"{ROOT}/sso/"))
-    return to if plain and inside and not entry and not parts.scheme and not parts.netloc and "//" not in to else ROOT
+    upwards = ".." in unquote(parts.path)
+    there = plain and inside and not upwards and not entry and not parts.scheme and not parts.netloc
+    return to if there and "//" not in to else ROOT
 
 
 def _single(ask: Ask) -> sso.SingleSignOn:
