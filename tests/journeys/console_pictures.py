@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT / "shop"), str(ROOT / "tests/journeys"), str(ROOT / "te
 from console_walk import Found, barriers, shown_in, too_wide, walk  # noqa: E402 - beside this file
 from demo import Demo  # noqa: E402 - the demo's own modules live beside the shop
 from programs import Child  # noqa: E402
+from smoke import JONAS  # noqa: E402
 
 from conftest import CHROMIUM_ARGS, DESKTOP  # noqa: E402
 
@@ -45,6 +46,24 @@ def sign_in(page: Page, base: str, name: str, password: str) -> None:
     page.fill("[name=password]", password)
     page.click("button.primary")
     page.wait_for_url("**/now")
+
+
+def shopper(page: Page, base: str) -> str:
+    """The address of the demo's regular, who has to be searched."""
+    page.goto(f"{base}/console/default/live/shopper")
+    page.fill("[name=who]", JONAS)
+    page.click("main button:has-text('Find')")
+    page.wait_for_url("**/shopper/*")
+    return page.url
+
+
+def draft(page: Page, base: str) -> str:
+    """The address of a draft."""
+    page.goto(f"{base}/console/default/live/drafts")
+    page.fill("#f-title", "A word for the evening")
+    page.click("button:has-text('Make the draft')")
+    page.wait_for_url("**/drafts/*")
+    return page.url.partition("?")[0]
 
 
 def take(page: Page, found: Found, folder: Path) -> list[str]:
@@ -74,7 +93,7 @@ def everything(browser: Browser, base: str, password: str, folder: Path) -> list
     page.goto(f"{base}/console/login")
     wrong = take(page, Found("/console/login", page.url), folder)
     sign_in(page, base, "olga", password)
-    for found in walk(page, base):
+    for found in walk(page, base, first=(shopper(page, base), draft(page, base))):
         print(f"{found.name:40} {found.address.removeprefix(base)}", flush=True)  # noqa: T201 - a command speaks
         wrong += take(page, found, folder)
     context.close()
