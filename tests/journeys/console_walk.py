@@ -111,6 +111,7 @@ def shown_in(page: Page, *, dark: bool, phone: bool) -> None:
     """The same page in another theme and size, without loading it again."""
     page.evaluate("theme => document.documentElement.dataset.theme = theme", "dark" if dark else "light")
     page.set_viewport_size({"width": 390, "height": 844} if phone else {"width": 1280, "height": 860})
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def listen_for_violations(page: Page) -> None:

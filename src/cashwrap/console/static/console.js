@@ -212,11 +212,12 @@ function nameTables(root) {
       Array.from(row.cells).forEach((cell, place) => (cell.dataset["label"] ??= heads[place] ?? ""));
     }
   }
-  for (const box of all(".wide", root)) sizes.observe(box);
+  for (const box of all(".wide, .wide > *", root)) sizes.observe(box);
 }
 
 const sizes = new ResizeObserver((boxes) => {
-  for (const { target } of boxes) {
+  for (const { target: changed } of boxes) {
+    const target = changed.closest(".wide") ?? changed;
     const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
     if (scrolls && !target.hasAttribute("tabindex")) {
       target.setAttribute("tabindex", "0");
