@@ -110,13 +110,15 @@ class TestPublishing:
 
     def test_mistakes_and_failing_cases_keep_it_from_going_live(self, crew: dict[str, Any]) -> None:
         before = live(crew)
-        for change in (
-            ("shoppers.yaml", "when: sessions >= 2 || orders >= 1", "when: sesions >= 2"),
-            ("offers.yaml", "benefit: {percent: 10, most: 15}", "benefit: {percent: 90, most: 1500}"),
+        for change, told in (
+            (("shoppers.yaml", "when: sessions >= 2 || orders >= 1", "when: sesions >= 2"), "sesions"),
+            (("offers.yaml", "benefit: {percent: 10, most: 15}", "benefit: {percent: 90, most: 1500}"), "cases say"),
         ):
             what = draft(crew, "ann", change)
             page = crew["ann"].get(f"/drafts/{what.id}/publish").text
             assert "disabled" in page
+            assert told in page
+            assert ("/offers/same_again" in page) == (told == "cases say")  # to the form of what was changed
             assert publish(crew, "ann", what).status_code == 400
         assert live(crew) == before
 
