@@ -17,6 +17,8 @@ class Known(NamedTuple):
 
     at: Millis
     value: object
+    fresh: Millis
+    """How old whoever asked for it allowed it to be."""
 
 
 class Remembered:
@@ -36,14 +38,28 @@ class Remembered:
             known = self._known.get(name)
             if known is not None and self._clock.now() - known.at <= fresh:
                 return cast("T", known.value)
-            value = make()
+            try:
+                value = make()
+            except BaseException:
+                with self._lock:
+                    self._making.pop(name, None)  # who asks for nonsense leaves nothing behind
+                raise
             with self._lock:
-                self._known[name] = Known(self._clock.now(), value)
-                while len(self._known) > MOST:
-                    oldest = min(self._known, key=lambda each: self._known[each].at)
-                    del self._known[oldest]
-                    self._making.pop(oldest, None)
+                self._known[name] = Known(self._clock.now(), value, fresh)
+                self._forget()
             return value
+
+    def _forget(self) -> None:
+        """What is long too old, and may be large; and of more than there is room for the oldest.
+
+        What was never to be told again without making it is kept: ``known`` tells it.
+        """
+        now, ages = self._clock.now(), sorted(self._known, key=lambda each: self._known[each].at)
+        spare = set(ages[: max(0, len(ages) - MOST)])
+        spare |= {each for each in ages if 0 < 2 * self._known[each].fresh < now - self._known[each].at}
+        for each in spare:
+            del self._known[each]
+            self._making.pop(each, None)
 
     def known(self, name: Hashable) -> Known | None:
         """What is known by this name, however old."""
