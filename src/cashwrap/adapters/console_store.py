@@ -78,24 +78,24 @@ class ConsoleStore:
     def newest_sizes(self, store: str) -> dict[str, int]:
         """What every segment was last read as."""
         with self._database.reading() as db:
-            return {segment: size for segment, size, _ in db.execute(_SQL["newest_sizes"], (store,))}
+            return {str(name): int(size) for name, size, _ in db.execute(_SQL["newest_sizes"], (store,))}
 
     def sizes_at(self, store: str, segments: Sequence[str], at: Millis) -> dict[str, int]:
         """What these segments were at a moment; those never read before it are left out."""
         with self._database.reading() as db:
             names = msgspec.json.encode(segments).decode()
             found = db.execute(_SQL["sizes_at"], (store, at, names)).fetchall()
-        return {segment: size for segment, size in found if size is not None}
+        return {str(segment): int(size) for segment, size in found if size is not None}
 
     def sizes_of(self, store: str, segment: str) -> list[tuple[Millis, int]]:
         """Every change of a segment's size, ascending."""
         with self._database.reading() as db:
-            return db.execute(_SQL["sizes_of"], (store, segment)).fetchall()
+            return [(int(at), int(size)) for at, size in db.execute(_SQL["sizes_of"], (store, segment))]
 
     def readings(self, store: str) -> list[Millis]:
         """When sizes were read, ascending."""
         with self._database.reading() as db:
-            return [at for (at,) in db.execute(_SQL["readings"], (store,))]
+            return [int(at) for (at,) in db.execute(_SQL["readings"], (store,))]
 
     def keep_sizes(self, store: str, at: Millis, changed: Mapping[str, int]) -> None:
         """Note that sizes were read, and those that are not as they were: durably, all or nothing."""
