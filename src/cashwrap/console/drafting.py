@@ -136,7 +136,7 @@ def examine_now(ask: Ask, files: Mapping[str, str]) -> Examined | Job:
         known = job.result
     found: Examined = known if known is not None else examined(files, versions)
     with _lock:
-        _outcomes[key] = found
+        _outcomes[key[0], found.live] = found  # something else may have gone live since it was asked
         while len(_outcomes) > KEPT:
             del _outcomes[next(iter(_outcomes))]
     return found
