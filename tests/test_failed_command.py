@@ -178,6 +178,12 @@ CHANGES: dict[str, str | None] = {
     "models candidate": "model.candidate",
     "models promote": "model.promote",
     "models rollback": "model.rollback",
+    "people invite": "person.invite",
+    "people roles": "person.roles",
+    "people disable": "person.disable",
+    "people enable": "person.enable",
+    "people reset": "person.reset",
+    "people remove": "person.remove",
     "models retire": "model.retire",
     "failed show": "failed.read",
     "failed repair": "failed.repair",
@@ -211,6 +217,8 @@ NOTHING = {
     "models list",
     "models show",
     "models verify",
+    "people list",
+    "console",
 }
 """Those that show no person and change no rule; a server leaves entries of its own."""
 ELSEWHERE = {
@@ -220,7 +228,7 @@ ELSEWHERE = {
     "guard",
     "train",
     "score",
-    *(each for each in CHANGES if each.startswith("models ")),
+    *(each for each in CHANGES if each.startswith(("models ", "people "))),
 }
 """Shown by the tests of their own rooms."""
 

@@ -198,9 +198,10 @@ def test_forgetting_a_shopper_reaches_the_models(world: World) -> None:
         ids = tuple(each.analytic_id for each in people.values())
         version = kept(world, artefact=artefact(**index([(0, [1, 2]), (1, [3])])), subjects=ids)
         caller, ref = shop.caller(trusted=True), ShopperRef(anonymous_id="ada")
-        assert learned_from(shop.engine, ref, caller) == [f"next_item@{version}"]
+        ada = shop.engine.find(ref, caller)
+        assert learned_from(shop.engine, ada, LIVE) == [f"next_item@{version}"]
         told = Handlers(shop.engine)._forget(ref, caller)
         assert told == {"forgotten": True, "models": [f"next_item@{version}"]}
-        assert learned_from(shop.engine, ref, caller) == []
+        assert learned_from(shop.engine, ada, LIVE) == []
     assert holding(world, LIVE, ids[:1]) == []
     assert holding(world, LIVE, ids[1:]) == [f"next_item@{version}"]
