@@ -44,7 +44,7 @@ def test_nothing_else_opens_a_connection() -> None:
         for path in SOURCE.rglob("*.py")
         if "testing" not in path.parts and "workers" not in path.parts  # workers speak to their own machine only
     }
-    assert {name for name, modules in found.items() if modules} == MAY | NEAR | CONFIGURED
+    assert {name for name, modules in found.items() if modules} <= MAY | NEAR | CONFIGURED
 
 
 def test_the_check_sees_a_way_out() -> None:
