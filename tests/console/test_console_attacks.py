@@ -11,6 +11,7 @@ from tests.console.shopper_data import fill
 from cashwrap.console.app import ROUTES
 from cashwrap.console.pages.login import local
 from cashwrap.console.remembered import Remembered
+from cashwrap.console.roles import Grant
 from cashwrap.console.shopper_links import ShopperLinks
 from cashwrap.console.trails import Wanted, found
 from cashwrap.model import Tenant
@@ -151,3 +152,49 @@ def test_what_was_worked_out_does_not_stay_for_ever() -> None:
             remembered.get(("nonsense", number), 600_000, lambda: 1 // 0)
     assert len(remembered._known) <= 21
     assert len(remembered._making) <= 21
+
+
+def test_what_is_typed_stands_in_no_entry_of_the_audit_log(site: Site) -> None:
+    admin, log = site.browser("admin"), site.console.world.audit
+    assert log is not None
+    typed = "somebody@example.com"
+    for name in ("", typed):
+        admin.post("/experiences/switch", {"scope": "experience", "name": name, "off": "0", "reason": typed})
+    admin.post("/experiences/switch", {"scope": "all", "name": "", "off": "1", "reason": typed})
+    admin.post("/now/alerts/" + typed)
+    admin.post("/experiments/code_field_for_discount_seekers/stop", {"reason": typed})
+    entries = log.entries()
+    assert [entry.action for _, entry in entries][-2:] == ["switch.off", "switch.off"]
+    assert typed not in str(entries)
+
+
+def test_whose_word_counts(site: Site) -> None:
+    """Nobody approves by a second session, an old page, a lost role, or before an edit."""
+    ann, bob = site.browser("marketer", name="ann"), site.browser("marketer", name="bob")
+    console = site.console
+    offers = console.versions.files(console.versions.find("live"))["offers.yaml"]
+    draft = ann.post("/drafts", {"title": "x"}).headers["location"].rpartition("/")[2].partition("?")[0]
+    at = f"/drafts/{draft}"
+
+    def edit(said: str, revision: int) -> None:
+        fields = {"file": "offers.yaml", "text": said, "revision": str(revision)}
+        assert ann.post(at, fields).status_code == 303
+
+    def publish(revision: int) -> int:
+        return ann.post(f"{at}/publish", {"revision": str(revision), "message": ""}).status_code
+
+    edit(re.sub(r"percent: (\d+)", lambda found: f"percent: {int(found[1]) + 1}", offers, count=1), 1)
+    assert publish(2) == 409
+    again = site.browser("marketer", name="ann")
+    assert again.post(f"{at}/approve", {"revision": "2"}).status_code == 409
+    assert bob.post(f"{at}/approve", {"revision": "1"}).status_code == 409
+    assert bob.post(f"{at}/approve", {"revision": "2"}).status_code == 303
+    edit(re.sub(r"percent: (\d+)", lambda found: f"percent: {int(found[1]) + 2}", offers, count=1), 2)
+    assert publish(3) == 409
+    assert bob.post(f"{at}/approve", {"revision": "3"}).status_code == 303
+    person = console.people.get("bob")
+    for lost in (replace(person, disabled=True), replace(person, grants=(Grant("marketer", "a", "live"),))):
+        console.people.put(lost)
+        assert publish(3) == 409
+    console.people.put(person)
+    assert publish(3) == 303

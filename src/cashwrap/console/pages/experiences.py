@@ -128,6 +128,8 @@ async def switch(ask: Ask) -> Response:
     found, tenant, world = cast("Scope", scope), ask.tenant, ask.console.world
     if is_off:
         await ask.run(_must_be_there, ask, found, name)
+    elif not await ask.run(_is_off, ask, found, name):  # else whatever is typed would stand in the audit log for ever
+        return ask.go("/experiences", done="on")
     reason = " ".join(form.get("reason", "").split())[:REASON]
     note = ask.note("switch.off" if is_off else "switch.on", f"{scope} {name}".strip())
     thrown = Switch(found, name, world.clock.now(), reason, tenant, note.actor)
@@ -143,6 +145,11 @@ def _must_be_there(ask: Ask, scope: Scope, name: str) -> None:
         raise InvalidInput(ask.say("The live playbook has no such placement."), code="no_such_placement")
     if scope == "experience" and name not in declared.experiences:
         raise InvalidInput(ask.say("The live playbook has no such experience."), code="no_such_experience")
+
+
+def _is_off(ask: Ask, scope: Scope, name: str) -> bool:
+    thrown = Switches(ask.console.world.registry).of(ask.tenant)
+    return any((each.scope, each.name) == (scope, name) for each in thrown)
 
 
 def _done(ask: Ask) -> str:

@@ -251,8 +251,7 @@ async def _switch(ask: Ask, *, off: bool, reason: str) -> Response:
     if row is None:
         message = ask.say("The live playbook has no such experiment, so there is nothing to stop.")
         raise InvalidInput(message, code="no_such_experiment")
-    details = {"reason": reason} if reason else {}
-    note = ask.note("switch.off" if off else "switch.on", f"experience {name}", **details)
+    note = ask.note("switch.off" if off else "switch.on", f"experience {name}")
     world = ask.console.world
     switch = Switch("experience", name, world.clock.now(), reason, ask.tenant, note.actor)
     await ask.change(note, lambda: Switches(world.registry).set(switch, off=off))
