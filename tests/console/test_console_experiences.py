@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.console.conftest import Site
 
 from cashwrap.console.console import Options, open_console
@@ -75,6 +76,8 @@ def test_one_experience_in_every_language_with_its_condition_opened(site: Site) 
 
 def test_switching_off_and_on_again_is_seen_at_once_and_noted(site: Site) -> None:
     browser = site.browser("marketer")
+    person = site.console.people.get("marketer")
+    site.console.people.put(replace(person, id="wl4iycww", display="Marek Lind"))  # as those who were invited
     fields = {"scope": "experience", "name": "thank_regulars", "off": "1", "reason": f"wrong price {HOSTILE}"}
     answer = browser.post("/experiences/switch", fields | {"back": "thank_regulars"})
     assert answer.headers["location"] == "/console/default/live/experiences/of/thank_regulars?done=off"
@@ -83,12 +86,12 @@ def test_switching_off_and_on_again_is_seen_at_once_and_noted(site: Site) -> Non
     for path in ("/experiences", "/experiences/of/thank_regulars"):
         page = browser.get(path).text
         assert "The experience thank_regulars is switched off." in page
-        assert "by marketer" in page
+        assert "by Marek Lind" in page
         assert "wrong price &lt;script&gt;" in page
         assert HOSTILE not in page
     assert site.console.world.audit is not None
     entry = site.console.world.audit.entries()[-1][1]
-    assert (entry.actor, entry.action, entry.subject) == ("person:marketer", "switch.off", "experience thank_regulars")
+    assert (entry.actor, entry.action, entry.subject) == ("person:wl4iycww", "switch.off", "experience thank_regulars")
     browser.post("/experiences/switch", {"scope": "experience", "name": "thank_regulars", "off": "0"})
     assert Switches(site.console.world.registry).kills(HERE) == NOTHING_KILLED
     assert "is switched off" not in browser.get("/experiences").text
