@@ -41,9 +41,9 @@ from bench.openloop import Load, Planned, arrivals, request
 from bench.playbooks import write_playbook
 from cashwrap.adapters.console_store import ConsoleStore
 from cashwrap.adapters.system import SystemClock, SystemRandom
-from cashwrap.console.people import People, Person
+from cashwrap.console.people.people import People, Person
+from cashwrap.console.people.sessions import COOKIE, Sessions
 from cashwrap.console.roles import Grant
-from cashwrap.console.sessions import COOKIE, Sessions
 from cashwrap.library import open_world
 
 EXPERIENCES, SHOPPERS = 1_000, 100

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from cashwrap.console.passwords import Passwords
-from cashwrap.console.people import People
+from cashwrap.console.people.passwords import Passwords
+from cashwrap.console.people.people import People
+from cashwrap.console.people.staff import Staff
 from cashwrap.console.roles import Grant
-from cashwrap.console.staff import Staff
 from cashwrap.library import open_world
 
 STAFF = {

@@ -19,9 +19,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "cashwrap"
 OUTWARD = {"http.client", "urllib.request", "smtplib", "ftplib", "httpx", "requests", "aiohttp", "socket"}
 MAY = {"adapters/http.py", "serve/run.py", "adapters/postgres_ledger.py"}
 """The port's adapter; a listener; a database. What only tests call (``testing``) is no part of a server."""
-NEAR = {"serve/pulses.py", "cli/console.py", "console/live.py", "console/run.py", "console/upstream.py"}
+NEAR = {"serve/pulses.py", "cli/console.py", "console/now/live.py", "console/run.py", "console/upstream.py"}
 """Server and console of one machine, who speak over sockets in a private folder and over loopback."""
-CONFIGURED = {"console/sso.py"}
+CONFIGURED = {"console/people/sso.py"}
 """Single sign-on asks the provider that its file names, where there is one (tests/console/test_console_sso.py)."""
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cashwrap.condition import Environment, Type
-from cashwrap.console import fitting
-from cashwrap.console.fitting import Fitting
-from cashwrap.console.groups import Veil
+from cashwrap.console.groups import fitting
+from cashwrap.console.groups.fitting import Fitting
+from cashwrap.console.groups.groups import Veil
 from cashwrap.library import open_world
 from cashwrap.model import Profile, Tenant
 from cashwrap.playbook import examine

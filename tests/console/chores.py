@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from cashwrap.console.jobs import tell
+from cashwrap.console.work.jobs import tell
 from cashwrap.errors import InvalidInput
 
 

@@ -19,9 +19,9 @@ from cashwrap.adapters.console_store import ConsoleStore
 from cashwrap.adapters.system import SystemRandom
 from cashwrap.console.app import application
 from cashwrap.console.console import Console, Options, open_console
-from cashwrap.console.people import Person
+from cashwrap.console.people.people import Person
+from cashwrap.console.people.sessions import COOKIE
 from cashwrap.console.roles import Grant, Role
-from cashwrap.console.sessions import COOKIE
 from cashwrap.keys import Keys
 from cashwrap.library import open_world
 from cashwrap.model import Tenant

@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 from tests.console.conftest import Site
 from tests.engines import TestClock
 
-from cashwrap.console import passwords
-from cashwrap.console.people import Person
-from cashwrap.console.sessions import COOKIE
+from cashwrap.console.people import passwords
+from cashwrap.console.people.people import Person
+from cashwrap.console.people.sessions import COOKIE
 
 CHEAP = Parameters(Type.ID, 19, 16, 32, 1, 8, 1)
 """Hashes of a millisecond: what is tested is what stands around them."""

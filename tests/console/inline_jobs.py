@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.console.conftest import Site
 
 from cashwrap.adapters.system import SystemClock
-from cashwrap.console.jobs import Job, Jobs, Work, _done
+from cashwrap.console.work.jobs import Job, Jobs, Work, _done
 from cashwrap.errors import TooMuch
 from cashwrap.model import Millis
 

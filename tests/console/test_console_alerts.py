@@ -11,10 +11,20 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.console.test_console_now import CODES
 
-from cashwrap.console import alerts as rules
-from cashwrap.console.alerts import CHANCE, HELD, Alert, Situation, Usual, Watch, alerts, chance_of_none, hours_between
-from cashwrap.console.confirmed import Loss
-from cashwrap.console.figures import HOUR, MINUTE, Point
+from cashwrap.console.now import alerts as rules
+from cashwrap.console.now.alerts import (
+    CHANCE,
+    HELD,
+    Alert,
+    Situation,
+    Usual,
+    Watch,
+    alerts,
+    chance_of_none,
+    hours_between,
+)
+from cashwrap.console.now.confirmed import Loss
+from cashwrap.console.now.figures import HOUR, MINUTE, Point
 
 NOW = 1_800_000_000_000
 CALM = Situation(

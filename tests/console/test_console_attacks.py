@@ -12,7 +12,7 @@ from cashwrap.console.app import ROUTES
 from cashwrap.console.pages.login import local
 from cashwrap.console.remembered import Remembered
 from cashwrap.console.roles import Grant
-from cashwrap.console.shopper_links import ShopperLinks
+from cashwrap.console.shopper.links import ShopperLinks
 from cashwrap.console.trails import Wanted, found
 from cashwrap.model import Tenant
 from cashwrap.playbook import examine

@@ -11,9 +11,9 @@ from tests.console.shopper_data import HOSTILE, consent, fill, track
 from cashwrap.adapters.system import SystemClock
 from cashwrap.audit import Note
 from cashwrap.console.failures import groups, remedy_of
-from cashwrap.console.goods import DAY, STALE, Shelf, counted
 from cashwrap.console.keeping import kept, last_backup
 from cashwrap.console.pages.data import hint
+from cashwrap.console.shop.goods import DAY, STALE, Shelf, counted
 from cashwrap.console.upstream import Upstream
 from cashwrap.drift import KIND
 from cashwrap.library import open_world

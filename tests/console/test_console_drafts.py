@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cashwrap.console.comparing import side_by_side
-from cashwrap.console.drafts import OPEN, Draft, Drafts, digest_of
+from cashwrap.console.drafts.comparing import side_by_side
+from cashwrap.console.drafts.drafts import OPEN, Draft, Drafts, digest_of
 from cashwrap.errors import Conflict, InvalidInput, TooMuch
 from cashwrap.playbook.starter import starter_files
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from tests.console.conftest import Site
 
 from cashwrap.console.console import Options, open_console
-from cashwrap.console.looks import looks, week
-from cashwrap.console.winning import Wins, counted
+from cashwrap.console.shop.looks import looks, week
+from cashwrap.console.shop.winning import Wins, counted
 from cashwrap.decide import NOTHING_KILLED
 from cashwrap.declarations import Button, Field, Message, ScheduleDecl
 from cashwrap.declarations import Options as Methods

@@ -15,12 +15,12 @@ import reports
 from cashwrap.analysis import making
 from cashwrap.analysis.results import Effect, Interval, Report, Slice
 from cashwrap.analysis.statistics.guardrails import Harm
-from cashwrap.console import work
 from cashwrap.console.console import Options, open_console
 from cashwrap.console.look import look_of
 from cashwrap.console.pages import experiments as page
-from cashwrap.console.report_view import bar, kept_back, view
-from cashwrap.console.work import Brief, Harmful, Past, Survey
+from cashwrap.console.work import work
+from cashwrap.console.work.report_view import bar, kept_back, view
+from cashwrap.console.work.work import Brief, Harmful, Past, Survey
 from cashwrap.errors import CashwrapError
 from cashwrap.history import write_facts
 from cashwrap.library import open_world

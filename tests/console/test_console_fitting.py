@@ -9,9 +9,9 @@ from tests.console.conftest import Site
 from tests.console.shopper_data import fill, take
 
 from cashwrap.condition import Environment, Type
-from cashwrap.console.fitting import Fitting
-from cashwrap.console.groups import STEP, Veil
-from cashwrap.console.shopper_links import ShopperLinks
+from cashwrap.console.groups.fitting import Fitting
+from cashwrap.console.groups.groups import STEP, Veil
+from cashwrap.console.shopper.links import ShopperLinks
 from cashwrap.engine import Engine
 from cashwrap.events import RequestFacts
 from cashwrap.inputs import Caller

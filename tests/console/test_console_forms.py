@@ -8,7 +8,7 @@ import pytest
 from httpx2 import Response
 from tests.console.conftest import Browser, Site
 
-from cashwrap.console.drafts import Draft, Drafts
+from cashwrap.console.drafts.drafts import Draft, Drafts
 from cashwrap.editing import splice
 from cashwrap.model import Tenant
 from cashwrap.playbook import examine

@@ -12,8 +12,8 @@ import pytest
 from tests.console import chores
 
 from cashwrap.adapters.system import SystemClock
-from cashwrap.console import jobs as room
-from cashwrap.console.jobs import WAITING, Job, Jobs, Limits, named
+from cashwrap.console.work import jobs as room
+from cashwrap.console.work.jobs import WAITING, Job, Jobs, Limits, named
 from cashwrap.errors import TooMuch
 from cashwrap.model import Tenant
 
@@ -139,7 +139,7 @@ def test_a_killed_console_leaves_no_process_behind(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\nimport sys, time\n"
         "from tests.console import chores\nfrom cashwrap.adapters.system import SystemClock\n"
-        "from cashwrap.console.jobs import Jobs\n"
+        "from cashwrap.console.work.jobs import Jobs\n"
         f"Jobs(Path({str(tmp_path)!r}), SystemClock()).ask('sleep', chores.sleep)\ntime.sleep(60)\n"
     )
     root = Path(__file__).parents[2]

@@ -14,12 +14,12 @@ import pytest
 from msgspec.structs import replace
 
 from cashwrap.adapters.console_store import ConsoleStore
-from cashwrap.console import live as module
-from cashwrap.console.confirmed import BACKEND, BROWSER, Follower, Loss, Orders, first_since
-from cashwrap.console.figures import ALL, HOUR, KEPT, MINUTE, SECOND, Curves, Heard, Point, Series, at_most, slower
-from cashwrap.console.goods import KIND as GOODS
-from cashwrap.console.goods import Goods
-from cashwrap.console.live import Live
+from cashwrap.console.now import live as module
+from cashwrap.console.now.confirmed import BACKEND, BROWSER, Follower, Loss, Orders, first_since
+from cashwrap.console.now.figures import ALL, HOUR, KEPT, MINUTE, SECOND, Curves, Heard, Point, Series, at_most, slower
+from cashwrap.console.now.live import Live
+from cashwrap.console.shop.goods import KIND as GOODS
+from cashwrap.console.shop.goods import Goods
 from cashwrap.counts import BUCKETS, Counts
 from cashwrap.events import Accounting
 from cashwrap.model import Event, Tenant

@@ -26,13 +26,13 @@ from tests.console.doors import (
 from tests.engines import SeededRandom, TestClock
 
 from cashwrap.adapters.vault import MemoryVault
-from cashwrap.console import links, lockout
-from cashwrap.console.accounts import DEVICE
-from cashwrap.console.links import first_link
-from cashwrap.console.lockout import FREE, Lockout
 from cashwrap.console.pages.login import local
-from cashwrap.console.passwords import AT_ONCE, WAITING, Passwords, check_password
-from cashwrap.console.second_factor import RECOVERY, STEP, SecondFactor
+from cashwrap.console.people import links, lockout
+from cashwrap.console.people.accounts import DEVICE
+from cashwrap.console.people.links import first_link
+from cashwrap.console.people.lockout import FREE, Lockout
+from cashwrap.console.people.passwords import AT_ONCE, WAITING, Passwords, check_password
+from cashwrap.console.people.second_factor import RECOVERY, STEP, SecondFactor
 from cashwrap.console.words import translations
 from cashwrap.errors import InvalidInput, StoreError, TooMuch
 
@@ -227,7 +227,7 @@ class TestSigningIn:
         assert "<script>alert" not in page
 
     def test_entries_of_failures_end_somewhere(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("cashwrap.console.accounts._TOLD_AN_HOUR", 3)
+        monkeypatch.setattr("cashwrap.console.people.accounts._TOLD_AN_HOUR", 3)
         monkeypatch.setitem(lockout.FREE, "account", 100)
         clock = clock_of(site, monkeypatch)
         for _ in range(6):
@@ -522,7 +522,8 @@ class TestOwnAccount:
 
 RAISED = ("InvalidInput", "NotAllowed", "Conflict", "TooMuch", "Unavailable")
 SPEAKING = (
-    *("accounts", "people", "passwords", "links", "lockout", "sso", "routing"),
+    *(f"people/{each}" for each in ("accounts", "people", "passwords", "links", "lockout", "sso")),
+    "routing",
     *("pages/login", "pages/account", "pages/people"),
 )
 

@@ -7,9 +7,9 @@ import pytest
 from tests.console.conftest import Site
 from tests.console.inline_jobs import inline
 
-from cashwrap.console import work
 from cashwrap.console.pages.models import _dots
-from cashwrap.console.work import Card, Drifted, Shift, Trained
+from cashwrap.console.work import work
+from cashwrap.console.work.work import Card, Drifted, Shift, Trained
 from cashwrap.errors import CashwrapError, InvalidInput
 from cashwrap.learned import registry
 from cashwrap.learned.artefact import Figure, Gate, Lineage

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from tests.console.conftest import Site
 
-from cashwrap.console.alerts import Alert
+from cashwrap.console.now.alerts import Alert
 from cashwrap.console.pages import now as page
 from cashwrap.console.roles import Grant
 from cashwrap.console.streams import Streams

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from tests.console.conftest import Site
 
 from cashwrap.adapters.sqlite_ledger import SqliteLedger
-from cashwrap.console.ledger_pages import LOOK_BACK, LedgerPages, by_day
 from cashwrap.console.remembered import Remembered
-from cashwrap.console.suspicious import DAY, HOUR, Suspicion, suspicions, who
+from cashwrap.console.shop.ledger_pages import LOOK_BACK, LedgerPages, by_day
+from cashwrap.console.shop.suspicious import DAY, HOUR, Suspicion, suspicions, who
 from cashwrap.errors import Unavailable
 from cashwrap.ledger import Claim, Entry, Move, Once, Reservation
 from cashwrap.model import Millis, Tenant

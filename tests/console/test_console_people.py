@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from cashwrap.cli.main import app
 from cashwrap.console.pages.people import PAGE
-from cashwrap.console.people import Person, checked, display_name
+from cashwrap.console.people.people import Person, checked, display_name
+from cashwrap.console.people.sessions import PROVEN
 from cashwrap.console.roles import Grant
-from cashwrap.console.sessions import PROVEN
 from cashwrap.errors import Conflict, InvalidInput
 
 __all__ = ["cheap"]

@@ -5,7 +5,7 @@ import re
 import pytest
 from tests.console.conftest import Browser, Site
 
-from cashwrap.console.drafts import Drafts
+from cashwrap.console.drafts.drafts import Drafts
 from cashwrap.editing import splice
 from cashwrap.model import Tenant
 

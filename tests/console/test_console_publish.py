@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from cashwrap.console.backtesting import backtest_draft
-from cashwrap.console.drafting import compiled, examined, examined_apart
-from cashwrap.console.drafts import Draft, Drafts
-from cashwrap.console.jobs import Job
+from cashwrap.console.drafts.backtesting import backtest_draft
+from cashwrap.console.drafts.drafting import compiled, examined, examined_apart
+from cashwrap.console.drafts.drafts import Draft, Drafts
+from cashwrap.console.work.jobs import Job
 from cashwrap.errors import InvalidInput, PlaybookError
 from cashwrap.history.tally import Audience, Backtest, Count, Granted, Move, Placement, Share
 from cashwrap.model import Tenant

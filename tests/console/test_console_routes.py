@@ -20,10 +20,10 @@ from tests.console.conftest import Site
 from cashwrap.console import roles
 from cashwrap.console.app import ROUTES, application
 from cashwrap.console.ask import Ask
-from cashwrap.console.people import Person, ended
+from cashwrap.console.people.people import Person, ended
+from cashwrap.console.people.sessions import COOKIE
 from cashwrap.console.roles import Grant
 from cashwrap.console.routing import Route, endpoint
-from cashwrap.console.sessions import COOKIE
 from cashwrap.errors import CashwrapError
 
 # where: public and person need no role; store: in the store and environment of the address; playbook: for every store,

@@ -9,10 +9,10 @@ from tests.console.conftest import Site
 from tests.console.doors import cheap, cookie_of, sign_in, with_password
 
 from cashwrap.console import routing
-from cashwrap.console.accounts import DEVICE
 from cashwrap.console.app import application
+from cashwrap.console.people.accounts import DEVICE
+from cashwrap.console.people.sessions import COOKIE
 from cashwrap.console.routing import HEADERS
-from cashwrap.console.sessions import COOKIE
 
 __all__ = ["cheap"]
 FLAGS = {"path=/", "secure", "httponly", "samesite=lax"}

@@ -16,9 +16,9 @@ from tests.console.conftest import Site
 from cashwrap import profiles
 from cashwrap.adapters.console_store import ConsoleStore
 from cashwrap.console.console import Options, open_console
-from cashwrap.console.groups import STEP, Veil, portion
-from cashwrap.console.sampling import MOST, Looking
-from cashwrap.console.sizes import DAY, DAYS, HOUR, HOURS
+from cashwrap.console.groups.groups import STEP, Veil, portion
+from cashwrap.console.groups.sampling import MOST, Looking
+from cashwrap.console.groups.sizes import DAY, DAYS, HOUR, HOURS
 from cashwrap.library import open_world
 from cashwrap.model import Order, Profile, Stamped, Tenant
 from cashwrap.ports import Changes, Row, ShopperKey, Transition

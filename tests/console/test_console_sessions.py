@@ -8,8 +8,8 @@ from tests.console.doors import cheap, clock_of, post, sign_in, signed_in, with_
 from tests.engines import SeededRandom, TestClock
 
 from cashwrap.adapters.console_store import ConsoleStore
-from cashwrap.console.people import Person, ended
-from cashwrap.console.sessions import COOKIE, IDLE, LONGEST, MOST, PROVEN, Sessions
+from cashwrap.console.people.people import Person, ended
+from cashwrap.console.people.sessions import COOKIE, IDLE, LONGEST, MOST, PROVEN, Sessions
 
 __all__ = ["cheap"]
 ANNA = Person("anna")

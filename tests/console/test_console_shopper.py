@@ -8,10 +8,12 @@ from tests.console.conftest import HERE, Browser, Site
 from tests.console.shopper_data import VISIT, fill, track
 from tests.engines import TestClock
 
-from cashwrap.console import shopper_now, shopper_view, timeline
-from cashwrap.console.decided import failing
-from cashwrap.console.shopper_links import LIFE, ShopperLinks
-from cashwrap.console.shopper_search import search
+from cashwrap.console.shopper import now as shopper_now
+from cashwrap.console.shopper import timeline
+from cashwrap.console.shopper import view as shopper_view
+from cashwrap.console.shopper.decided import failing
+from cashwrap.console.shopper.links import LIFE, ShopperLinks
+from cashwrap.console.shopper.search import search
 from cashwrap.errors import InvalidInput, NotAllowed
 from cashwrap.keys import sign_identity
 from cashwrap.model import Impressions, Profile, Tenant

@@ -29,11 +29,11 @@ from tests.console.provider import (
 )
 
 from cashwrap.adapters.system import SystemClock
-from cashwrap.console import sso
 from cashwrap.console.app import application
+from cashwrap.console.people import sso
+from cashwrap.console.people.sessions import PROVEN
+from cashwrap.console.people.sso import COOKIE, SingleSignOn, read_settings
 from cashwrap.console.roles import Grant
-from cashwrap.console.sessions import PROVEN
-from cashwrap.console.sso import COOKIE, SingleSignOn, read_settings
 from cashwrap.errors import CashwrapError, InvalidInput
 
 __all__ = ["cheap"]

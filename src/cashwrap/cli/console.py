@@ -43,7 +43,7 @@ def console(
     address = server or address_of(listener)
     whole, run = part_of("console", "console"), part_of("console", "run")
     with whole.open_console(whole.Options(data, playbook, server, token, runtime=runtime)) as opened:
-        link = part_of("console", "links").first_link(opened.world, address)
+        link = part_of("console", "people.links").first_link(opened.world, address)
         run.serve(opened, listener, lambda: _ready(address, link, alone=not server))
 
 

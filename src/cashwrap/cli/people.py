@@ -8,10 +8,10 @@ import typer
 from cashwrap.audit import Note
 from cashwrap.cli.options import Data, Json, moment, print_json
 from cashwrap.cli.world import noted, trail_of
-from cashwrap.console.links import link_address
-from cashwrap.console.people import People, Person
+from cashwrap.console.people.links import link_address
+from cashwrap.console.people.people import People, Person
+from cashwrap.console.people.staff import Staff
 from cashwrap.console.roles import Grant, Role, told
-from cashwrap.console.staff import Staff
 from cashwrap.errors import InvalidInput
 from cashwrap.library import open_world
 from cashwrap.world import World

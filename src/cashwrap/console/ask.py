@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from cashwrap.audit import Note
 from cashwrap.console.console import Console
 from cashwrap.console.look import Look, look_of
-from cashwrap.console.people import Person
+from cashwrap.console.people.people import Person
+from cashwrap.console.people.sessions import Session
 from cashwrap.console.roles import ALL, PLAYBOOK, Permission, may
-from cashwrap.console.sessions import Session
 from cashwrap.errors import CashwrapError, InvalidInput, TooMuch
 from cashwrap.model import Tenant
 

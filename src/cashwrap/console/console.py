@@ -8,18 +8,18 @@ from msgspec import Struct
 
 from cashwrap.adapters.console_store import ConsoleStore
 from cashwrap.audit import Trail
-from cashwrap.console.accounts import Accounts
-from cashwrap.console.goods import GoodsWatch
-from cashwrap.console.jobs import Jobs
-from cashwrap.console.live import Live
-from cashwrap.console.passwords import Passwords
-from cashwrap.console.people import People
+from cashwrap.console.groups.sizes import Recorder
+from cashwrap.console.now.live import Live
+from cashwrap.console.people.accounts import Accounts
+from cashwrap.console.people.passwords import Passwords
+from cashwrap.console.people.people import People
+from cashwrap.console.people.sessions import Sessions
+from cashwrap.console.people.sso import SingleSignOn, single_sign_on
 from cashwrap.console.reading import Reading
 from cashwrap.console.remembered import Remembered
-from cashwrap.console.sessions import Sessions
-from cashwrap.console.sizes import Recorder
-from cashwrap.console.sso import SingleSignOn, single_sign_on
+from cashwrap.console.shop.goods import GoodsWatch
 from cashwrap.console.upstream import Upstream
+from cashwrap.console.work.jobs import Jobs
 from cashwrap.library import open_world
 from cashwrap.versions import Versions
 from cashwrap.world import World

@@ -16,10 +16,10 @@ from starlette.responses import RedirectResponse, Response
 
 from cashwrap.console.ask import Ask, host_of, query
 from cashwrap.console.console import Console
-from cashwrap.console.people import Person
-from cashwrap.console.proving import proof_asked
+from cashwrap.console.people.people import Person
+from cashwrap.console.people.proving import proof_asked
+from cashwrap.console.people.sessions import COOKIE, Session
 from cashwrap.console.roles import ALL, PLAYBOOK, Permission, may
-from cashwrap.console.sessions import COOKIE, Session
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed
 from cashwrap.model import Tenant
 from cashwrap.serve.wire import internal, retry_after, status_of

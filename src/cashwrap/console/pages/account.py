@@ -7,11 +7,11 @@ from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
 from cashwrap.console.pages.login import arrived, problem_of
-from cashwrap.console.passwords import SHORTEST
-from cashwrap.console.people import Language, Theme, display_name
-from cashwrap.console.proving import visitor_of
+from cashwrap.console.people.passwords import SHORTEST
+from cashwrap.console.people.people import Language, Theme, display_name
+from cashwrap.console.people.proving import visitor_of
+from cashwrap.console.people.sessions import Session
 from cashwrap.console.routing import ROOT, Route
-from cashwrap.console.sessions import Session
 from cashwrap.errors import CashwrapError, InvalidInput
 from cashwrap.serve.wire import status_of
 

@@ -12,13 +12,13 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
-from cashwrap.console.comparing import side_by_side
-from cashwrap.console.drafting import Examined, drafts_of, examine_now, live_of, shown_names
-from cashwrap.console.drafts import Draft, check_files, waiting_for
-from cashwrap.console.jobs import Job
+from cashwrap.console.drafts.comparing import side_by_side
+from cashwrap.console.drafts.drafting import Examined, drafts_of, examine_now, live_of, shown_names
+from cashwrap.console.drafts.drafts import Draft, check_files, waiting_for
 from cashwrap.console.pages import publishing
 from cashwrap.console.routing import Route
 from cashwrap.console.words import later
+from cashwrap.console.work.jobs import Job
 from cashwrap.errors import Conflict, InvalidInput
 from cashwrap.playbook import Fault
 from cashwrap.publishing import read_folder

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
 from cashwrap.console.listing import Listed, listed
-from cashwrap.console.looks import Look, looks, week
 from cashwrap.console.pages.segments import uses
 from cashwrap.console.routing import Route
-from cashwrap.console.uses import Shown, Uses, models_of, predictions_read
-from cashwrap.console.winning import FEW, Wins, wins
+from cashwrap.console.shop.looks import Look, looks, week
+from cashwrap.console.shop.uses import Shown, Uses, models_of, predictions_read
+from cashwrap.console.shop.winning import FEW, Wins, wins
 from cashwrap.declarations import CapsDecl, Declarations, ExperienceDecl, ScheduleDecl
 from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput

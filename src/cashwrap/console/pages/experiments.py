@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from cashwrap.analysis.results import Report
-from cashwrap.console import work
 from cashwrap.console.ask import Ask
-from cashwrap.console.jobs import Job, named
 from cashwrap.console.listing import Listed, listed
-from cashwrap.console.report_view import View, view
 from cashwrap.console.routing import Route
+from cashwrap.console.work import work
+from cashwrap.console.work.jobs import Job, named
+from cashwrap.console.work.report_view import View, view
 from cashwrap.declarations import HOLDOUT, ExperienceDecl
 from cashwrap.errors import CashwrapError, InvalidInput, TooMuch
 from cashwrap.model import Millis

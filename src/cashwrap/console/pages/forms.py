@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from cashwrap.audit import Note
 from cashwrap.console.ask import Ask
-from cashwrap.console.entries import (
+from cashwrap.console.drafts.entries import (
     FRESH,
     NONE,
     Opened,
@@ -24,9 +24,9 @@ from cashwrap.console.entries import (
     save,
     value_of,
 )
-from cashwrap.console.fitting import LONGEST, Fit, Fitting
-from cashwrap.console.planning import planned
-from cashwrap.console.preview import preview
+from cashwrap.console.drafts.planning import planned
+from cashwrap.console.drafts.preview import preview
+from cashwrap.console.groups.fitting import LONGEST, Fit, Fitting
 from cashwrap.console.routing import Route
 from cashwrap.console.words import later
 from cashwrap.editing import splice

@@ -4,14 +4,14 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.responses import RedirectResponse, Response
 
-from cashwrap.console import sso
-from cashwrap.console.accounts import DEVICE, SignedIn
 from cashwrap.console.ask import Ask, query
-from cashwrap.console.links import OWNER
-from cashwrap.console.passwords import LONGEST, SHORTEST
-from cashwrap.console.proving import visitor_of
+from cashwrap.console.people import sso
+from cashwrap.console.people.accounts import DEVICE, SignedIn
+from cashwrap.console.people.links import OWNER
+from cashwrap.console.people.passwords import LONGEST, SHORTEST
+from cashwrap.console.people.proving import visitor_of
+from cashwrap.console.people.sessions import COOKIE
 from cashwrap.console.routing import ROOT, Route
-from cashwrap.console.sessions import COOKIE
 from cashwrap.errors import CashwrapError, InvalidInput, TooMuch
 from cashwrap.serve.wire import status_of
 

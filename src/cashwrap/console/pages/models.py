@@ -7,11 +7,11 @@ from typing import Any, get_args
 from msgspec import Struct
 from starlette.responses import Response
 
-from cashwrap.console import work
 from cashwrap.console.ask import Ask
-from cashwrap.console.jobs import Job, named
 from cashwrap.console.routing import Route
-from cashwrap.console.work import Card
+from cashwrap.console.work import work
+from cashwrap.console.work.jobs import Job, named
+from cashwrap.console.work.work import Card
 from cashwrap.errors import CashwrapError, InvalidInput, TooMuch
 from cashwrap.learned import registry
 from cashwrap.learned.artefact import Figure

@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
 from cashwrap.console.console import Console
-from cashwrap.console.figures import DAY, HOUR, MINUTE, SECOND, Point, at_most
-from cashwrap.console.live import State
 from cashwrap.console.look import Look, look_of
-from cashwrap.console.people import Person
+from cashwrap.console.now.figures import DAY, HOUR, MINUTE, SECOND, Point, at_most
+from cashwrap.console.now.live import State
+from cashwrap.console.people.people import Person
+from cashwrap.console.people.sessions import IDLE, LONGEST, Session
 from cashwrap.console.roles import may
 from cashwrap.console.routing import Route
-from cashwrap.console.sessions import IDLE, LONGEST, Session
 from cashwrap.console.streams import Event
 from cashwrap.errors import InvalidInput
 from cashwrap.model import Millis, Tenant

@@ -6,13 +6,13 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
-from cashwrap.console.ledger_pages import DAY, Checked, Days, LedgerPages, Read
 from cashwrap.console.listing import Listed, listed
 from cashwrap.console.pages.segments import uses
 from cashwrap.console.routing import Route
-from cashwrap.console.shopper_links import ShopperLinks
-from cashwrap.console.suspicious import who
-from cashwrap.console.uses import Uses
+from cashwrap.console.shop.ledger_pages import DAY, Checked, Days, LedgerPages, Read
+from cashwrap.console.shop.suspicious import who
+from cashwrap.console.shop.uses import Uses
+from cashwrap.console.shopper.links import ShopperLinks
 from cashwrap.declarations import OfferDecl
 from cashwrap.errors import InvalidInput, Unavailable
 from cashwrap.ledger import CodeCount

@@ -6,12 +6,12 @@ from typing import get_args
 from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
-from cashwrap.console.links import link_address
 from cashwrap.console.pages.login import problem_of
-from cashwrap.console.people import Person
+from cashwrap.console.people.links import link_address
+from cashwrap.console.people.people import Person
+from cashwrap.console.people.staff import Staff
 from cashwrap.console.roles import Grant, Role, told
 from cashwrap.console.routing import Route
-from cashwrap.console.staff import Staff
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed
 from cashwrap.model import Millis
 from cashwrap.serve.wire import status_of

@@ -8,9 +8,9 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
-from cashwrap.console.backtesting import SPANS, USUAL, backtest_draft
-from cashwrap.console.comparing import Sides, side_by_side
-from cashwrap.console.drafting import (
+from cashwrap.console.drafts.backtesting import SPANS, USUAL, backtest_draft
+from cashwrap.console.drafts.comparing import Sides, side_by_side
+from cashwrap.console.drafts.drafting import (
     Examined,
     approvals,
     compiled,
@@ -19,11 +19,11 @@ from cashwrap.console.drafting import (
     live_of,
     shown_names,
 )
-from cashwrap.console.drafts import Approval, Draft
-from cashwrap.console.jobs import Job, named
-from cashwrap.console.people import Person
+from cashwrap.console.drafts.drafts import Approval, Draft
+from cashwrap.console.people.people import Person
 from cashwrap.console.routing import Route
 from cashwrap.console.words import later
+from cashwrap.console.work.jobs import Job, named
 from cashwrap.differences import Change, difference
 from cashwrap.editing.merge import Merged, Side, merged
 from cashwrap.editing.money import Why, by_reason

@@ -6,11 +6,11 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
+from cashwrap.console.groups.sampling import BANDS, Looking, Shape, Unknown
+from cashwrap.console.groups.sizes import DAY, HOURS, MINUTE, Counted
 from cashwrap.console.listing import Listed, listed
 from cashwrap.console.routing import Route
-from cashwrap.console.sampling import BANDS, Looking, Shape, Unknown
-from cashwrap.console.sizes import DAY, HOURS, MINUTE, Counted
-from cashwrap.console.uses import Readers, Uses, uses_of
+from cashwrap.console.shop.uses import Readers, Uses, uses_of
 from cashwrap.declarations import SegmentDecl
 from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput

@@ -11,12 +11,15 @@ from starlette.responses import Response
 from cashwrap import consent, shoppers
 from cashwrap.archive import Archive
 from cashwrap.audit import pseudonym
-from cashwrap.console import shopper_now, shopper_search, shopper_view, timeline
 from cashwrap.console.ask import Ask
-from cashwrap.console.decided import shown
-from cashwrap.console.drafting import drafts_of
+from cashwrap.console.drafts.drafting import drafts_of
 from cashwrap.console.routing import Route
-from cashwrap.console.shopper_links import Link, ShopperLinks
+from cashwrap.console.shopper import now as shopper_now
+from cashwrap.console.shopper import search as shopper_search
+from cashwrap.console.shopper import timeline
+from cashwrap.console.shopper import view as shopper_view
+from cashwrap.console.shopper.decided import shown
+from cashwrap.console.shopper.links import Link, ShopperLinks
 from cashwrap.engine import Engine
 from cashwrap.errors import InvalidInput, NotAllowed
 from cashwrap.hot import HotProfile

@@ -1,4 +1,4 @@
--- How large segments were: rounded, as people are told (`console/groups.py`), so that no small number is on disk.
+-- How large segments were: rounded, as people are told (`console/groups/groups.py`), so that no small number is on disk.
 
 -- A size, from a reading on until another one: what did not change leaves no row. The empty segment is everybody.
 CREATE TABLE sizes (

@@ -5,8 +5,8 @@ What they had entered is sent again by the very form that asks, so that nothing 
 
 from starlette.responses import Response
 
-from cashwrap.console.accounts import DEVICE, Visitor
 from cashwrap.console.ask import Ask
+from cashwrap.console.people.accounts import DEVICE, Visitor
 from cashwrap.errors import NotAllowed
 
 FIELD = "proof"

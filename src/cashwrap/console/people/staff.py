@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from cashwrap.console.links import links_of
-from cashwrap.console.people import People, Person, checked, ended, newcomer
+from cashwrap.console.people.links import links_of
+from cashwrap.console.people.people import People, Person, checked, ended, newcomer
 from cashwrap.console.roles import Grant
 from cashwrap.world import World
 

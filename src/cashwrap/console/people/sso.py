@@ -28,8 +28,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cashwrap.audit import Note, Trail
-from cashwrap.console.accounts import Accounts, SignedIn, Visitor
-from cashwrap.console.people import Person, ended, newcomer
+from cashwrap.console.people.accounts import Accounts, SignedIn, Visitor
+from cashwrap.console.people.people import Person, ended, newcomer
 from cashwrap.console.roles import EVERYWHERE, Grant, Role, told
 from cashwrap.errors import CashwrapError, InvalidInput, NotAllowed, StoreError, Unavailable
 from cashwrap.model import Millis

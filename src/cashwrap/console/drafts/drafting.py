@@ -8,10 +8,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from cashwrap.console.ask import Ask
-from cashwrap.console.drafts import Approval, Draft, Drafts, digest_of, size_of
-from cashwrap.console.jobs import Job, named
-from cashwrap.console.people import Person
+from cashwrap.console.drafts.drafts import Approval, Draft, Drafts, digest_of, size_of
+from cashwrap.console.people.people import Person
 from cashwrap.console.roles import PLAYBOOK, may
+from cashwrap.console.work.jobs import Job, named
 from cashwrap.declarations import Declarations
 from cashwrap.differences import Change, difference
 from cashwrap.editing.money import Moved, money_moves

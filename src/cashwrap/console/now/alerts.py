@@ -10,9 +10,9 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from cashwrap.console.confirmed import Loss
-from cashwrap.console.figures import HOUR, MINUTE, Point, slower
-from cashwrap.console.goods import STALE
+from cashwrap.console.now.confirmed import Loss
+from cashwrap.console.now.figures import HOUR, MINUTE, Point, slower
+from cashwrap.console.shop.goods import STALE
 from cashwrap.model import Millis
 
 Tone = Literal["warn", "bad"]

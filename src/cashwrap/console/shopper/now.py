@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap import records
-from cashwrap.console.decided import Shown, shown
+from cashwrap.console.shopper.decided import Shown, shown
 from cashwrap.declarations import Options
 from cashwrap.engine import Engine
 from cashwrap.errors import Forgotten, InvalidInput, StoreError

@@ -14,7 +14,7 @@ from msgspec import Struct
 from cashwrap.analysis.render.words import MINUS, NONE, Scale, scale, scale_of
 from cashwrap.analysis.results import Effect, Interval, Problem, Report, Result, Slice, Step
 from cashwrap.console.look import Look
-from cashwrap.console.report_curves import UNITS, by_age, completed, over_time
+from cashwrap.console.work.report_curves import UNITS, by_age, completed, over_time
 
 SMALL = 20
 """Shoppers below which a group's figures are not told."""

@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from cashwrap.condition import to_text
-from cashwrap.console.groups import STEP, Veil
+from cashwrap.console.groups.groups import STEP, Veil
 from cashwrap.console.reading import Reading
 from cashwrap.console.remembered import Remembered
 from cashwrap.errors import CashwrapError

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from cashwrap.audit import Note, Trail
-from cashwrap.console.jobs import tell
+from cashwrap.console.work.jobs import tell
 from cashwrap.errors import CashwrapError, StoreError
 from cashwrap.extras import part_of
 from cashwrap.history import write_facts

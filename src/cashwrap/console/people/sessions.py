@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cashwrap.console.people import Person
+from cashwrap.console.people.people import Person
 from cashwrap.model import Millis
 from cashwrap.ports import Clock, Random
 

@@ -9,8 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cashwrap.console.ask import Ask
-from cashwrap.console.building import Builder, Known, build, known_of
-from cashwrap.console.drafts import Draft, Drafts
+from cashwrap.console.drafts.building import Builder, Known, build, known_of
+from cashwrap.console.drafts.drafts import Draft, Drafts
 from cashwrap.console.words import later
 from cashwrap.editing import splice
 from cashwrap.editing.builder import problems

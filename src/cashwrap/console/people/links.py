@@ -10,7 +10,7 @@ import threading
 import msgspec
 from msgspec import Struct
 
-from cashwrap.console.people import People
+from cashwrap.console.people.people import People
 from cashwrap.errors import InvalidInput
 from cashwrap.model import Millis
 from cashwrap.ports import Clock, Random, Registry

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from cashwrap.console.remembered import Remembered
-from cashwrap.console.suspicious import Suspicion, suspicions
+from cashwrap.console.shop.suspicious import Suspicion, suspicions
 from cashwrap.ledger import CodeCount, Holding, Move
 from cashwrap.model import Millis, Minor, Tenant
 from cashwrap.ports import Clock, Ledger

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from cashwrap.console.jobs import tell
+from cashwrap.console.work.jobs import tell
 from cashwrap.history.backtest import LIMIT, Scope, backtest
 from cashwrap.history.tally import Backtest
 from cashwrap.library import open_world

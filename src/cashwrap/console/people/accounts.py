@@ -15,13 +15,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cashwrap.audit import Note, Trail
-from cashwrap.console.links import OWNER, Links, links_of
-from cashwrap.console.lockout import Lockout, network
-from cashwrap.console.passwords import Passwords, check_password
-from cashwrap.console.people import People, Person, display_name, ended, newcomer
+from cashwrap.console.people.links import OWNER, Links, links_of
+from cashwrap.console.people.lockout import Lockout, network
+from cashwrap.console.people.passwords import Passwords, check_password
+from cashwrap.console.people.people import People, Person, display_name, ended, newcomer
+from cashwrap.console.people.second_factor import SecondFactor
+from cashwrap.console.people.sessions import Session, Sessions
 from cashwrap.console.roles import Grant
-from cashwrap.console.second_factor import SecondFactor
-from cashwrap.console.sessions import Session, Sessions
 from cashwrap.errors import InvalidInput, NotAllowed, StoreError
 from cashwrap.model import Millis
 from cashwrap.world import World

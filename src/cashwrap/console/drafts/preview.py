@@ -18,9 +18,9 @@ from starlette.responses import Response
 from cashwrap import consent
 from cashwrap.audit import pseudonym
 from cashwrap.console.ask import Ask
-from cashwrap.console.decided import Shown, shown
-from cashwrap.console.entries import Opened, open_draft
-from cashwrap.console.shopper_links import ShopperLinks
+from cashwrap.console.drafts.entries import Opened, open_draft
+from cashwrap.console.shopper.decided import Shown, shown
+from cashwrap.console.shopper.links import ShopperLinks
 from cashwrap.console.words import later
 from cashwrap.declarations import HOLDOUT, ExperienceDecl, Options
 from cashwrap.engine import Engine

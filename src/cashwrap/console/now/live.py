@@ -21,11 +21,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cashwrap.backlog import MOST as ROOM
-from cashwrap.console.alerts import LATEST, Situation, Told, Usual, Watch, alerts, hours_between
-from cashwrap.console.confirmed import BACKEND, BROWSER, Follower, Loss, Orders
-from cashwrap.console.figures import ALL, DAY, HOUR, KEPT, MINUTE, SECOND, STORES, Curves, Heard, Point
-from cashwrap.console.goods import KIND as GOODS
-from cashwrap.console.goods import Goods
+from cashwrap.console.now.alerts import LATEST, Situation, Told, Usual, Watch, alerts, hours_between
+from cashwrap.console.now.confirmed import BACKEND, BROWSER, Follower, Loss, Orders
+from cashwrap.console.now.figures import ALL, DAY, HOUR, KEPT, MINUTE, SECOND, STORES, Curves, Heard, Point
+from cashwrap.console.shop.goods import KIND as GOODS
+from cashwrap.console.shop.goods import Goods
 from cashwrap.console.streams import Streams
 from cashwrap.declarations import Declarations
 from cashwrap.errors import CashwrapError

@@ -17,7 +17,7 @@ from cashwrap import profiles, records
 from cashwrap.attributes import is_requested
 from cashwrap.condition import Environment, check, compile_condition
 from cashwrap.condition.check import Checked
-from cashwrap.console.groups import Portion, Veil, portion
+from cashwrap.console.groups.groups import Portion, Veil, portion
 from cashwrap.errors import Forgotten
 from cashwrap.memberships import standing_values
 from cashwrap.model import Millis, Profile, Tenant

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cashwrap import profiles
-from cashwrap.console.groups import STEP, Portion, Veil, portion
+from cashwrap.console.groups.groups import STEP, Portion, Veil, portion
 from cashwrap.errors import Forgotten
 from cashwrap.memberships import standing_values
 from cashwrap.model import Profile, Tenant

@@ -1,0 +1,1 @@
+"""What happens now: pulses added up, whose orders were told of, and what somebody should look at."""

@@ -1,0 +1,1 @@
+"""What a playbook, its products and its books come to, as pages tell it."""
