@@ -21,6 +21,7 @@ from cashwrap.playbook import Playbook, examine
 from cashwrap.ports import ShopperKey
 from cashwrap.records import Kept
 from cashwrap.testing.threads import together
+from cashwrap.versions import Versions
 from engines import LIVE, Shop, TestClock, folder_world, memory_world, shop_over
 
 PEOPLE = 5
@@ -370,6 +371,25 @@ def test_other_products_are_counted() -> None:
     assert report_of(world, BESIDE).products_changed == 0
     world.catalogue.upsert(LIVE, [Product("mug-2", price=100)])
     assert report_of(world, BESIDE).products_changed == 2
+
+
+def test_no_draft_is_blamed_for_what_the_shelves_changed() -> None:
+    """Products went and came since: told apart are what the draft changes and what would have changed without it."""
+    text = HEAD.replace("  help:", "  shelf: {component: products}\n  help:") + BESIDE
+    text += "  mugs:\n    in: shelf\n    show: {from: complements, limit: 2}\n"
+    world, playbook = memory_world(TestClock()), compiled(text)
+    Versions(world.registry, world.clock).keep(playbook, {"p.yaml": text})
+    world.catalogue.upsert(LIVE, [Product("mug", "Mug", 100, complements=("cup",)), Product("cup", "Cup", 90)])
+    with shop_over(world, playbook) as shop:
+        who = {"anonymousId": "anon-visited-0001"}
+        shop.consents(who)
+        context = {"cart": {"total": 1, "count": 1, "items": [{"id": "mug", "quantity": 1, "price": 1}]}}
+        shown = shop.decide(shopper=who, context=context)["placements"]["shelf"]
+        assert shown["content"], shown
+    world.catalogue.upsert(LIVE, [Product("mug", "Mug", 100)], replace=True)
+    told = backtest(world, compiled(text.replace("en: Help.", "en: Ask us.")), Scope(LIVE))
+    assert told.products_changed == 1
+    assert {each.name: (each.changed, each.shown) for each in told.placements if each.changed} == {"help": (1, 1)}
 
 
 def test_a_placement_that_is_gone_or_new_is_a_change() -> None:

@@ -142,7 +142,8 @@ def _notes(report: Backtest) -> Iterator[str]:
     for reason, count in report.skipped.items():
         yield f"{_many(count, 'decision')} left out: {SKIPPED.get(reason, reason)}"
     if report.products_changed:
-        yield f"{_many(report.products_changed, 'decision')} made with other products than there are now"
+        made = f"{_many(report.products_changed, 'decision')} made with other products"
+        yield f"{made}: compared with what their playbook makes of today's"
     if len(report.playbooks) > 1:
         yield f"made by {len(report.playbooks)} versions of the playbook; each decision is compared as it was"
     if report.arms or report.ghosts:

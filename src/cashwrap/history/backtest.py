@@ -18,9 +18,11 @@ from msgspec import Struct
 from cashwrap import consent, profiles, records
 from cashwrap.attributes import is_requested
 from cashwrap.catalogues import Catalogues
+from cashwrap.content import Catalogue
 from cashwrap.decide import decide
 from cashwrap.engine import World
-from cashwrap.errors import Forgotten, InvalidInput
+from cashwrap.errors import CashwrapError, Forgotten, InvalidInput
+from cashwrap.experiences import Experiences
 from cashwrap.folding import absorbed_by, fold_from_snapshots
 from cashwrap.history.tally import Backtest, Tally
 from cashwrap.learned.serving import Models
@@ -30,6 +32,7 @@ from cashwrap.playbook import Playbook
 from cashwrap.ports import KeptDecision, ShopperKey
 from cashwrap.records import Kept
 from cashwrap.request import clock_values
+from cashwrap.versions import Versions
 
 LIMIT = 100_000
 """Decisions compared where nobody says how many: their places are held in memory."""
@@ -118,7 +121,7 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
     catalogue = Catalogues(world.catalogue, world.registry, models=Models(world).of).of(tenant)
     only = _relevant(world, scope, {place.shopper for place in places}, last)
     folding = fold_from_snapshots(world.store, world.vault, draft.features, only)
-    horizon = world.store.horizon().sequence
+    horizon, then = world.store.horizon().sequence, _Then(world, catalogue)
     waiting = deque(places)
 
     def until(sequence: int) -> Iterator[Replay | str]:
@@ -135,7 +138,7 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
                 yield "no_profile"
             else:
                 inputs = replayed(kept, profile, draft)
-                yield Replay(key, kept, inputs, decide(draft.experiences, inputs, catalogue, kept.kills))
+                yield Replay(key, then.of(kept), inputs, decide(draft.experiences, inputs, catalogue, kept.kills))
 
     for record in world.store.log():
         if record.sequence > last:
@@ -145,6 +148,32 @@ def _replays(world: World, draft: Playbook, scope: Scope, places: list[_Place]) 
         if record.sequence % SOMETIMES == 0:
             scope.told(last + record.sequence, 2 * last)
     yield from until(last + 1)
+
+
+class _Then:
+    """What a draft is compared with: the recorded decision, or, where the shop's products have changed since, what its
+    own playbook makes of the same inputs with those of today. Else the draft would be blamed for the shelves."""
+
+    def __init__(self, world: World, catalogue: Catalogue) -> None:
+        self._versions = Versions(world.registry, world.clock)
+        self._catalogue = catalogue
+        self._experiences: dict[str, Experiences | None] = {}
+
+    def of(self, kept: Kept) -> Kept:
+        """The record with the decision to compare with."""
+        experiences = None if kept.catalogue == self._catalogue.version else self._of(kept.decision.playbook)
+        if experiences is None:
+            return kept
+        decision = decide(experiences, kept.inputs, self._catalogue, kept.kills)
+        return msgspec.structs.replace(kept, decision=decision)
+
+    def _of(self, playbook: str) -> Experiences | None:
+        if playbook not in self._experiences:
+            try:
+                self._experiences[playbook] = self._versions.load(playbook).experiences
+            except CashwrapError:
+                self._experiences[playbook] = None
+        return self._experiences[playbook]
 
 
 def _open(world: World, found: KeptDecision | None) -> Kept | str:

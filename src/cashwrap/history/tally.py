@@ -96,7 +96,7 @@ class Backtest(Struct, frozen=True):
 
     ``changed`` counts decisions of which any answer differs, ``shown`` those that show something else, ``touched`` the
     shoppers of these. ``skipped`` are decisions that could not be compared, by reason; ``products_changed`` those made
-    with other products; ``playbooks`` what made them.
+    with other products, which are compared with what their playbook makes of today's; ``playbooks`` what made them.
     """
 
     playbook: str
