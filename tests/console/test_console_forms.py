@@ -178,6 +178,7 @@ def test_messages_stand_at_their_fields_and_nothing_typed_is_lost(site: Site) ->
     ("changes", "message"),
     [
         ({"name": ""}, "Give it a name."),
+        ({"name": "new"}, "This word stands for one that is not there yet"),
         ({"name": "high_value"}, "There is already one of this name"),
         ({"text": "orders >"}, "the condition ends here"),
         ({"text": ""}, "A segment needs a condition"),

@@ -544,6 +544,11 @@ def messages(source: str) -> set[str]:
     return found
 
 
+def test_who_signs_in_comes_back_to_the_very_page(site: Site) -> None:
+    answer = site.client().get("/console/default/live/segments", params={"text": "a b"})
+    assert answer.headers["location"] == "/console/login?to=%2Fconsole%2Fdefault%2Flive%2Fsegments%3Ftext%3Da%2Bb"
+
+
 @pytest.mark.parametrize("module", SPEAKING)
 def test_what_errors_say_is_said_in_german_too(module: str) -> None:
     said = messages((Path(__file__).parents[2] / f"src/cashwrap/console/{module}.py").read_text())

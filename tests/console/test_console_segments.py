@@ -190,7 +190,7 @@ def test_members_are_told_by_rounded_shares_and_small_parts_not_at_all(busy: Sit
     browser = busy.browser("viewer")
     part = browser.part("/segments/of/mobile/members").text
     assert "desktop" in part
-    assert "nearly all" in part  # returning: all but three
+    assert "all but fewer than 40" in part  # returning: all but three
     assert "high_value" not in part  # nineteen of them
     assert "1 order" in part
     assert "Fewer than 20 shoppers are in it" in browser.part("/segments/of/high_value/members").text

@@ -133,7 +133,8 @@ def _to_sign_in(ask: Ask) -> Response:
     if ask.request.method not in _READS or ask.is_part:
         message = ask.say("Your session has ended. Sign in again; what you entered is still in this page.")
         return ask.failed(NotAllowed(message, code="session_ended"), 401)
-    return RedirectResponse(f"{ROOT}/login{query(to=ask.request.url.path)}", 303)
+    asked = ask.request.url
+    return RedirectResponse(f"{ROOT}/login{query(to=f'{asked.path}?{asked.query}'.rstrip('?'))}", 303)
 
 
 async def _must_be_theirs(route: Route, ask: Ask) -> None:

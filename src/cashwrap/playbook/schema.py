@@ -258,7 +258,7 @@ _OFFER = object_of(
     holds=text("How long a reservation lasts.", pattern=DURATION),
     codes=choice("Whether a code opens it: none, single-use ones, or one that is shared.", CODES),
     text=_TEXTS,
-    enabled=flag("Switched off where false."),
+    enabled=flag("Takes part; false leaves it out."),
 )
 _OFFER_GROUP = object_of(
     "Offers of which a cart has one at most.",
@@ -288,7 +288,7 @@ _EXPERIENCE: Schema = {
         weight=integer("Its share among those of equal priority that have one.", minimum=1, maximum=MAX_WEIGHT),
         schedule=ref("schedule"),
         attention=ref("caps"),
-        enabled=flag("Switched off where false."),
+        enabled=flag("Takes part; false leaves it out."),
     ),
     "oneOf": [{"required": ["show"]}, {"required": ["variations"]}],
 }

@@ -260,6 +260,8 @@ def _mistakes(ask: Ask, page: Page, state: Edited, target: str) -> dict[str, str
     found: dict[str, str] = {}
     if not target:
         found["name"] = ask.say("Give it a name.")
+    elif target == NONE:
+        found["name"] = ask.say("This word stands for one that is not there yet; choose another.")
     elif not page.name and splice.entry(page.opened.files, page.section, target) is not None:
         found["name"] = ask.say("There is already one of this name; choose another.")
     if page.builder is not None and not state.entry.get("members"):
