@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import uvicorn
 import uvloop
@@ -19,6 +20,8 @@ from cashwrap.serve.protocol import LimitedProtocol, expire
 from cashwrap.serve.run import beside
 
 log = logging.getLogger("cashwrap")
+THREADS = 32
+"""Pages that are worked out at once: a few slow questions must not keep everybody else from signing in."""
 
 
 def serve(console: Console, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -44,6 +47,7 @@ async def _serve(console: Console, listener: socket.socket, ready: Callable[[], 
             timeout_graceful_shutdown=2,
         )
     )
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="cashwrap-console"))
     loop, stop = asyncio.get_running_loop(), _Stop(server, console.live.streams)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
