@@ -13,7 +13,7 @@ from tests.console.inline_jobs import InlineJobs, inline
 
 import reports
 from cashwrap.analysis import making
-from cashwrap.analysis.results import Effect, Interval, Report, Slice
+from cashwrap.analysis.results import Effect, Interval, Problem, Report, Slice
 from cashwrap.analysis.statistics.guardrails import Harm
 from cashwrap.console.console import Options, open_console
 from cashwrap.console.look import look_of
@@ -172,6 +172,13 @@ def test_figures_nobody_may_believe_are_said_to_be_so(told: Callable[[Report], B
     text = told(reports.blocked()).get("/experiments/hello").text
     assert "shares are off" in text
     assert text.index("The arms are not the sizes they were given.") < text.index("At stake in a year")
+
+
+def test_one_reason_for_several_figures_is_said_once(told: Callable[[Report], Browser]) -> None:
+    report, early = reports.win(), Problem("too_early", "No planned look has passed yet.")
+    results = tuple(msgspec.structs.replace(each, problem=early, effects=()) for each in report.results)
+    assert len(results) > 2
+    assert told(msgspec.structs.replace(report, results=results)).get("/experiments/hello").text.count("too_early") == 1
 
 
 @pytest.mark.parametrize("name", ["harm", "nothing", "headline"])
