@@ -28,9 +28,8 @@ def playbook() -> Playbook:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("first", [0, 1000])
-def test_any_order_of_arrival_says_the_same(playbook: Playbook, first: int) -> None:
-    tally = schedules(first, 300, playbook)
+def test_any_order_of_arrival_says_the_same(playbook: Playbook) -> None:
+    tally = schedules(0, 300, playbook)
     assert (tally.wrong, tally.lost, tally.double) == ([], 0, 0)
     assert tally.runs == 300
 

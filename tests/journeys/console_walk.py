@@ -16,8 +16,6 @@ from cashwrap.console.routing import ROOT, Route
 AXE = Path(__file__).parents[1] / "clients/node_modules/axe-core/axe.min.js"
 MENU = ["/now", "/shopper", "/segments", "/experiences", "/experiments", "/offers", "/models", "/drafts", "/data"]
 MENU += ["/settings", "/people", "/versions"]
-EXAMPLES = 2
-"""Pages of one kind that are opened to look for further links: the first may have none."""
 _PARAMETER = re.compile(r"\{\w+(:path)?\}")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS = ["color-contrast", "target-size", "scrollable-region-focusable"]
@@ -58,25 +56,23 @@ def route_of(address: str) -> str:
 
 
 def walk(page: Page, base: str, tenant: str = "default/live", *, first: tuple[str, ...] = ()) -> Iterator[Found]:
-    """Open page after page, each kind at most ``EXAMPLES`` times; yields while the first of its kind is open.
+    """Open page after page, one of each kind; yields while it is open.
 
     ``first`` are addresses that no link leads to, such as a shopper's, who has to be searched.
     """
     waiting = [*first, *(f"{base}{ROOT}/{tenant}{path}" for path in MENU), f"{base}{ROOT}/account"]
-    seen, kinds = set[str](), dict[str, int]()
+    kinds = set[str]()
     while waiting:
         address = waiting.pop(0)
         route = route_of(address)
-        if address in seen or not route or kinds.get(route, 0) >= EXAMPLES:
+        if not route or route in kinds:
             continue
-        seen.add(address)
         if not _is_page(page, address):
             continue
         page.goto(address)
-        kinds[route] = kinds.get(route, 0) + 1
+        kinds.add(route)
         waiting += links(page, base, tenant)
-        if kinds[route] == 1:
-            yield Found(route, address)
+        yield Found(route, address)
 
 
 def _is_page(page: Page, address: str) -> bool:
