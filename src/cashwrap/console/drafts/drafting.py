@@ -153,8 +153,3 @@ def approvals(people: list[Person], draft: Draft) -> list[tuple[Person, Approval
         for each in draft.approved_by()
         if each.who in known and may(known[each.who].grants, "approve", PLAYBOOK)
     ]
-
-
-def shown_names(people: list[Person]) -> dict[str, str]:
-    """What to call everybody who is named as in the audit log."""
-    return {person.actor: person.shown for person in people}

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from cashwrap.console.ask import Ask
 from cashwrap.console.drafts.comparing import side_by_side
-from cashwrap.console.drafts.drafting import Examined, drafts_of, examine_now, live_of, shown_names
+from cashwrap.console.drafts.drafting import Examined, drafts_of, examine_now, live_of
 from cashwrap.console.drafts.drafts import Draft, check_files, waiting_for
 from cashwrap.console.pages import publishing
 from cashwrap.console.routing import Route
@@ -72,14 +72,14 @@ async def every(ask: Ask) -> Response:
 
 
 def _every(ask: Ask) -> dict[str, object]:
-    drafts, people = drafts_of(ask).all(), ask.console.people.all()
+    drafts = drafts_of(ask).all()
     opened = [each for each in drafts if each.is_open]
     mine = waiting_for(opened, ask.who.actor) if ask.allows_playbook("approve") else []
     return {
         "opened": opened,
         "closed": [each for each in drafts if not each.is_open][:20],
         "waiting": mine,
-        "names": shown_names(people),
+        "names": ask.console.people.names(),
         "live": live_of(ask.console.versions),
         "strayed": _strayed(ask),
     }
@@ -139,7 +139,7 @@ def _view(ask: Ask, file: str, page: int) -> View:
         raise InvalidInput("The draft has no such file; somebody may have removed it.", code="no_such_file")
     shown = file or (names[0] if names else "")
     checks = _checks(ask, files, shown, page) if draft.is_open else Checks(None, "")
-    return View(draft, names, shown, files.get(shown, ""), checks, shown_names(ask.console.people.all()))
+    return View(draft, names, shown, files.get(shown, ""), checks, ask.console.people.names())
 
 
 def _checks(ask: Ask, files: Mapping[str, str], file: str, page: int = 0) -> Checks:
@@ -203,7 +203,7 @@ async def _moved(ask: Ask, file: str, mine: str) -> Response:
         "mine": mine,
         "theirs": theirs,
         "sides": await ask.run(side_by_side, theirs, mine),
-        "names": shown_names(await ask.run(ask.console.people.all)),
+        "names": await ask.run(ask.console.people.names),
         "here_tab": "texts",
     }
     return ask.page("draft_moved.html", 409, **values)

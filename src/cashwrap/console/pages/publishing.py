@@ -17,7 +17,6 @@ from cashwrap.console.drafts.drafting import (
     drafts_of,
     examine_now,
     live_of,
-    shown_names,
 )
 from cashwrap.console.drafts.drafts import Approval, Draft
 from cashwrap.console.people.people import Person
@@ -83,7 +82,7 @@ def standing(ask: Ask, files: Mapping[str, str] | None = None) -> Standing:
     examined = None if isinstance(found, Job) else found
     money = by_reason(examined.money) if examined is not None else {}
     live = live_of(ask.console.versions)
-    return Standing(draft, examined, live, tuple(approvals(people, draft)), money, shown_names(people))
+    return Standing(draft, examined, live, tuple(approvals(people, draft)), money, ask.console.people.names())
 
 
 # --- what it changes ---

@@ -175,7 +175,7 @@ async def verify(ask: Ask) -> Response:
 async def _audit(ask: Ask, **more: object) -> Response:
     wanted = _wanted(ask)
     found_now = await ask.run(found, _log(ask), wanted, _number(ask.query("before")))
-    names = {person.actor: person.shown for person in await ask.run(ask.console.people.all)}
+    names = await ask.run(ask.console.people.names)
     values = {"breaks": None, "checked": 0, "found": found_now, "wanted": wanted, "names": names} | more
     return ask.page("settings_audit.html", here_tab="audit", query=_query(wanted), **values)
 

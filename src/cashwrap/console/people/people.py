@@ -92,6 +92,10 @@ class People:
         documents = self._registry.documents(KIND)
         return [_person.decode(documents[name]) for name in sorted(documents)]
 
+    def names(self) -> dict[str, str]:
+        """What others read of everybody, by how the audit log names them."""
+        return {person.actor: person.shown for person in self.all()}
+
     def find(self, name: str) -> Person | None:
         """One of them."""
         document = self._registry.documents(KIND).get(name)
