@@ -197,10 +197,11 @@ def test_bots_other_events_and_the_far_past_are_left_out() -> None:
         order("bot", trusted=False, flags=1),
         order("", trusted=True),
         replace(order("x", trusted=True), name="Order Refunded"),
-        order("imported", trusted=True, at=NOW - 49 * HOUR),
+        order("old", trusted=True, at=NOW - 49 * HOUR),
+        replace(order("imported", trusted=True), source="import:orders"),
         order("future", trusted=True, at=NOW + HOUR),
     ]
-    assert [orders.take(LIVE, each, NOW) for each in odd] == [0] * 5
+    assert [orders.take(LIVE, each, NOW) for each in odd] == [0] * 6
     assert orders.loss(LIVE, NOW + HOUR) == Loss()
 
 

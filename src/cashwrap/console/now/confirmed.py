@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from cashwrap.errors import CashwrapError, Forgotten
 from cashwrap.folding import read_events
+from cashwrap.history.examples import IMPORTED
 from cashwrap.metrics import ORDER
 from cashwrap.model import Event, Millis, Tenant
 from cashwrap.ports import Record, Store, Vault
@@ -68,6 +69,8 @@ class Orders:
         """Take an event in; what it says for the first time: ``BACKEND``, ``BROWSER`` or 0."""
         order = event.properties.get("order_id")
         if event.name != ORDER or event.flags or not isinstance(order, str) or not order:
+            return 0
+        if event.source.startswith(IMPORTED):  # no browser could have told of it
             return 0
         if not now - REMEMBERED < event.time <= now + MINUTE:
             return 0
